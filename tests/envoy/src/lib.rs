@@ -1,0 +1,1 @@
+//! Starts a real Envoy on loopback and runs the chain, the scenarios, reloads and attacks.

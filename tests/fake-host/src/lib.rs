@@ -1,0 +1,1 @@
+//! The proxy-wasm host functions, natively: what our adapters believe about Envoy.

@@ -1,0 +1,1 @@
+//! Requests and the answers they must get, as tables, with no vehicle.

@@ -1,0 +1,1 @@
+//! The REST services and the token issuer that demo and tests talk to.
