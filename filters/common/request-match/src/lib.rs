@@ -1,4 +1,26 @@
-//! The one matching language of all filters.
+//! The one matching language of all filters: which requests a rule is for.
+//!
+//! ```
+//! use filter_config::{FieldPath, from_value};
+//! use http_message::{HeaderMap, RequestHead};
+//! use request_match::{MatchConfig, Placement, RequestMatch, Subject, TwinTable};
+//! use serde_json::json;
+//!
+//! let config: MatchConfig = from_value(json!({"path": {"prefix": "/orders"}, "methods": ["GET"]}))?;
+//! let matcher = RequestMatch::compile(config, &FieldPath::root().field("match"), Placement { identity: false })?;
+//!
+//! let twins = TwinTable::default();
+//! let head = RequestHead::new(HeaderMap::from_pairs([(":method", "GET"), (":path", "/%6Frders/7")]));
+//! let subject = Subject::new(&head, &twins).unwrap();
+//! assert!(matcher.matches(&subject));
+//! # Ok::<(), filter_config::ConfigError>(())
+//! ```
+//!
+//! Of one match all conditions must hold; of a list in a condition (hosts, methods) one is enough. Rules are tried in order
+//! and the first that matches wins ([`Rules`]).
+//!
+//! Paths are compared in their canonical form, by decoded segments. A path that has none is no subject: [`Subject::new`]
+//! fails and the request is answered with 400, before any rule is looked at.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -11,3 +33,28 @@
         clippy::arithmetic_side_effects
     )
 )]
+
+mod caller;
+mod config;
+mod grpc;
+mod header;
+mod host;
+mod method;
+mod mode;
+mod one_of;
+mod path;
+mod placement;
+mod query;
+mod request_match;
+mod rules;
+mod subject;
+mod template;
+mod twin;
+
+pub use config::MatchConfig;
+pub use mode::Mode;
+pub use placement::Placement;
+pub use request_match::RequestMatch;
+pub use rules::{Rule, Rules};
+pub use subject::Subject;
+pub use twin::{TwinConfig, TwinTable};

@@ -1,0 +1,450 @@
+//! Edits to a request's headers, and the host writes that carry them out.
+
+use crate::header_map::HeaderMap;
+use crate::name::HeaderName;
+use crate::value::HeaderValue;
+
+/// One edit. Edits apply in order, so of two for one name the later wins. Names are compared without regard to letter case.
+///
+/// An edit that names a pseudo header or `host` has no effect, [`HeaderEdit::SetPath`] excepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderEdit {
+    /// Removes every header of the name as it is spelled here, which need not be a valid name: a client chose it.
+    Remove {
+        /// The name.
+        name: Vec<u8>,
+    },
+    /// Makes this the only header of the name.
+    Set {
+        /// The name.
+        name: HeaderName,
+        /// Its value.
+        value: HeaderValue,
+    },
+    /// Adds a header after those of the name that are there.
+    Append {
+        /// The name.
+        name: HeaderName,
+        /// The value to add.
+        value: HeaderValue,
+    },
+    /// Replaces `:path`, the only pseudo header that a policy may change.
+    SetPath {
+        /// The new request target, with its query.
+        value: HeaderValue,
+    },
+}
+
+/// Edits in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderEdits(Vec<HeaderEdit>);
+
+/// One write to the host's header map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderWrite<'a> {
+    /// Remove every header of the name.
+    Remove(&'a [u8]),
+    /// Set the header of the name; only made where there is at most one.
+    Replace(&'a [u8], &'a [u8]),
+    /// Add a header.
+    Add(&'a [u8], &'a [u8]),
+}
+
+const PATH: &[u8] = b":path";
+
+impl HeaderEdits {
+    /// No edits.
+    pub fn new() -> HeaderEdits {
+        HeaderEdits::default()
+    }
+
+    /// Removes every header of the name; see [`HeaderEdit::Remove`].
+    pub fn remove(&mut self, name: &[u8]) {
+        self.0.push(HeaderEdit::Remove {
+            name: name.to_vec(),
+        });
+    }
+
+    /// Makes this the only header of the name.
+    pub fn set(&mut self, name: HeaderName, value: HeaderValue) {
+        self.0.push(HeaderEdit::Set { name, value });
+    }
+
+    /// Adds a header.
+    pub fn append(&mut self, name: HeaderName, value: HeaderValue) {
+        self.0.push(HeaderEdit::Append { name, value });
+    }
+
+    /// Replaces `:path`.
+    pub fn set_path(&mut self, value: HeaderValue) {
+        self.0.push(HeaderEdit::SetPath { value });
+    }
+
+    /// Whether there are no edits.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The edits in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, HeaderEdit> {
+        self.0.iter()
+    }
+
+    /// The host writes that make `headers` look as the edits ask: none for what is so already, and none twice for a name.
+    ///
+    /// Where a header is repeated, it is removed and added, because the "replace" of a host may change the first one only.
+    pub fn writes<'a>(&'a self, headers: &HeaderMap) -> Vec<HeaderWrite<'a>> {
+        let mut writes = Vec::new();
+        for (index, edit) in self.effective().enumerate() {
+            let name = edit.name();
+            if self
+                .effective()
+                .take(index)
+                .all(|earlier| !earlier.name().eq_ignore_ascii_case(name))
+            {
+                self.writes_of(name, headers, &mut writes);
+            }
+        }
+        writes
+    }
+
+    /// The edits that may be carried out.
+    fn effective(&self) -> impl Iterator<Item = &HeaderEdit> {
+        self.0.iter().filter(|edit| edit.is_allowed())
+    }
+
+    /// The writes for one name: all its edits, played on the values that are there.
+    fn writes_of<'a>(
+        &'a self,
+        name: &'a [u8],
+        headers: &HeaderMap,
+        writes: &mut Vec<HeaderWrite<'a>>,
+    ) {
+        let mut present = Vec::new();
+        present.extend(
+            headers
+                .iter()
+                .filter(|(other, _)| other.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value),
+        );
+        let mut replaces = false;
+        let mut values: Vec<&'a [u8]> = Vec::new();
+        for edit in self
+            .0
+            .iter()
+            .filter(|edit| edit.name().eq_ignore_ascii_case(name))
+        {
+            match edit {
+                HeaderEdit::Remove { .. } => {
+                    replaces = true;
+                    values.clear();
+                }
+                HeaderEdit::Set { value, .. } | HeaderEdit::SetPath { value } => {
+                    replaces = true;
+                    values.clear();
+                    values.push(value.as_bytes());
+                }
+                HeaderEdit::Append { value, .. } => values.push(value.as_bytes()),
+            }
+        }
+        if !replaces {
+            writes.extend(
+                values
+                    .into_iter()
+                    .map(|value| HeaderWrite::Add(name, value)),
+            );
+            return;
+        }
+        if values == present {
+            return;
+        }
+        let mut values = values.into_iter();
+        if present.len() > 1 {
+            writes.push(HeaderWrite::Remove(name));
+        } else if let Some(first) = values.next() {
+            writes.push(HeaderWrite::Replace(name, first));
+        } else {
+            writes.push(HeaderWrite::Remove(name));
+        }
+        writes.extend(values.map(|value| HeaderWrite::Add(name, value)));
+    }
+}
+
+impl HeaderEdit {
+    /// The name of the header that the edit changes.
+    pub fn name(&self) -> &[u8] {
+        match self {
+            HeaderEdit::Remove { name } => name,
+            HeaderEdit::Set { name, .. } | HeaderEdit::Append { name, .. } => name.as_bytes(),
+            HeaderEdit::SetPath { .. } => PATH,
+        }
+    }
+
+    /// Pseudo headers and `host` are changed by [`HeaderEdit::SetPath`] or not at all.
+    fn is_allowed(&self) -> bool {
+        match self {
+            HeaderEdit::SetPath { .. } => true,
+            HeaderEdit::Remove { .. } | HeaderEdit::Set { .. } | HeaderEdit::Append { .. } => {
+                !self.name().starts_with(b":") && !self.name().eq_ignore_ascii_case(b"host")
+            }
+        }
+    }
+}
+
+impl Extend<HeaderEdit> for HeaderEdits {
+    fn extend<I: IntoIterator<Item = HeaderEdit>>(&mut self, edits: I) {
+        self.0.extend(edits);
+    }
+}
+
+impl FromIterator<HeaderEdit> for HeaderEdits {
+    fn from_iter<I: IntoIterator<Item = HeaderEdit>>(edits: I) -> HeaderEdits {
+        HeaderEdits(edits.into_iter().collect())
+    }
+}
+
+impl IntoIterator for HeaderEdits {
+    type Item = HeaderEdit;
+    type IntoIter = std::vec::IntoIter<HeaderEdit>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a HeaderEdits {
+    type Item = &'a HeaderEdit;
+    type IntoIter = std::slice::Iter<'a, HeaderEdit>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn name(name: &str) -> HeaderName {
+        HeaderName::try_from(name).unwrap()
+    }
+
+    fn value(value: &str) -> HeaderValue {
+        HeaderValue::try_from(value).unwrap()
+    }
+
+    fn headers() -> HeaderMap {
+        HeaderMap::from_pairs([
+            (":path", "/a"),
+            ("host", "a"),
+            ("x-one", "1"),
+            ("x-two", "1"),
+            ("x-two", "2"),
+        ])
+    }
+
+    /// The writes that these edits take, as text.
+    fn writes(make: impl FnOnce(&mut HeaderEdits)) -> Vec<String> {
+        let mut edits = HeaderEdits::new();
+        make(&mut edits);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let writes = edits.writes(&headers());
+        writes
+            .iter()
+            .map(|write| match write {
+                HeaderWrite::Remove(name) => format!("-{}", text(name)),
+                HeaderWrite::Replace(name, value) => format!("{}={}", text(name), text(value)),
+                HeaderWrite::Add(name, value) => format!("{}+{}", text(name), text(value)),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_is_so_already_costs_no_host_call() {
+        assert!(writes(|_| ()).is_empty());
+        assert!(writes(|edits| edits.remove(b"x-none")).is_empty());
+        assert!(writes(|edits| edits.set(name("x-one"), value("1"))).is_empty());
+        assert!(writes(|edits| edits.set_path(value("/a"))).is_empty());
+        let twice = writes(|edits| {
+            edits.remove(b"x-two");
+            edits.append(name("x-two"), value("1"));
+            edits.append(name("x-two"), value("2"));
+        });
+        assert!(twice.is_empty());
+    }
+
+    #[test]
+    fn one_write_for_each_change() {
+        assert_eq!(writes(|edits| edits.remove(b"x-one")), ["-x-one"]);
+        assert_eq!(
+            writes(|edits| edits.set(name("x-one"), value("2"))),
+            ["x-one=2"]
+        );
+        assert_eq!(
+            writes(|edits| edits.set(name("x-new"), value("2"))),
+            ["x-new=2"]
+        );
+        assert_eq!(
+            writes(|edits| edits.append(name("x-one"), value("2"))),
+            ["x-one+2"]
+        );
+        assert_eq!(
+            writes(|edits| edits.append(name("x-new"), value("2"))),
+            ["x-new+2"]
+        );
+        assert_eq!(
+            writes(|edits| edits.set_path(value("/b?c"))),
+            [":path=/b?c"]
+        );
+    }
+
+    #[test]
+    fn a_removed_and_set_header_is_replaced() {
+        // The usual pair: the client's copy goes, ours comes.
+        let replaced = writes(|edits| {
+            edits.remove(b"x-one");
+            edits.set(name("x-one"), value("2"));
+        });
+        assert_eq!(replaced, ["x-one=2"]);
+        let same = writes(|edits| {
+            edits.remove(b"x-one");
+            edits.set(name("x-one"), value("1"));
+        });
+        assert!(same.is_empty());
+    }
+
+    #[test]
+    fn of_a_repeated_header_no_copy_survives() {
+        // The host's replace changes the first copy; the client's second one would reach the upstream.
+        assert_eq!(writes(|edits| edits.remove(b"x-two")), ["-x-two"]);
+        assert_eq!(
+            writes(|edits| edits.set(name("x-two"), value("1"))),
+            ["-x-two", "x-two+1"]
+        );
+    }
+
+    #[test]
+    fn later_edits_win() {
+        let removed = writes(|edits| {
+            edits.set(name("x-one"), value("2"));
+            edits.remove(b"X-One");
+        });
+        assert_eq!(removed, ["-x-one"]);
+        let set_again = writes(|edits| {
+            edits.append(name("x-one"), value("0"));
+            edits.set(name("x-one"), value("2"));
+            edits.append(name("x-one"), value("3"));
+        });
+        assert_eq!(set_again, ["x-one=2", "x-one+3"]);
+        let path = writes(|edits| {
+            edits.set_path(value("/b"));
+            edits.set_path(value("/c"));
+        });
+        assert_eq!(path, [":path=/c"]);
+        let back = writes(|edits| {
+            edits.set_path(value("/b"));
+            edits.set_path(value("/a"));
+        });
+        assert!(back.is_empty());
+    }
+
+    #[test]
+    fn pseudo_headers_and_host_cannot_be_edited_away() {
+        let none = writes(|edits| {
+            edits.remove(b":path");
+            edits.remove(b":authority");
+            edits.remove(b"Host");
+            edits.set(name("host"), value("b"));
+        });
+        assert!(none.is_empty());
+        // Nor does an edit without effect swallow the one after it.
+        let path = writes(|edits| {
+            edits.remove(b":path");
+            edits.set_path(value("/b"));
+        });
+        assert_eq!(path, [":path=/b"]);
+    }
+
+    /// What a host does with the writes; `Replace` as carelessly as Envoy, which changes the first copy only.
+    fn carry_out(headers: &HeaderMap, writes: &[HeaderWrite<'_>]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut map: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (name.to_vec(), value.to_vec()))
+            .collect();
+        for write in writes {
+            match write {
+                HeaderWrite::Remove(name) => map.retain(|(other, _)| other != name),
+                HeaderWrite::Add(name, value) => map.push((name.to_vec(), value.to_vec())),
+                HeaderWrite::Replace(name, value) => {
+                    match map.iter_mut().find(|(other, _)| other == name) {
+                        Some((_, old)) => *old = value.to_vec(),
+                        None => map.push((name.to_vec(), value.to_vec())),
+                    }
+                }
+            }
+        }
+        map
+    }
+
+    /// What the edits mean, one after the other.
+    fn play(headers: &HeaderMap, edits: &HeaderEdits) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut map: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (name.to_vec(), value.to_vec()))
+            .collect();
+        for edit in edits {
+            if !matches!(edit, HeaderEdit::Append { .. }) {
+                map.retain(|(other, _)| other != edit.name());
+            }
+            match edit {
+                HeaderEdit::Remove { .. } => {}
+                HeaderEdit::Set { value, .. }
+                | HeaderEdit::Append { value, .. }
+                | HeaderEdit::SetPath { value } => {
+                    map.push((edit.name().to_vec(), value.as_bytes().to_vec()));
+                }
+            }
+        }
+        map
+    }
+
+    fn edit() -> impl Strategy<Value = HeaderEdit> {
+        let names = || prop_oneof![Just("x-a"), Just("x-b"), Just("x-c")];
+        let values = || "[12]".prop_map(|text| HeaderValue::try_from(text).unwrap());
+        prop_oneof![
+            names().prop_map(|name| HeaderEdit::Remove { name: name.into() }),
+            (names(), values()).prop_map(|(text, value)| HeaderEdit::Set {
+                name: name(text),
+                value
+            }),
+            (names(), values()).prop_map(|(text, value)| HeaderEdit::Append {
+                name: name(text),
+                value
+            }),
+            values().prop_map(|value| HeaderEdit::SetPath { value }),
+        ]
+    }
+
+    proptest! {
+        // Fewer writes than edits, and yet the same head: each name has the values, in the order, that the edits ask for.
+        #[test]
+        fn writes_mean_what_the_edits_mean(
+            pairs in proptest::collection::vec((prop_oneof![Just("x-a"), Just("x-b")], "[12]"), 0..5),
+            edits in proptest::collection::vec(edit(), 0..8),
+        ) {
+            let headers = HeaderMap::from_pairs([(":path".to_owned(), "0".to_owned())].into_iter()
+                .chain(pairs.into_iter().map(|(name, value)| (name.to_owned(), value))));
+            let edits: HeaderEdits = edits.into_iter().collect();
+            let writes = edits.writes(&headers);
+            // Names may change places, which HTTP gives no meaning; values of one name may not.
+            let sorted = |mut map: Vec<(Vec<u8>, Vec<u8>)>| {
+                map.sort_by(|(a, _), (b, _)| a.cmp(b));
+                map
+            };
+            prop_assert_eq!(sorted(carry_out(&headers, &writes)), sorted(play(&headers, &edits)));
+            prop_assert!(writes.len() <= edits.iter().count() + 1);
+        }
+    }
+}

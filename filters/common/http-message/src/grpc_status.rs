@@ -1,0 +1,89 @@
+//! gRPC status codes.
+
+/// A gRPC status code, with its number on the wire (<https://github.com/grpc/grpc/blob/master/doc/statuscodes.md>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[allow(missing_docs)] // The names are the specification's.
+pub enum GrpcStatus {
+    Ok = 0,
+    Cancelled = 1,
+    Unknown = 2,
+    InvalidArgument = 3,
+    DeadlineExceeded = 4,
+    NotFound = 5,
+    AlreadyExists = 6,
+    PermissionDenied = 7,
+    ResourceExhausted = 8,
+    FailedPrecondition = 9,
+    Aborted = 10,
+    OutOfRange = 11,
+    Unimplemented = 12,
+    Internal = 13,
+    Unavailable = 14,
+    DataLoss = 15,
+    Unauthenticated = 16,
+}
+
+impl GrpcStatus {
+    /// The number on the wire.
+    pub fn code(self) -> u8 {
+        // The discriminants are the wire's numbers.
+        self as u8
+    }
+
+    /// The status that a reply with this HTTP status should have.
+    ///
+    /// Envoy's own table, for replies that name no status, differs: it makes 429 and all of 5xx `UNAVAILABLE`, which clients
+    /// take as leave to retry at once, and 400 `INTERNAL`.
+    pub fn for_http(status: u16) -> GrpcStatus {
+        match status {
+            200..=299 => GrpcStatus::Ok,
+            400 | 406 | 415 | 422 => GrpcStatus::InvalidArgument,
+            401 => GrpcStatus::Unauthenticated,
+            403 => GrpcStatus::PermissionDenied,
+            404 | 405 | 501 => GrpcStatus::Unimplemented,
+            409 => GrpcStatus::Aborted,
+            412 => GrpcStatus::FailedPrecondition,
+            413 | 429 | 431 => GrpcStatus::ResourceExhausted,
+            408 | 504 => GrpcStatus::DeadlineExceeded,
+            499 => GrpcStatus::Cancelled,
+            500 => GrpcStatus::Internal,
+            502 | 503 => GrpcStatus::Unavailable,
+            _ => GrpcStatus::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_the_wires() {
+        assert_eq!(GrpcStatus::Ok.code(), 0);
+        assert_eq!(GrpcStatus::PermissionDenied.code(), 7);
+        assert_eq!(GrpcStatus::ResourceExhausted.code(), 8);
+        assert_eq!(GrpcStatus::Unimplemented.code(), 12);
+        assert_eq!(GrpcStatus::Unauthenticated.code(), 16);
+    }
+
+    #[test]
+    fn refusals_are_never_retryable() {
+        // UNAVAILABLE for a refusal would make clients repeat it.
+        for status in [400, 401, 403, 404, 406, 413, 429] {
+            assert_ne!(
+                GrpcStatus::for_http(status),
+                GrpcStatus::Unavailable,
+                "{status}"
+            );
+            assert_ne!(
+                GrpcStatus::for_http(status),
+                GrpcStatus::Unknown,
+                "{status}"
+            );
+        }
+        assert_eq!(GrpcStatus::for_http(429), GrpcStatus::ResourceExhausted);
+        assert_eq!(GrpcStatus::for_http(503), GrpcStatus::Unavailable);
+        assert_eq!(GrpcStatus::for_http(302), GrpcStatus::Unknown);
+    }
+}
