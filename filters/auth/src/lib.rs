@@ -1,4 +1,7 @@
 //! The auth filter as Envoy loads it.
+//!
+//! It finds out who is calling, lets pass whom a rule lets pass, and tells the filters behind and the upstream. All of
+//! that is decided by `auth-policy`; this crate reads the head, obeys, and counts.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -11,3 +14,19 @@
         clippy::arithmetic_side_effects
     )
 )]
+
+mod request;
+mod root;
+mod signature;
+mod state;
+
+/// Tells the SDK how to make this filter's contexts. The module's entry point calls it, and so does a native host.
+pub fn register() {
+    proxy_wasm::set_root_context(|_| Box::new(root::Root::default()));
+}
+
+/// What the host calls first. Natively its symbol would clash with that of any other filter in the same program.
+#[cfg(target_arch = "wasm32")]
+mod entry {
+    proxy_wasm::main! {{ crate::register() }}
+}

@@ -1,4 +1,27 @@
-//! Decides who is calling and whether they may: credentials, keys, rules. Pure.
+//! Decides who is calling and whether they may: credentials, keys, rules.
+//!
+//! Pure: no clock, no randomness, no I/O, no host. A configuration is read once into a [`Policy`]; every request is then a
+//! question to [`Policy::decide`], whose answer is a [`Step`] for the adapter to take. Verifying a signature is the one
+//! thing that is asked back, because a host may do it faster than this code can: the adapter adds each answer to the
+//! [`Evidence`] and asks again.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use auth_policy::{Evidence, Policy, Step};
+//! use http_message::{HeaderMap, RequestHead};
+//!
+//! let policy = Policy::from_bytes(br#"{
+//!     "version": 1,
+//!     "rules": [{ "name": "health", "match": { "path": { "exact": "/healthz" } }, "allow_anonymous": true }]
+//! }"#).unwrap();
+//! let ask = |path| {
+//!     let head = RequestHead::new(HeaderMap::from_pairs([(":method", "GET"), (":path", path)]));
+//!     matches!(policy.decide(&head, None, &Evidence::new(), Duration::ZERO), Step::Forward(_))
+//! };
+//! assert!(ask("/healthz"));
+//! assert!(!ask("/orders"));
+//! ```
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -11,3 +34,27 @@
         clippy::arithmetic_side_effects
     )
 )]
+
+pub mod api_keys;
+mod challenge;
+pub mod claims;
+mod config;
+mod counters;
+mod credential;
+mod decision;
+pub mod jws;
+pub mod key_set;
+mod policy;
+mod provider;
+mod reason;
+mod roca;
+mod rules;
+pub mod signature;
+mod upstream;
+
+pub use config::AuthConfig;
+pub use counters::Counter;
+pub use decision::{Decision, Evidence, Forward, Refusal, Step};
+pub use policy::Policy;
+pub use reason::Reason;
+pub use signature::SignatureCheck;

@@ -1,0 +1,160 @@
+//! The configuration as it is written: version 1.
+
+use filter_config::{BoundedDuration, BoundedList, BoundedMap, Name, Text, Version};
+use http_message::{HeaderName, HeaderPattern};
+use request_match::{MatchConfig, Mode, TwinConfig};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A text of the operator's that may end up in a header: a consumer, a plan, a group, a scope.
+///
+/// With the bounds of the lists they are in, all that one API key says stays below 12 KiB, so that it fits into an
+/// identity record together with a token and the request's own path.
+pub(crate) type Label = Text<128>;
+
+/// The whole configuration.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthConfig {
+    #[allow(dead_code, reason = "its deserialization is the check")]
+    pub(crate) version: Version,
+    pub(crate) realm: Option<Text<128>>,
+    pub(crate) api_keys: Option<ApiKeysConfig>,
+    pub(crate) jwt: Option<JwtConfig>,
+    #[serde(default)]
+    pub(crate) upstream_headers: UpstreamHeadersConfig,
+    #[serde(default)]
+    pub(crate) strip_headers: BoundedList<HeaderPattern, 0, 64>,
+    #[serde(default)]
+    pub(crate) twins: BoundedList<TwinConfig, 0, 1024>,
+    #[serde(default)]
+    pub(crate) mode: Mode,
+    pub(crate) rules: BoundedList<RuleConfig, 0, 1024>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApiKeysConfig {
+    pub(crate) sources: BoundedList<SourceConfig, 1, 8>,
+    pub(crate) keys: BoundedList<ApiKeyConfig, 0, 32_768>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SourceConfig {
+    pub(crate) header: Option<HeaderName>,
+    pub(crate) query: Option<Text<128>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApiKeyConfig {
+    pub(crate) id: Name,
+    pub(crate) sha256: Text<64>,
+    pub(crate) consumer: Option<Label>,
+    pub(crate) plan: Option<Label>,
+    #[serde(default)]
+    pub(crate) groups: BoundedList<Label, 0, 32>,
+    #[serde(default)]
+    pub(crate) scopes: BoundedList<Scope, 0, 32>,
+    #[serde(default)]
+    pub(crate) labels: BoundedMap<Name, Label, 0, 16>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JwtConfig {
+    pub(crate) providers: BoundedList<ProviderConfig, 1, 32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProviderConfig {
+    pub(crate) name: Name,
+    pub(crate) issuer: Text<512>,
+    pub(crate) audiences: BoundedList<Text<512>, 1, 32>,
+    pub(crate) jwks: Value,
+    pub(crate) clock_skew: Option<BoundedDuration<0, 60_000>>,
+    pub(crate) typ: Option<BoundedList<Text<64>, 1, 16>>,
+    #[serde(default)]
+    pub(crate) claims: ClaimNamesConfig,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClaimNamesConfig {
+    pub(crate) consumer: Option<Text<128>>,
+    pub(crate) plan: Option<Text<128>>,
+    pub(crate) groups: Option<Text<128>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpstreamHeadersConfig {
+    pub(crate) subject: Option<HeaderName>,
+    pub(crate) consumer: Option<HeaderName>,
+    pub(crate) groups: Option<HeaderName>,
+    pub(crate) scopes: Option<HeaderName>,
+    pub(crate) plan: Option<HeaderName>,
+    pub(crate) credential: Option<HeaderName>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RuleConfig {
+    pub(crate) name: Name,
+    #[serde(default)]
+    pub(crate) r#match: MatchConfig,
+    pub(crate) allow_anonymous: Option<bool>,
+    pub(crate) any: Option<BoundedList<RequirementConfig, 1, 16>>,
+    pub(crate) all: Option<BoundedList<RequirementConfig, 1, 16>>,
+    #[serde(default)]
+    pub(crate) scopes: BoundedList<Scope, 0, 32>,
+    #[serde(default)]
+    pub(crate) groups: BoundedList<Label, 0, 32>,
+    #[serde(default)]
+    pub(crate) cacheable: bool,
+    #[serde(default)]
+    pub(crate) mode: Mode,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RequirementConfig {
+    pub(crate) credential: CredentialConfig,
+    pub(crate) provider: Option<Name>,
+    #[serde(default)]
+    pub(crate) scopes: BoundedList<Scope, 0, 32>,
+    #[serde(default)]
+    pub(crate) groups: BoundedList<Label, 0, 32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CredentialConfig {
+    ApiKey,
+    Jwt,
+}
+
+/// A scope that a rule asks for: what RFC 6749 section 3.3 lets a scope be, because it is quoted in a challenge.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Scope(String);
+
+impl Scope {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Scope {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let allowed = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+        if text.is_empty() || text.len() > 128 || !text.bytes().all(allowed) {
+            return Err("a scope is 1 to 128 visible ASCII characters other than \" and \\");
+        }
+        Ok(Self(text))
+    }
+}

@@ -1,0 +1,86 @@
+//! The counters of this filter, declared once. Envoy shows each as `wasmcustom.<name>`.
+
+use crate::decision::{Decision, Step};
+use crate::reason::Reason;
+
+/// A counter. No name holds anything that a client or an operator wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Requests passed on because a rule allows them.
+    Allowed,
+    /// Requests refused.
+    Denied,
+    /// Requests passed on that would have been refused, were the rule or the filter not in shadow mode.
+    ShadowDenied,
+    /// Requests passed on unexamined because the filter is off.
+    Off,
+    /// Requests passed on without a verified credential.
+    Anonymous,
+    /// Requests refused, in shadow mode too, for this reason.
+    Reason(Reason),
+}
+
+impl Counter {
+    /// The counters that are not of one reason.
+    const TOTALS: [Self; 5] = [
+        Self::Allowed,
+        Self::Denied,
+        Self::ShadowDenied,
+        Self::Off,
+        Self::Anonymous,
+    ];
+
+    /// All of them, in the order of the table in the README.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::TOTALS
+            .into_iter()
+            .chain(Reason::ALL.iter().copied().map(Self::Reason))
+    }
+
+    /// The name given to the host.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allowed => "gatehouse.auth.allowed",
+            Self::Denied => "gatehouse.auth.denied",
+            Self::ShadowDenied => "gatehouse.auth.shadow_denied",
+            Self::Off => "gatehouse.auth.off",
+            Self::Anonymous => "gatehouse.auth.anonymous",
+            Self::Reason(reason) => reason.counter(),
+        }
+    }
+
+    /// The counters that a step adds one to.
+    pub fn of(step: &Step<'_>) -> impl Iterator<Item = Self> {
+        let (total, anonymous, reason) = match step {
+            Step::Forward(forward) => {
+                let total = match forward.decision {
+                    Decision::Allow => Self::Allowed,
+                    Decision::Deny => Self::Denied,
+                    Decision::ShadowDeny => Self::ShadowDenied,
+                    Decision::Off => Self::Off,
+                };
+                (Some(total), forward.identity.is_anonymous(), forward.reason)
+            }
+            Step::Reply(refusal) => (Some(Self::Denied), false, Some(refusal.reason)),
+            Step::Verify(_) => (None, false, None),
+        };
+        total
+            .into_iter()
+            .chain(anonymous.then_some(Self::Anonymous))
+            .chain(reason.map(Self::Reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_counter_has_its_own_name() {
+        let names: BTreeSet<_> = Counter::all().map(Counter::name).collect();
+        assert_eq!(names.len(), Counter::all().count());
+        assert_eq!(names.len(), Counter::TOTALS.len() + Reason::ALL.len());
+    }
+}

@@ -1,0 +1,105 @@
+//! What the policy asks the adapter to do.
+
+use http_message::{HeaderEdits, Problem};
+use identity::Identity;
+
+use crate::reason::Reason;
+use crate::signature::SignatureCheck;
+
+/// The next thing to do for a request.
+#[derive(Debug)]
+pub enum Step<'p> {
+    /// Let it pass.
+    Forward(Forward<'p>),
+    /// Answer it here.
+    Reply(Refusal<'p>),
+    /// Find out whether a signature holds, add the answer to the [`crate::Evidence`], and ask again.
+    Verify(SignatureCheck),
+}
+
+/// A request that passes.
+#[derive(Debug)]
+pub struct Forward<'p> {
+    /// The header edits, to be made before it passes.
+    pub edits: HeaderEdits,
+    /// Who calls, for the filters behind.
+    pub identity: Identity,
+    /// The rule that decided.
+    pub rule: Option<&'p str>,
+    /// Why it passes.
+    pub decision: Decision,
+    /// Why it would have been refused, in shadow mode.
+    pub reason: Option<Reason>,
+}
+
+/// A request that is refused.
+#[derive(Debug)]
+pub struct Refusal<'p> {
+    /// The answer. It depends on the class of the failure and on the rule's challenges, never on the reason.
+    pub problem: Problem,
+    /// Who calls, as far as it was verified.
+    pub identity: Identity,
+    /// The rule that decided, if the request got as far.
+    pub rule: Option<&'p str>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The decision as the access log has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// A rule allows it.
+    Allow,
+    /// It was refused.
+    Deny,
+    /// It would have been refused.
+    ShadowDeny,
+    /// It was not examined.
+    Off,
+}
+
+impl Decision {
+    /// The word in filter state.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::ShadowDeny => "shadow_deny",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// What is known about the signatures of one request.
+///
+/// Filled by the adapter with one answer for each [`Step::Verify`]; a cache of verified tokens would fill it as well.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    answers: Vec<(SignatureCheck, bool)>,
+}
+
+impl Evidence {
+    /// The most answers that are kept. No decision needs more.
+    pub const MAX_ANSWERS: usize = 10;
+
+    /// Nothing is known yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an answer; past [`Evidence::MAX_ANSWERS`] it is dropped.
+    pub fn add(&mut self, check: SignatureCheck, holds: bool) {
+        if self.answers.len() < Self::MAX_ANSWERS {
+            self.answers.push((check, holds));
+        }
+    }
+
+    /// The answer to a check, where it is known. What can no longer be asked about counts as a no.
+    pub(crate) fn answer(&self, is_it: impl Fn(&SignatureCheck) -> bool) -> Option<bool> {
+        let known = self.answers.iter().find(|(check, _)| is_it(check));
+        match known {
+            Some((_, holds)) => Some(*holds),
+            None => (self.answers.len() >= Self::MAX_ANSWERS).then_some(false),
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! The keys that a provider signs with, read from a JSON Web Key set (RFC 7517, 7518, 8037).
+//!
+//! A key is bound to one algorithm when it is read. A token's `alg` can then only agree with its key or be refused, so
+//! no token turns a public key into an HMAC secret. A set that could be read two ways (one `kid` twice, secrets beside
+//! public keys) is refused whole.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use filter_config::{ConfigError, FieldPath};
+use jwt_simple::prelude::{ES256PublicKey, Ed25519PublicKey, HS256Key, RS256PublicKey};
+use serde_json::{Map, Value};
+
+use crate::jws::{MAX_KID_BYTES, decode_base64url};
+use crate::roca;
+
+/// The most keys in one set.
+pub const MAX_KEYS: usize = 64;
+
+/// How many keys are tried for a token that names none.
+pub const MAX_KEYS_WITHOUT_ID: usize = 8;
+
+/// The shortest RSA modulus, in bits (RFC 7518 section 3.3).
+pub const MIN_RSA_BITS: usize = 2048;
+
+/// The longest RSA modulus, in bits: what jwt-simple accepts.
+pub const MAX_RSA_BITS: usize = 4096;
+
+/// The shortest secret for HS256, in bytes (RFC 7518 section 3.2).
+pub const MIN_SECRET_BYTES: usize = 32;
+
+/// The longest secret for HS256, in bytes.
+pub const MAX_SECRET_BYTES: usize = 1024;
+
+/// A signature algorithm of this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Algorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// EdDSA on Ed25519.
+    EdDsa,
+    /// HMAC with SHA-256.
+    Hs256,
+}
+
+/// One key, and the one algorithm it is good for.
+pub struct VerificationKey {
+    key_id: Option<String>,
+    material: Material,
+    spki_der: Option<Vec<u8>>,
+}
+
+/// What a key verifies with.
+pub(crate) enum Material {
+    /// With the length of its modulus in bytes, which is the length of its signatures.
+    Rs256(Box<RS256PublicKey>, usize),
+    Es256(ES256PublicKey),
+    EdDsa(Ed25519PublicKey),
+    Hs256(HS256Key),
+}
+
+/// The keys of one provider.
+#[derive(Clone, Debug)]
+pub struct KeySet {
+    keys: Vec<Arc<VerificationKey>>,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Rs256, Self::Es256, Self::EdDsa, Self::Hs256];
+
+    /// The name in `alg` (RFC 7518 section 3.1, RFC 8037 section 3.1).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+            Self::Hs256 => "HS256",
+        }
+    }
+
+    /// The algorithm of exactly this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.name() == name)
+    }
+}
+
+impl VerificationKey {
+    /// `kid`.
+    pub fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
+    }
+
+    /// The algorithm that this key is bound to.
+    pub fn algorithm(&self) -> Algorithm {
+        match self.material {
+            Material::Rs256(..) => Algorithm::Rs256,
+            Material::Es256(_) => Algorithm::Es256,
+            Material::EdDsa(_) => Algorithm::EdDsa,
+            Material::Hs256(_) => Algorithm::Hs256,
+        }
+    }
+
+    pub(crate) fn material(&self) -> &Material {
+        &self.material
+    }
+
+    /// The public key as a DER SubjectPublicKeyInfo, for RSA and P-256.
+    pub fn spki_der(&self) -> Option<&[u8]> {
+        self.spki_der.as_deref()
+    }
+
+    fn from_jwk(jwk: &Value) -> Result<Self, String> {
+        let Value::Object(members) = jwk else {
+            return Err("wrong type, expected an object".into());
+        };
+        let key_id = optional_string(members, "kid")?;
+        if key_id.is_some_and(|id| id.is_empty() || id.len() > MAX_KID_BYTES) {
+            return Err(format!("kid has to be 1 to {MAX_KID_BYTES} bytes"));
+        }
+        if optional_string(members, "use")?.is_some_and(|purpose| purpose != "sig") {
+            return Err("use is not sig: this key is not for signatures".into());
+        }
+        match members.get("key_ops") {
+            None => {}
+            Some(Value::Array(operations)) if operations.iter().any(|op| op == "verify") => {}
+            Some(_) => {
+                return Err("key_ops does not list verify: this key is not for signatures".into());
+            }
+        }
+        let (material, spki_der) = match required_string(members, "kty")? {
+            "RSA" => rsa(members)?,
+            "EC" => p256(members)?,
+            "OKP" => ed25519(members)?,
+            "oct" => secret(members)?,
+            _ => return Err("kty is not one of RSA, EC, OKP, oct".into()),
+        };
+        let key = Self {
+            key_id: key_id.map(Into::into),
+            material,
+            spki_der,
+        };
+        if let Some(name) = optional_string(members, "alg")?
+            && Algorithm::from_name(name) != Some(key.algorithm())
+        {
+            let expected = key.algorithm().name();
+            return Err(format!(
+                "alg does not fit: a key of this type verifies {expected} here"
+            ));
+        }
+        Ok(key)
+    }
+}
+
+impl fmt::Debug for VerificationKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("VerificationKey")
+            .field("key_id", &self.key_id)
+            .field("algorithm", &self.algorithm())
+            .finish_non_exhaustive()
+    }
+}
+
+impl KeySet {
+    /// Reads a key set: an object whose `keys` are JSON Web Keys. Members that are not known are ignored, as RFC 7517
+    /// section 5 asks; keys that cannot be used are not.
+    ///
+    /// # Errors
+    /// The path and the fault of the first key that is unusable; never anything of the key itself.
+    pub fn from_jwks(jwks: &Value, at: &FieldPath) -> Result<Self, ConfigError> {
+        let Some(jwks) = jwks.as_object() else {
+            return Err(ConfigError::new(
+                at,
+                "wrong type, expected an object with keys",
+            ));
+        };
+        let at = at.field("keys");
+        let Some(Value::Array(values)) = jwks.get("keys") else {
+            return Err(ConfigError::new(&at, "missing, expected a list of keys"));
+        };
+        if values.is_empty() || values.len() > MAX_KEYS {
+            return Err(ConfigError::new(
+                &at,
+                format!("has to list 1 to {MAX_KEYS} keys"),
+            ));
+        }
+        let mut keys: Vec<Arc<VerificationKey>> = Vec::with_capacity(values.len());
+        let mut ids = BTreeSet::new();
+        for (index, value) in values.iter().enumerate() {
+            let at = at.index(index);
+            let key =
+                VerificationKey::from_jwk(value).map_err(|reason| ConfigError::new(&at, reason))?;
+            if let Some(id) = key.key_id()
+                && !ids.insert(id.to_owned())
+            {
+                return Err(ConfigError::new(
+                    &at.field("kid"),
+                    "another key of this set has the same kid",
+                ));
+            }
+            keys.push(Arc::new(key));
+        }
+        let secrets = keys
+            .iter()
+            .filter(|key| key.algorithm() == Algorithm::Hs256)
+            .count();
+        if secrets != 0 && secrets != keys.len() {
+            return Err(ConfigError::new(
+                &at,
+                "a set holds secrets (oct) or public keys, never both",
+            ));
+        }
+        Ok(Self { keys })
+    }
+
+    /// The keys that may have made a signature of this algorithm: the one of exactly this id, or for a token that names
+    /// none, the first [`MAX_KEYS_WITHOUT_ID`] of the algorithm.
+    pub fn candidates<'a>(
+        &'a self,
+        algorithm: Algorithm,
+        key_id: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Arc<VerificationKey>> {
+        self.keys
+            .iter()
+            .filter(move |key| key.algorithm() == algorithm)
+            .filter(move |key| key_id.is_none() || key.key_id() == key_id)
+            .take(MAX_KEYS_WITHOUT_ID)
+    }
+
+    /// All keys.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<VerificationKey>> {
+        self.keys.iter()
+    }
+}
+
+type Read = Result<(Material, Option<Vec<u8>>), String>;
+
+fn rsa(members: &Map<String, Value>) -> Read {
+    refuse_private_members(members)?;
+    let modulus = bytes(members, "n")?;
+    let exponent = bytes(members, "e")?;
+    let bits = bit_length(&modulus);
+    if bits < MIN_RSA_BITS {
+        return Err(format!(
+            "the RSA modulus has {bits} bits, fewer than {MIN_RSA_BITS}"
+        ));
+    }
+    if bits > MAX_RSA_BITS {
+        return Err(format!(
+            "the RSA modulus has {bits} bits, more than {MAX_RSA_BITS}"
+        ));
+    }
+    if exponent != [1, 0, 1] {
+        return Err("the RSA exponent is not 65537".into());
+    }
+    if roca::has_fingerprint(&modulus) {
+        return Err(
+            "the RSA modulus was made by a broken generator (CVE-2017-15361): replace this key"
+                .into(),
+        );
+    }
+    let key = RS256PublicKey::from_components(&modulus, &exponent)
+        .map_err(|_| "not a usable RSA key".to_owned())?;
+    let der = key
+        .to_der()
+        .map_err(|_| "not a usable RSA key".to_owned())?;
+    Ok((Material::Rs256(Box::new(key), bits.div_ceil(8)), Some(der)))
+}
+
+fn p256(members: &Map<String, Value>) -> Read {
+    refuse_private_members(members)?;
+    if required_string(members, "crv")? != "P-256" {
+        return Err("crv is not P-256".into());
+    }
+    let (x, y) = (bytes(members, "x")?, bytes(members, "y")?);
+    if x.len() != 32 || y.len() != 32 {
+        return Err("x and y have to be 32 bytes each".into());
+    }
+    let point = [&[4u8][..], &x, &y].concat();
+    let key = ES256PublicKey::from_bytes(&point)
+        .map_err(|_| "the point is not on the curve".to_owned())?;
+    let der = key
+        .to_der()
+        .map_err(|_| "not a usable P-256 key".to_owned())?;
+    Ok((Material::Es256(key), Some(der)))
+}
+
+fn ed25519(members: &Map<String, Value>) -> Read {
+    refuse_private_members(members)?;
+    if required_string(members, "crv")? != "Ed25519" {
+        return Err("crv is not Ed25519".into());
+    }
+    let x = bytes(members, "x")?;
+    let key =
+        Ed25519PublicKey::from_bytes(&x).map_err(|_| "not a usable Ed25519 key".to_owned())?;
+    Ok((Material::EdDsa(key), None))
+}
+
+fn secret(members: &Map<String, Value>) -> Read {
+    let secret = bytes(members, "k")?;
+    if secret.len() < MIN_SECRET_BYTES || secret.len() > MAX_SECRET_BYTES {
+        return Err(format!(
+            "k has to be {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} bytes"
+        ));
+    }
+    Ok((Material::Hs256(HS256Key::from_bytes(&secret)), None))
+}
+
+fn refuse_private_members(members: &Map<String, Value>) -> Result<(), String> {
+    if ["d", "p", "q", "dp", "dq", "qi", "oth"]
+        .iter()
+        .any(|name| members.contains_key(*name))
+    {
+        return Err("a private key in a configuration: keep the public members only".into());
+    }
+    Ok(())
+}
+
+fn optional_string<'a>(
+    members: &'a Map<String, Value>,
+    name: &str,
+) -> Result<Option<&'a str>, String> {
+    match members.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(format!("{name} has to be a string")),
+    }
+}
+
+fn required_string<'a>(members: &'a Map<String, Value>, name: &str) -> Result<&'a str, String> {
+    optional_string(members, name)?.ok_or_else(|| format!("missing field {name}"))
+}
+
+/// The decoded bytes of a member.
+fn bytes(members: &Map<String, Value>, name: &str) -> Result<Vec<u8>, String> {
+    let text = required_string(members, name)?;
+    decode_base64url(text).map_err(|_| format!("{name} is not canonical base64url without padding"))
+}
+
+fn bit_length(integer: &[u8]) -> usize {
+    let mut significant = integer.iter().skip_while(|byte| **byte == 0);
+    match significant.next() {
+        None => 0,
+        Some(first) => {
+            let top = 8usize.saturating_sub(usize::try_from(first.leading_zeros()).unwrap_or(0));
+            significant.count().saturating_mul(8).saturating_add(top)
+        }
+    }
+}
