@@ -45,7 +45,11 @@ fn run(file: &str, count: usize, refused: &BTreeMap<u64, &str>, unfaulted: &[u64
     let Some(folder) = std::env::var_os("GATEHOUSE_VECTORS") else {
         let required = std::env::var_os("GATEHOUSE_REQUIRE_ALL").is_some_and(|value| value == "1");
         assert!(!required, "GATEHOUSE_VECTORS is not set");
-        println!("SKIPPED: GATEHOUSE_VECTORS is not set");
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("a test");
+        let line = format!("SKIPPED {name}: GATEHOUSE_VECTORS is not set\n");
+        // Past the test runner's capture, which would keep it to itself.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
         return;
     };
     let path = Path::new(&folder).join("wycheproof").join(file);

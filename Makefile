@@ -1,0 +1,39 @@
+# `make` alone prints what each target does. Everything honours CARGO_TARGET_DIR.
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test check lint deny clean
+# Cargo uses all processors by itself, and the count of passed tests is the last line.
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+MODULES := -p gatehouse-auth -p gatehouse-routing -p probe-filter
+WASM := --release --target wasm32-wasip1
+
+help: ## what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## bring what a build needs: the Wasm target, Envoy 1.40 (the other targets call this)
+	@tools/setup.sh
+
+build: setup ## build the Wasm modules that Envoy loads, into target/wasm32-wasip1/release
+	cargo build --locked $(WASM) $(MODULES)
+
+demo: build ## a tour of the gateway on loopback; stays up until Ctrl-C, or ends by itself with ONCE=1
+	ONCE=$(ONCE) cargo run --locked -p envoy-harness --bin demo
+
+test: build ## every test: unit, property, fake host, real Envoy, manifests, documents
+	@tools/run-tests
+
+check: lint test ## formatting, clippy, documentation without a warning, then every test
+
+lint: setup
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked $(WASM) $(MODULES) -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
+
+deny: ## licences, bans and sources of every dependency, where cargo-deny is installed
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked check; \
+	else echo 'deny: cargo-deny is not installed (cargo install --locked cargo-deny)'; fi
+
+clean: ## remove everything that was built or fetched
+	cargo clean

@@ -1,0 +1,79 @@
+//! The facts of `probe-filter` on a real Envoy: what the fake host is believed to do, Envoy does.
+
+mod client;
+mod stage;
+
+use envoy_harness::Protocol;
+use probe_filter::facts::{Chain, FACTS, Fact};
+use probe_filter::script::Script;
+
+use stage::Stage;
+
+/// What facts can share an Envoy: one that loses its VM would take what another one is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Company {
+    One,
+    Three,
+    Trap,
+}
+
+// Without it the fake host could be wrong about Envoy, and every test on it prove nothing.
+#[test]
+fn every_fact_of_one_filter_holds() {
+    run(Company::One);
+}
+
+#[test]
+fn every_fact_of_three_filters_holds() {
+    run(Company::Three);
+}
+
+#[test]
+fn every_fact_of_a_lost_vm_holds() {
+    run(Company::Trap);
+}
+
+/// Runs the facts of a company over either protocol, each on an Envoy of its own: shared data outlives a fact.
+fn run(company: Company) {
+    let mut wrong = Vec::new();
+    for protocol in [Protocol::H2, Protocol::H1] {
+        let chain = match company {
+            Company::One | Company::Trap => Chain::One,
+            Company::Three => Chain::Three,
+        };
+        let Some(stage) = Stage::start(chain, protocol) else {
+            return;
+        };
+        if company == Company::Trap {
+            stage.expect_vm_loss();
+        }
+        let facts: Vec<_> = FACTS
+            .iter()
+            .filter(|fact| company_of(fact) == company)
+            .collect();
+        assert!(!facts.is_empty(), "no fact of {company:?}");
+        for fact in facts {
+            for (number, exchange) in fact.exchanges.iter().enumerate() {
+                wrong.extend(stage.take_part(exchange).into_iter().map(|difference| {
+                    let name = fact.name;
+                    let why = fact.why;
+                    format!("{name} [{number}] over {protocol:?}: {difference} ({why})")
+                }));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+fn company_of(fact: &Fact) -> Company {
+    let mut scripts = fact.exchanges.iter().flat_map(|exchange| exchange.request);
+    match (
+        scripts.any(|(_, value)| Script::parse(value).has("trap")),
+        fact.chain,
+    ) {
+        (true, Chain::One) => Company::Trap,
+        (true, Chain::Three) => panic!("{}: no Envoy for it", fact.name),
+        (false, Chain::One) => Company::One,
+        (false, Chain::Three) => Company::Three,
+    }
+}

@@ -1,0 +1,14 @@
+//! What only a real Envoy can show.
+//!
+//! One program, so that all of it shares one gateway. A test that changes nothing about `envoy/envoy.yaml` takes
+//! `Gateway::shared`.
+#![allow(clippy::disallowed_methods)] // Drives real processes over real sockets.
+
+mod attacks;
+mod forge;
+mod harness;
+mod host_facts;
+mod reload;
+mod scenarios;
+mod server;
+mod start;
