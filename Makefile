@@ -32,7 +32,7 @@ lint: setup
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
 
 deny: ## licences, bans and sources of every dependency, where cargo-deny is installed
-	@if command -v cargo-deny >/dev/null; then cargo deny --locked check; \
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; \
 	else echo 'deny: cargo-deny is not installed (cargo install --locked cargo-deny)'; fi
 
 clean: ## remove everything that was built or fetched

@@ -1,4 +1,23 @@
-//! Decides what is being called: API version, gRPC service and method. Pure.
+//! Decides what is being called: API version, gRPC service and method.
+//!
+//! Pure: no clock, no I/O, no host. [`Policy::from_bytes`] reads the configuration once; [`Policy::decide`] turns the head of
+//! a request into a [`Step`] for the adapter to take.
+//!
+//! ```
+//! use http_message::{HeaderMap, RequestHead};
+//! use routing_policy::{Policy, Reason, Step};
+//!
+//! let policy = Policy::from_bytes(br#"{
+//!     "version": 1,
+//!     "api_version": { "supported": ["1", "2"], "default": "1", "sources": [{ "path_prefix": true }] }
+//! }"#).unwrap();
+//! let ask = |path| policy.decide(&RequestHead::new(HeaderMap::from_pairs([(":path", path)])));
+//!
+//! let Step::Forward(forward) = ask("/v2/users") else { panic!() };
+//! let (name, value) = &forward.state[0];
+//! assert_eq!((*name, value.as_bytes()), ("gatehouse.api_version", &b"2"[..]));
+//! assert!(matches!(ask("/v9/users"), Step::Reply(_, Reason::UnknownVersionInPath)));
+//! ```
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -11,3 +30,16 @@
         clippy::arithmetic_side_effects
     )
 )]
+
+mod accept;
+mod call;
+mod config;
+mod counters;
+mod decision;
+mod reason;
+mod version;
+
+pub use config::{Config, Policy};
+pub use counters::Counter;
+pub use decision::{Forward, STATE_API_VERSION, STATE_GRPC_METHOD, STATE_GRPC_SERVICE, Step};
+pub use reason::Reason;

@@ -89,7 +89,7 @@ impl Forge {
 
     /// The key set of the provider `hmac`.
     pub(crate) fn hmac_jwks(&self) -> Value {
-        json!({ "keys": [{ "kty": "oct", "alg": "HS256", "kid": "hmac", "k": encode(&self.secret) }] })
+        json!({ "keys": [{ "kty": "oct", "alg": "HS256", "kid": "hmac", "k": encode(self.secret) }] })
     }
 
     /// The RSA public key in each form that a confused verifier might take for an HMAC secret.

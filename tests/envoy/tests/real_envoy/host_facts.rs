@@ -4,10 +4,10 @@ mod client;
 mod stage;
 
 use envoy_harness::Protocol;
-use probe_filter::facts::{Chain, FACTS, Fact};
+use probe_filter::facts::{Body, Chain, Exchange, Expect, FACTS, Fact};
 use probe_filter::script::Script;
 
-use stage::Stage;
+use stage::{NOTHING, Stage};
 
 /// What facts can share an Envoy: one that loses its VM would take what another one is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,26 @@ fn every_fact_of_three_filters_holds() {
 #[test]
 fn every_fact_of_a_lost_vm_holds() {
     run(Company::Trap);
+}
+
+// Without it the facts about pieces could be tried on bodies of one piece.
+#[test]
+fn this_client_sends_a_body_in_pieces() {
+    let Some(stage) = Stage::start(Chain::One, Protocol::H2) else {
+        return;
+    };
+    let exchange = Exchange {
+        request: &[("x-probe-first", "request-body: sum-size sum; pause")],
+        body: Body::Trailers(&["one,", "two,", "three"]),
+        expect: Expect {
+            // Each callback is told all that is held back: 4, then 8, then 13.
+            headers: &[("sum", "25")],
+            upstream_body: Some("one,two,three"),
+            ..NOTHING.expect
+        },
+        ..NOTHING
+    };
+    assert_eq!(stage.take_part(&exchange), [""; 0]);
 }
 
 /// Runs the facts of a company over either protocol, each on an Envoy of its own: shared data outlives a fact.

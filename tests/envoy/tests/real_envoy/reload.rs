@@ -166,7 +166,7 @@ fn cases() -> Vec<Case> {
                 &["api_keys.keys[0].sha256"],
                 |mut config| {
                     config["api_keys"]["keys"][0]["sha256"] = json!("hunter2-the-plain-key");
-                        config.to_string()
+                    config.to_string()
                 },
             )
         },

@@ -17,6 +17,9 @@ use crate::forge::{FORGE, HMAC_ISSUER, ISSUER};
 /// The key of the credential `attack-1`, as the harness puts it in.
 const KEY: &[u8] = b"demo-key-of-attack-1";
 
+/// A header as it is sent.
+type Header<'a> = (&'a str, &'a [u8]);
+
 /// One Envoy for all attacks: what one of them breaks, the next one sees.
 static GATEWAY: LazyLock<Result<Gateway, StartError>> = LazyLock::new(|| {
     Gateway::try_start(
@@ -91,12 +94,12 @@ fn configuration() -> Value {
 
 impl Gate {
     /// A GET with these headers.
-    fn get(&self, target: &str, headers: &[(&str, &[u8])]) -> Answer {
+    fn get(&self, target: &str, headers: &[Header]) -> Answer {
         self.send(b"GET", target.as_bytes(), headers, b"")
     }
 
     /// A request, every byte as given.
-    fn send(&self, method: &[u8], target: &[u8], headers: &[(&str, &[u8])], body: &[u8]) -> Answer {
+    fn send(&self, method: &[u8], target: &[u8], headers: &[Header], body: &[u8]) -> Answer {
         let mut bytes = [method, b" ", target, b" HTTP/1.1\r\nhost: x.test\r\n"].concat();
         for (name, value) in headers {
             bytes.extend_from_slice(&[name.as_bytes(), b": ", value, b"\r\n"].concat());

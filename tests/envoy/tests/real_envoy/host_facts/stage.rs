@@ -16,8 +16,14 @@ use crate::server::{Pieces, Received, Server};
 /// The response header that names the route.
 const ROUTE: &str = "x-route";
 
+/// How many callouts are under way.
+const CALLOUTS: &str = "cluster.callee.upstream_rq_active";
+
+/// How many requests are under way.
+const REQUESTS: &str = "http.probe.downstream_rq_active";
+
 /// A request that asks the probes for nothing.
-const NOTHING: Exchange = Exchange {
+pub(super) const NOTHING: Exchange = Exchange {
     request: &[],
     body: Body::None,
     response: Body::None,
@@ -90,8 +96,7 @@ impl Stage {
             });
         }
         if exchange.client == Client::Leaves {
-            self.leave(exchange);
-            return Vec::new();
+            return self.leave(exchange);
         }
         match self.observe(exchange) {
             Ok(seen) => seen.differences(&exchange.expect),
@@ -123,22 +128,25 @@ impl Stage {
     }
 
     /// Sends a request that waits for the callee, goes away, and lets the callee answer then.
-    fn leave(&self, exchange: &Exchange) {
+    fn leave(&self, exchange: &Exchange) -> Vec<String> {
         let envoy = self.gateway.envoy();
-        let active = |name: &str| envoy.counter(name);
+        let sent_on = || envoy.counter("cluster.upstream.upstream_rq_total");
+        let before = sent_on();
         self.callee.open.send_replace(false);
         let pending = Pending::send(self.address, self.protocol, exchange);
-        envoy.wait_until("the callout", |_| {
-            active("cluster.callee.upstream_rq_active") == 1
-        });
+        envoy.wait_until("the callout", |envoy| envoy.counter(CALLOUTS) == 1);
         pending.leave();
-        envoy.wait_until("the end of the request", |_| {
-            active("http.probe.downstream_rq_active") == 0
+        envoy.wait_until("the end of the request", |envoy| {
+            envoy.counter(REQUESTS) == 0
         });
         self.callee.open.send_replace(true);
-        envoy.wait_until("the end of the callout", |_| {
-            active("cluster.callee.upstream_rq_active") == 0
+        envoy.wait_until("the end of the callout", |envoy| {
+            envoy.counter(CALLOUTS) == 0
         });
+        match sent_on() == before {
+            true => Vec::new(),
+            false => vec!["not paused when its client left".to_owned()],
+        }
     }
 }
 

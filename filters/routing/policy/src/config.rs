@@ -1,0 +1,405 @@
+//! The configuration: its wire form, and the checks that make a [`Policy`] of it.
+
+use filter_config::{BoundedList, ConfigError, FieldPath, Text, Version};
+use http_message::{HeaderName, HeaderValue, NamePatterns, same_spelling};
+use request_match::Mode;
+use serde::Deserialize;
+
+use crate::version::{ApiVersion, Source, Versions};
+
+/// The wire form. README.md tells what each field means.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    #[expect(dead_code, reason = "read to be checked")]
+    version: Version,
+    #[serde(default)]
+    mode: Mode,
+    api_version: Option<ApiVersionConfig>,
+    #[serde(default)]
+    headers: HeadersConfig,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApiVersionConfig {
+    supported: BoundedList<Text<8>, 1, 64>,
+    default: Text<8>,
+    sources: BoundedList<SourceConfig, 1, 8>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceConfig {
+    path_prefix: Option<bool>,
+    header: Option<HeaderName>,
+    accept_parameter: Option<Text<64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HeadersConfig {
+    api_version: Option<HeaderName>,
+    grpc_service: Option<HeaderName>,
+    grpc_method: Option<HeaderName>,
+}
+
+/// A configuration that has passed every check.
+#[derive(Debug)]
+pub struct Policy {
+    pub(crate) mode: Mode,
+    pub(crate) versions: Option<Versions>,
+    pub(crate) headers: Headers,
+    /// The header of a refusal that lists the versions that are served.
+    pub(crate) supported: Option<(HeaderName, HeaderValue)>,
+}
+
+/// The headers that are written, and the names that no client may send.
+#[derive(Debug)]
+pub(crate) struct Headers {
+    pub(crate) api_version: HeaderName,
+    pub(crate) grpc_service: HeaderName,
+    pub(crate) grpc_method: HeaderName,
+    pub(crate) patterns: NamePatterns,
+}
+
+/// Headers that say how a message is framed, where it goes or who sent it: writing a version there breaks the request.
+const RESERVED: [&str; 14] = [
+    "accept",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-request-id",
+];
+
+impl Policy {
+    /// Reads what the host hands over: JSON or a serialized `google.protobuf.Struct`.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Policy, ConfigError> {
+        Policy::compile(filter_config::parse(bytes)?)
+    }
+
+    /// Checks what types cannot: references, duplicates, names that would harm a request.
+    pub fn compile(config: Config) -> Result<Policy, ConfigError> {
+        let root = FieldPath::root();
+        let headers = Headers::compile(config.headers, &root.field("headers"))?;
+        let versions = config
+            .api_version
+            .map(|versions| compile_versions(versions, &headers, &root.field("api_version")))
+            .transpose()?;
+        let supported = versions.as_ref().and_then(supported_header);
+        Ok(Policy {
+            mode: config.mode,
+            versions,
+            headers,
+            supported,
+        })
+    }
+}
+
+/// `x-gatehouse-supported-versions: 1, 2`
+fn supported_header(versions: &Versions) -> Option<(HeaderName, HeaderValue)> {
+    let list: Vec<String> = versions
+        .supported()
+        .iter()
+        .map(ApiVersion::to_string)
+        .collect();
+    // A constant name, and at most 64 numbers of four digits: neither can fail.
+    let name = HeaderName::try_from("x-gatehouse-supported-versions").ok()?;
+    let value = HeaderValue::try_from(list.join(", ").as_str()).ok()?;
+    Some((name, value))
+}
+
+impl Headers {
+    fn compile(config: HeadersConfig, at: &FieldPath) -> Result<Headers, ConfigError> {
+        let read = |field: &str, name: Option<HeaderName>, default: &'static str| match name {
+            Some(name) if RESERVED.contains(&name.as_str()) => Err(ConfigError::new(
+                &at.field(field),
+                format!("{} is not for filters to write", name.as_str()),
+            )),
+            Some(name) => Ok(name),
+            None => HeaderName::try_from(default)
+                .map_err(|error| ConfigError::new(&at.field(field), error.to_string())),
+        };
+        let api_version = read("api_version", config.api_version, "x-gatehouse-api-version")?;
+        let grpc_service = read(
+            "grpc_service",
+            config.grpc_service,
+            "x-gatehouse-grpc-service",
+        )?;
+        let grpc_method = read("grpc_method", config.grpc_method, "x-gatehouse-grpc-method")?;
+        for (field, name, other) in [
+            ("grpc_service", &grpc_service, &api_version),
+            ("grpc_method", &grpc_method, &api_version),
+            ("grpc_method", &grpc_method, &grpc_service),
+        ] {
+            if same_spelling(name.as_bytes(), other.as_bytes()) {
+                return Err(ConfigError::new(
+                    &at.field(field),
+                    "the three headers need three names that differ in more than - and _",
+                ));
+            }
+        }
+        let mut patterns = NamePatterns::default();
+        for name in [&api_version, &grpc_service, &grpc_method] {
+            patterns.add_name(name);
+        }
+        Ok(Headers {
+            api_version,
+            grpc_service,
+            grpc_method,
+            patterns,
+        })
+    }
+}
+
+fn compile_versions(
+    config: ApiVersionConfig,
+    headers: &Headers,
+    at: &FieldPath,
+) -> Result<Versions, ConfigError> {
+    let mut supported = Vec::new();
+    for (index, text) in config.supported.iter().enumerate() {
+        let at = at.field("supported").index(index);
+        let version = read_version(text.as_str(), &at)?;
+        if supported.contains(&version) {
+            return Err(ConfigError::new(&at, "listed twice"));
+        }
+        supported.push(version);
+    }
+    let default_at = at.field("default");
+    let default = read_version(config.default.as_str(), &default_at)?;
+    if !supported.contains(&default) {
+        return Err(ConfigError::new(&default_at, "not among supported"));
+    }
+    let mut sources = Vec::new();
+    for (index, source) in config.sources.into_iter().enumerate() {
+        let at = at.field("sources").index(index);
+        let source = compile_source(source, headers, &at)?;
+        if sources.contains(&source) {
+            return Err(ConfigError::new(&at, "listed twice"));
+        }
+        sources.push(source);
+    }
+    Ok(Versions::new(supported, default, sources))
+}
+
+fn read_version(text: &str, at: &FieldPath) -> Result<ApiVersion, ConfigError> {
+    ApiVersion::from_digits(text.bytes()).ok_or_else(|| {
+        ConfigError::new(
+            at,
+            "a version is one to four digits without a leading zero, such as \"2\"",
+        )
+    })
+}
+
+fn compile_source(
+    config: SourceConfig,
+    headers: &Headers,
+    at: &FieldPath,
+) -> Result<Source, ConfigError> {
+    match (config.path_prefix, config.header, config.accept_parameter) {
+        (Some(true), None, None) => Ok(Source::PathPrefix),
+        (Some(false), None, None) => Err(ConfigError::new(
+            &at.field("path_prefix"),
+            "can only be true; leave the source out instead",
+        )),
+        // It would be removed from what the client sent, and then written.
+        (None, Some(header), None) if headers.patterns.matches(header.as_bytes()) => {
+            Err(ConfigError::new(
+                &at.field("header"),
+                "this filter writes that header, so a client cannot send it",
+            ))
+        }
+        (None, Some(header), None) => Ok(Source::Header(header)),
+        (None, None, Some(parameter)) => {
+            parameter_name(parameter.as_str(), &at.field("accept_parameter"))
+                .map(Source::AcceptParameter)
+        }
+        _ => Err(ConfigError::new(
+            at,
+            "needs exactly one of path_prefix, header, accept_parameter",
+        )),
+    }
+}
+
+/// A token (RFC 9110 section 5.6.2), lower-cased, since parameter names are compared without regard to case.
+fn parameter_name(text: &str, at: &FieldPath) -> Result<String, ConfigError> {
+    let is_token = text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+    let name = text.to_ascii_lowercase();
+    if !is_token {
+        Err(ConfigError::new(at, "not a parameter name"))
+    } else if name == "q" {
+        Err(ConfigError::new(at, "q is the weight of a media range"))
+    } else {
+        Ok(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(config: &str) -> String {
+        Policy::from_bytes(config.as_bytes())
+            .expect_err("must be refused")
+            .to_string()
+    }
+
+    fn with_versions(versions: &str) -> String {
+        format!(r#"{{"version":1,"api_version":{versions}}}"#)
+    }
+
+    #[test]
+    fn the_least_configuration_has_the_default_headers() {
+        let policy = Policy::from_bytes(br#"{"version":1}"#).unwrap();
+        assert!(policy.versions.is_none());
+        assert_eq!(policy.mode, Mode::Enforce);
+        assert_eq!(
+            policy.headers.api_version.as_str(),
+            "x-gatehouse-api-version"
+        );
+        assert_eq!(
+            policy.headers.grpc_service.as_str(),
+            "x-gatehouse-grpc-service"
+        );
+        assert_eq!(
+            policy.headers.grpc_method.as_str(),
+            "x-gatehouse-grpc-method"
+        );
+    }
+
+    #[test]
+    fn sources_keep_their_order() {
+        let policy = Policy::from_bytes(
+            with_versions(
+                r#"{"supported":["1","2"],"default":"2",
+                    "sources":[{"accept_parameter":"Version"},{"header":"x-v"},{"path_prefix":true}]}"#,
+            )
+            .as_bytes(),
+        )
+        .unwrap();
+        let versions = policy.versions.unwrap();
+        assert_eq!(versions.default_version().to_string(), "2");
+        assert_eq!(versions.supported().len(), 2);
+        let rendered = format!("{versions:?}");
+        let place = |text: &str| rendered.find(text).unwrap();
+        assert!(place("AcceptParameter(\"version\")") < place("Header("));
+        assert!(place("Header(") < place("PathPrefix"));
+    }
+
+    // Each fault is told with its path, so that an operator need not search.
+    #[test]
+    fn faults_are_told_with_their_path() {
+        for (config, message) in [
+            (
+                with_versions(
+                    r#"{"supported":["1","1"],"default":"1","sources":[{"path_prefix":true}]}"#,
+                ),
+                "api_version.supported[1]: listed twice",
+            ),
+            (
+                with_versions(
+                    r#"{"supported":["1"],"default":"2","sources":[{"path_prefix":true}]}"#,
+                ),
+                "api_version.default: not among supported",
+            ),
+            (
+                with_versions(
+                    r#"{"supported":["v1"],"default":"v1","sources":[{"path_prefix":true}]}"#,
+                ),
+                "api_version.supported[0]: a version is one to four digits without a leading zero, such as \"2\"",
+            ),
+            (
+                with_versions(r#"{"supported":["1"],"default":"1","sources":[{}]}"#),
+                "api_version.sources[0]: needs exactly one of path_prefix, header, accept_parameter",
+            ),
+            (
+                with_versions(
+                    r#"{"supported":["1"],"default":"1","sources":[{"path_prefix":true,"header":"x-v"}]}"#,
+                ),
+                "api_version.sources[0]: needs exactly one of path_prefix, header, accept_parameter",
+            ),
+            (
+                with_versions(
+                    r#"{"supported":["1"],"default":"1","sources":[{"path_prefix":false}]}"#,
+                ),
+                "api_version.sources[0].path_prefix: can only be true; leave the source out instead",
+            ),
+            (
+                with_versions(
+                    r#"{"supported":["1"],"default":"1","sources":[{"header":"x-v"},{"header":"x-v"}]}"#,
+                ),
+                "api_version.sources[1]: listed twice",
+            ),
+            (
+                with_versions(
+                    r#"{"supported":["1"],"default":"1","sources":[{"header":"x_gatehouse_api_version"}]}"#,
+                ),
+                "api_version.sources[0].header: this filter writes that header, so a client cannot send it",
+            ),
+            (
+                with_versions(
+                    r#"{"supported":["1"],"default":"1","sources":[{"accept_parameter":"Q"}]}"#,
+                ),
+                "api_version.sources[0].accept_parameter: q is the weight of a media range",
+            ),
+            (
+                with_versions(
+                    r#"{"supported":["1"],"default":"1","sources":[{"accept_parameter":"a b"}]}"#,
+                ),
+                "api_version.sources[0].accept_parameter: not a parameter name",
+            ),
+            (
+                r#"{"version":1,"headers":{"api_version":"content-length"}}"#.to_owned(),
+                "headers.api_version: content-length is not for filters to write",
+            ),
+            (
+                r#"{"version":1,"headers":{"grpc_method":"x_gatehouse_api_version"}}"#.to_owned(),
+                "headers.grpc_method: the three headers need three names that differ in more than - and _",
+            ),
+        ] {
+            assert_eq!(refused(&config), message, "{config}");
+        }
+    }
+
+    // The wire form is closed: a misspelt field is not a default in disguise.
+    #[test]
+    fn unknown_fields_bounds_and_versions_are_refused() {
+        for (config, start) in [
+            (r#"{"version":1,"header":{}}"#, "header: unknown field"),
+            (r#"{"version":2}"#, "version: "),
+            (r#"{}"#, ""),
+            (r#"{"version":1,"mode":"on"}"#, "mode: "),
+            (
+                r#"{"version":1,"headers":{"api_version":":path"}}"#,
+                "headers.api_version: ",
+            ),
+            (
+                r#"{"version":1,"api_version":{"supported":[],"default":"1","sources":[{"path_prefix":true}]}}"#,
+                "api_version.supported: ",
+            ),
+            (
+                r#"{"version":1,"api_version":{"supported":["1"],"default":"1","sources":[]}}"#,
+                "api_version.sources: ",
+            ),
+            (
+                r#"{"version":1,"api_version":{"supported":["1"],"default":"1","source":[]}}"#,
+                "api_version.source: unknown field",
+            ),
+        ] {
+            let message = refused(config);
+            assert!(message.starts_with(start), "{config}: {message}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Everything that routing counts: a closed list, so that no client chooses the name of a statistic.
+
+/// A counter. Envoy shows it as `wasmcustom.<name>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Forwarded; the request named a version.
+    Versioned,
+    /// Forwarded with the default version.
+    Defaulted,
+    /// Forwarded as a call of a gRPC service and method.
+    Grpc,
+    /// Forwarded; a gRPC request whose path is not `/service/method`.
+    GrpcUnnamed,
+    /// Refused: the version named is not served.
+    UnknownVersion,
+    /// Refused: the request does not name one version.
+    AmbiguousVersion,
+    /// Refused: the path can be read in two ways.
+    AmbiguousPath,
+    /// Would have been refused in mode `enforce`.
+    ShadowRefused,
+    /// Refused: the host did not do what was asked of it.
+    Internal,
+}
+
+impl Counter {
+    /// Every counter, in the order of declaration.
+    pub const ALL: [Counter; 9] = [
+        Counter::Versioned,
+        Counter::Defaulted,
+        Counter::Grpc,
+        Counter::GrpcUnnamed,
+        Counter::UnknownVersion,
+        Counter::AmbiguousVersion,
+        Counter::AmbiguousPath,
+        Counter::ShadowRefused,
+        Counter::Internal,
+    ];
+
+    /// The name that is given to the host.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Counter::Versioned => "gatehouse.routing.versioned",
+            Counter::Defaulted => "gatehouse.routing.defaulted",
+            Counter::Grpc => "gatehouse.routing.grpc",
+            Counter::GrpcUnnamed => "gatehouse.routing.grpc_unnamed",
+            Counter::UnknownVersion => "gatehouse.routing.unknown_version",
+            Counter::AmbiguousVersion => "gatehouse.routing.ambiguous_version",
+            Counter::AmbiguousPath => "gatehouse.routing.ambiguous_path",
+            Counter::ShadowRefused => "gatehouse.routing.shadow_refused",
+            Counter::Internal => "gatehouse.routing.internal",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The adapter keeps its metric ids by the place in ALL: one out of order would count as its neighbour.
+    #[test]
+    fn the_list_is_in_the_order_of_declaration() {
+        for (place, counter) in Counter::ALL.into_iter().enumerate() {
+            assert_eq!(counter as usize, place);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Why a request is refused, and what the client is told.
+
+use http_message::{GrpcStatus, HeaderName, HeaderValue, Problem};
+
+use crate::counters::Counter;
+
+/// Why a request is refused. README.md has the same list as its failure table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The path can be read in two ways.
+    AmbiguousPath,
+    /// The path names a version that is not served.
+    UnknownVersionInPath,
+    /// The header names a version that is not served.
+    UnknownVersionInHeader,
+    /// `Accept` names a version that is not served.
+    UnknownVersionInAccept,
+    /// The version header occurs twice or holds a list.
+    RepeatedVersionHeader,
+    /// Two media ranges of `Accept` name two versions.
+    ConflictingAccept,
+    /// `Accept` can be read in two ways.
+    MalformedAccept,
+    /// The host did not do what was asked of it.
+    Internal,
+}
+
+impl Reason {
+    /// Every reason, in the order of declaration.
+    pub const ALL: [Reason; 8] = [
+        Reason::AmbiguousPath,
+        Reason::UnknownVersionInPath,
+        Reason::UnknownVersionInHeader,
+        Reason::UnknownVersionInAccept,
+        Reason::RepeatedVersionHeader,
+        Reason::ConflictingAccept,
+        Reason::MalformedAccept,
+        Reason::Internal,
+    ];
+
+    /// What `%RESPONSE_CODE_DETAILS%` shows in the access log.
+    pub const fn code_details(self) -> &'static str {
+        match self {
+            Reason::AmbiguousPath => "gatehouse_routing_ambiguous_path",
+            Reason::UnknownVersionInPath => "gatehouse_routing_unknown_version_in_path",
+            Reason::UnknownVersionInHeader => "gatehouse_routing_unknown_version_in_header",
+            Reason::UnknownVersionInAccept => "gatehouse_routing_unknown_version_in_accept",
+            Reason::RepeatedVersionHeader => "gatehouse_routing_repeated_version_header",
+            Reason::ConflictingAccept => "gatehouse_routing_conflicting_accept",
+            Reason::MalformedAccept => "gatehouse_routing_malformed_accept",
+            Reason::Internal => "gatehouse_routing_internal",
+        }
+    }
+
+    /// The HTTP status of the reply.
+    pub const fn status(self) -> u16 {
+        match self {
+            // The path is what names a resource; a header or `Accept` asks for a form of it.
+            Reason::UnknownVersionInPath => 404,
+            Reason::UnknownVersionInHeader | Reason::UnknownVersionInAccept => 406,
+            Reason::AmbiguousPath
+            | Reason::RepeatedVersionHeader
+            | Reason::ConflictingAccept
+            | Reason::MalformedAccept => 400,
+            Reason::Internal => 500,
+        }
+    }
+
+    /// The status of the reply where the request is a gRPC call.
+    pub const fn grpc_status(self) -> GrpcStatus {
+        match self {
+            Reason::UnknownVersionInPath
+            | Reason::UnknownVersionInHeader
+            | Reason::UnknownVersionInAccept => GrpcStatus::Unimplemented,
+            Reason::AmbiguousPath
+            | Reason::RepeatedVersionHeader
+            | Reason::ConflictingAccept
+            | Reason::MalformedAccept => GrpcStatus::InvalidArgument,
+            Reason::Internal => GrpcStatus::Internal,
+        }
+    }
+
+    /// What is counted.
+    pub const fn counter(self) -> Counter {
+        match self {
+            Reason::AmbiguousPath => Counter::AmbiguousPath,
+            Reason::UnknownVersionInPath
+            | Reason::UnknownVersionInHeader
+            | Reason::UnknownVersionInAccept => Counter::UnknownVersion,
+            Reason::RepeatedVersionHeader | Reason::ConflictingAccept | Reason::MalformedAccept => {
+                Counter::AmbiguousVersion
+            }
+            Reason::Internal => Counter::Internal,
+        }
+    }
+
+    /// The reply as data. Its text is constant; `headers` go with it.
+    pub fn problem(self, headers: Vec<(HeaderName, HeaderValue)>) -> Problem {
+        Problem {
+            status: self.status(),
+            grpc_status: self.grpc_status(),
+            title: self.title(),
+            detail: self.detail(),
+            code_details: self.code_details(),
+            headers,
+        }
+    }
+
+    /// The phrase of the status, as RFC 9457 section 4.2.1 asks where a problem has no type of its own.
+    const fn title(self) -> &'static str {
+        match self.status() {
+            400 => "Bad Request",
+            404 => "Not Found",
+            406 => "Not Acceptable",
+            _ => "Internal Server Error",
+        }
+    }
+
+    const fn detail(self) -> &'static str {
+        match self {
+            Reason::AmbiguousPath => "The path of the request can be read in more than one way.",
+            Reason::UnknownVersionInPath => "The path names an API version that is not served.",
+            Reason::UnknownVersionInHeader => "A header names an API version that is not served.",
+            Reason::UnknownVersionInAccept => {
+                "The Accept header names an API version that is not served."
+            }
+            Reason::RepeatedVersionHeader => {
+                "The header that names the API version may occur once, with one value."
+            }
+            Reason::ConflictingAccept => "The Accept header names more than one API version.",
+            Reason::MalformedAccept => "The Accept header can be read in more than one way.",
+            Reason::Internal => "The gateway could not process the request.",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Other filters know our replies by this prefix, and Envoy replaces spaces in it.
+    #[test]
+    fn details_are_words_with_the_prefix() {
+        for reason in Reason::ALL {
+            let details = reason.code_details();
+            assert!(details.starts_with("gatehouse_routing_"), "{details}");
+            assert!(
+                details.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+                "{details}"
+            );
+        }
+    }
+
+    // A retryable status (UNAVAILABLE) would have clients repeat a call that can never succeed.
+    #[test]
+    fn grpc_statuses_do_not_invite_a_retry() {
+        for reason in Reason::ALL {
+            assert_ne!(reason.grpc_status(), GrpcStatus::Unavailable, "{reason:?}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! One request: read its head, ask the policy, do as it says.
+
+use std::rc::Rc;
+
+use http_message::{HeaderMap, Place, Problem, RequestHead};
+use proxy_host::headers::{self, Map};
+use proxy_host::{HostError, foreign, property, send_local_reply};
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+use routing_policy::{Forward, Reason, Step};
+
+use crate::root::Plugin;
+
+/// The context of one stream.
+pub(crate) struct Request {
+    /// Absent only if the host sends a request to a filter that it has not configured.
+    plugin: Option<Rc<Plugin>>,
+}
+
+impl Request {
+    pub(crate) fn new(plugin: Option<Rc<Plugin>>) -> Self {
+        Request { plugin }
+    }
+}
+
+impl Context for Request {}
+
+impl HttpContext for Request {
+    fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
+        match &self.plugin {
+            Some(plugin) => plugin.serve(),
+            None => {
+                let problem = Reason::Internal.problem(Vec::new());
+                reply(&RequestHead::new(HeaderMap::default()), &problem)
+            }
+        }
+    }
+}
+
+impl Plugin {
+    fn serve(&self) -> Action {
+        let head = match read_head() {
+            Ok(head) => head,
+            Err(error) => return self.fail(&RequestHead::new(HeaderMap::default()), error),
+        };
+        match self.policy.decide(&head) {
+            Step::Forward(forward) => match obey(&head, &forward) {
+                Ok(()) => {
+                    for counter in &forward.counters {
+                        self.counters.count(*counter);
+                    }
+                    if let Some(reason) = forward.shadowed {
+                        log::debug!("decision=shadow reason={}", reason.code_details());
+                    }
+                    Action::Continue
+                }
+                Err(error) => self.fail(&head, error),
+            },
+            Step::Reply(problem, reason) => self.refuse(&head, &problem, reason),
+        }
+    }
+
+    /// A request that could not be read, or that may be half edited, does not go on.
+    fn fail(&self, head: &RequestHead, error: HostError) -> Action {
+        log::warn!("decision=fail error={error}");
+        let reason = Reason::Internal;
+        self.refuse(head, &reason.problem(Vec::new()), reason)
+    }
+
+    fn refuse(&self, head: &RequestHead, problem: &Problem, reason: Reason) -> Action {
+        self.counters.count(reason.counter());
+        log::debug!("decision=reply reason={}", reason.code_details());
+        reply(head, problem)
+    }
+}
+
+/// The one read of the header map. The host answers a map that is not open with an empty one.
+fn read_head() -> Result<RequestHead, HostError> {
+    let map = headers::read(Map::Request)?;
+    if map.is_empty() {
+        return Err(HostError::Empty);
+    }
+    Ok(RequestHead::new(map))
+}
+
+fn obey(head: &RequestHead, forward: &Forward) -> Result<(), HostError> {
+    for (name, value) in &forward.state {
+        property::set(name, value.as_bytes())?;
+    }
+    let writes = forward.edits.writes(head.headers());
+    headers::apply(Map::Request, &writes)?;
+    // A header edit makes the host choose the route anew; filter state alone does not, and routes may match on it.
+    if writes.is_empty() && !forward.state.is_empty() {
+        foreign::clear_route_cache()?;
+    }
+    Ok(())
+}
+
+/// The request stops here even if the host refuses the reply: then the stream's idle timeout ends it.
+fn reply(head: &RequestHead, problem: &Problem) -> Action {
+    if let Err(error) = send_local_reply(&problem.render(head, Place::BehindBridges)) {
+        log::error!("decision=fail reply error={error}");
+    }
+    Action::Pause
+}

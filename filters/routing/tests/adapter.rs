@@ -1,0 +1,374 @@
+//! The adapter on a host that behaves as Envoy does: it obeys the policy, and closes where the host fails it.
+
+use fake_host::{Chain, FilterStatus, Host, Reply, RouteView, Stream, Vm, VmOptions};
+
+const CONFIG: &str = r#"{
+    "version": 1,
+    "api_version": {
+        "supported": ["1", "2"],
+        "default": "1",
+        "sources": [{ "path_prefix": true }, { "header": "x-api-version" }]
+    }
+}"#;
+
+const LOG_WARN: u32 = 3;
+
+fn start(host: &Host, config: &str) -> Vm {
+    let options = VmOptions::new("routing", gatehouse_routing::register).config(config);
+    host.start(options).unwrap()
+}
+
+fn get<'a>(path: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let pseudo = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "api.test"),
+        (":path", path),
+    ];
+    pseudo.into_iter().chain(more.iter().copied()).collect()
+}
+
+fn send(vm: &Vm, head: Vec<(&str, &str)>) -> Stream {
+    let mut stream = vm.request(head);
+    stream.request_headers(true);
+    stream
+}
+
+fn reply(stream: &Stream) -> Reply {
+    match stream.request_status() {
+        FilterStatus::Replied(reply) => reply,
+        other => panic!("expected a reply, found {other:?}"),
+    }
+}
+
+fn by_header(view: &RouteView<'_>) -> Option<String> {
+    let version = view.headers.text("x-gatehouse-api-version")?;
+    Some(format!("v{version}"))
+}
+
+fn by_filter_state(view: &RouteView<'_>) -> Option<String> {
+    let version = view.filter_state.get("wasm.gatehouse.api_version")?;
+    Some(format!("v{}", String::from_utf8_lossy(version)))
+}
+
+#[test]
+fn the_version_is_written_and_the_route_chosen_anew() {
+    let host = Host::new().with_routes(by_header);
+    let vm = start(&host, CONFIG);
+    let stream = send(&vm, get("/v2/users?page=1", &[]));
+    assert_eq!(stream.request_status(), FilterStatus::Continue);
+    let upstream = stream.upstream().headers;
+    assert_eq!(upstream.text("x-gatehouse-api-version"), Some("2"));
+    assert_eq!(upstream.text(":path"), Some("/v2/users?page=1"));
+    assert_eq!(
+        stream.filter_state("gatehouse.api_version").as_deref(),
+        Some(&b"2"[..])
+    );
+    assert_eq!(stream.route().as_deref(), Some("v2"));
+    assert_eq!(vm.counter("gatehouse.routing.versioned"), 1);
+}
+
+// Setting filter state alone does not clear the route cache, and routes may match on it.
+#[test]
+fn the_route_is_chosen_anew_where_only_filter_state_changed() {
+    let host = Host::new().with_routes(by_filter_state);
+    let vm = start(&host, CONFIG);
+    // The client sends the very headers that would be written, so no header is edited.
+    let stream = send(&vm, get("/v2/users", &[("x-gatehouse-api-version", "2")]));
+    let calls = stream.host_calls("proxy_on_request_headers");
+    assert!(
+        !calls
+            .iter()
+            .any(|call| call.function.contains("header_map_value")),
+        "{calls:?}"
+    );
+    assert_eq!(stream.route().as_deref(), Some("v2"));
+}
+
+#[test]
+fn a_grpc_call_is_labelled() {
+    let host = Host::new();
+    let vm = start(&host, CONFIG);
+    let grpc = [("content-type", "application/grpc")];
+    let stream = send(&vm, get("/inventory.v1.Stock/Get", &grpc));
+    let upstream = stream.upstream().headers;
+    assert_eq!(
+        upstream.text("x-gatehouse-grpc-service"),
+        Some("inventory.v1.Stock")
+    );
+    assert_eq!(upstream.text("x-gatehouse-grpc-method"), Some("Get"));
+    assert_eq!(
+        stream.filter_state("gatehouse.grpc_service").as_deref(),
+        Some(&b"inventory.v1.Stock"[..])
+    );
+    assert_eq!(
+        stream.filter_state("gatehouse.grpc_method").as_deref(),
+        Some(&b"Get"[..])
+    );
+    assert_eq!(vm.counter("gatehouse.routing.grpc"), 1);
+    send(&vm, get("/inventory.v1.Stock", &grpc));
+    assert_eq!(vm.counter("gatehouse.routing.grpc_unnamed"), 1);
+}
+
+#[test]
+fn a_clients_own_copies_do_not_reach_the_upstream() {
+    let host = Host::new();
+    let vm = start(&host, CONFIG);
+    let spoofed = [
+        ("x-gatehouse-api-version", "2"),
+        ("x-gatehouse-api-version", "3"),
+        ("x_gatehouse_api_version", "2"),
+        ("x-gatehouse-grpc-service", "inventory.v1.Admin"),
+        ("x_gatehouse_grpc_method", "Drop"),
+    ];
+    for (mode, version) in [("enforce", &[&b"1"[..]][..]), ("off", &[])] {
+        let config = CONFIG.replacen('{', &format!(r#"{{"mode":"{mode}","#), 1);
+        vm.reconfigure(&config).unwrap();
+        let upstream = send(&vm, get("/users", &spoofed)).upstream();
+        assert!(upstream.started);
+        assert_eq!(
+            upstream.headers.all("x-gatehouse-api-version"),
+            version,
+            "{mode}"
+        );
+        for name in [
+            "x_gatehouse_api_version",
+            "x-gatehouse-grpc-service",
+            "x_gatehouse_grpc_method",
+        ] {
+            assert_eq!(upstream.headers.get(name), None, "{mode} {name}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_is_a_problem_for_http_and_a_status_for_grpc() {
+    let host = Host::new();
+    let vm = start(&host, CONFIG);
+    let id = [("x-request-id", "r-1")];
+    let stream = send(&vm, get("/v9/users", &id));
+    assert!(!stream.upstream().started);
+    assert_eq!(
+        reply(&stream).details,
+        "gatehouse_routing_unknown_version_in_path"
+    );
+    let client = stream.client();
+    assert_eq!(client.status(), Some(404));
+    assert_eq!(
+        client.headers.text("content-type"),
+        Some("application/problem+json")
+    );
+    assert_eq!(client.headers.text("cache-control"), Some("no-store"));
+    assert_eq!(
+        client.headers.text("x-gatehouse-supported-versions"),
+        Some("1, 2")
+    );
+    assert_eq!(client.headers.text("grpc-status"), None);
+    assert!(
+        client.text().contains(r#""request_id":"r-1""#),
+        "{}",
+        client.text()
+    );
+    assert_eq!(vm.counter("gatehouse.routing.unknown_version"), 1);
+
+    let grpc = [("content-type", "application/grpc"), ("x-api-version", "9")];
+    let client = send(&vm, get("/a.B/C", &grpc)).client();
+    assert_eq!(client.headers.text("grpc-status"), Some("12"));
+    assert_eq!(client.headers.text("grpc-message"), Some("Not Acceptable"));
+    assert_eq!(
+        client.headers.text("content-type"),
+        Some("application/grpc")
+    );
+
+    // Behind Envoy's bridge a gRPC-Web call looks like gRPC, and the bridge needs a form of its own.
+    let bridged = [
+        ("content-type", "application/grpc"),
+        ("x-grpc-web", "1"),
+        ("x-api-version", "9"),
+    ];
+    let bridged = reply(&send(&vm, get("/a.B/C", &bridged)));
+    assert_eq!(bridged.status, 200);
+    assert_eq!(bridged.headers.text("grpc-status"), Some("12"));
+}
+
+#[test]
+fn ambiguous_requests_are_refused_and_counted() {
+    let host = Host::new();
+    let vm = start(&host, CONFIG);
+    let stream = send(&vm, get("/users/..%2fadmin", &[]));
+    assert_eq!(reply(&stream).status, 400);
+    assert_eq!(vm.counter("gatehouse.routing.ambiguous_path"), 1);
+    let twice = [("x-api-version", "1"), ("x-api-version", "1")];
+    assert_eq!(reply(&send(&vm, get("/users", &twice))).status, 400);
+    assert_eq!(vm.counter("gatehouse.routing.ambiguous_version"), 1);
+}
+
+// Envoy's codecs let these bytes through, and the SDK's own getters would end the VM.
+#[test]
+fn bytes_that_are_not_text_do_no_harm() {
+    let host = Host::new();
+    let vm = start(&host, CONFIG);
+    let mut head: Vec<(&[u8], &[u8])> = vec![(b":method", b"GET"), (b":path", b"/users")];
+    head.push((b"x-note", b"caf\xe9"));
+    head.push((b"x-gatehouse-api-version", b"\xff"));
+    let mut stream = vm.request(head.clone());
+    assert_eq!(stream.request_headers(true), FilterStatus::Continue);
+    assert_eq!(
+        stream.upstream().headers.get("x-note"),
+        Some(&b"caf\xe9"[..])
+    );
+    assert_eq!(
+        stream.upstream().headers.all("x-gatehouse-api-version"),
+        [b"1"]
+    );
+    head.push((b"x-api-version", b"\xff2"));
+    let mut stream = vm.request(head);
+    stream.request_headers(true);
+    assert_eq!(reply(&stream).status, 406);
+}
+
+#[test]
+fn a_request_without_pseudo_headers_is_forwarded() {
+    let host = Host::new();
+    let vm = start(&host, CONFIG);
+    let stream = send(
+        &vm,
+        vec![(":method", "CONNECT"), (":authority", "db.test:5432")],
+    );
+    assert_eq!(
+        stream.upstream().headers.text("x-gatehouse-api-version"),
+        Some("1")
+    );
+}
+
+#[test]
+fn bodies_and_trailers_pass_untouched() {
+    let host = Host::new();
+    let vm = start(&host, CONFIG);
+    let mut stream = vm.request(get("/users", &[]));
+    stream.request_headers(false);
+    stream.request_body("one", false);
+    stream.request_body("two", false);
+    stream.request_trailers([("x-sum", "6")]);
+    let upstream = stream.upstream();
+    assert!(upstream.complete);
+    assert_eq!(upstream.text(), "onetwo");
+    assert_eq!(upstream.trailers.text("x-sum"), Some("6"));
+    stream.response_headers([(":status", "200")], false);
+    stream.response_body("answer", true);
+    assert_eq!(stream.client().text(), "answer");
+}
+
+// A request that could not be read, or is half edited, must not go on.
+#[test]
+fn where_the_host_fails_the_request_stops() {
+    // The map of a request that is no longer open reads as empty.
+    let host = Host::new();
+    let vm = start(&host, CONFIG);
+    let stream = send(&vm, Vec::new());
+    assert_eq!(reply(&stream).status, 500);
+    assert_eq!(reply(&stream).details, "gatehouse_routing_internal");
+    assert_eq!(vm.counter("gatehouse.routing.internal"), 1);
+
+    let host = Host::new().without_foreign("clear_route_cache");
+    let vm = start(&host, CONFIG);
+    let stream = send(&vm, get("/v2/users", &[("x-gatehouse-api-version", "2")]));
+    assert_eq!(reply(&stream).status, 500);
+    assert!(!stream.upstream().started);
+    assert!(
+        vm.logs().iter().any(|line| line.level == LOG_WARN),
+        "{:?}",
+        vm.logs()
+    );
+}
+
+#[test]
+fn a_faulty_configuration_is_refused_with_its_path_and_the_old_one_serves_on() {
+    let host = Host::new();
+    let vm = start(&host, CONFIG);
+    for (config, reason) in [
+        (
+            CONFIG.replace("supported", "suported"),
+            "api_version.suported: unknown field",
+        ),
+        (
+            CONFIG.replace(r#""default": "1""#, r#""default": "3""#),
+            "api_version.default: ",
+        ),
+        ("".to_owned(), ""),
+        ("{".to_owned(), ""),
+    ] {
+        let refused = vm.reconfigure(&config).unwrap_err();
+        assert!(refused.to_string().contains(reason), "{refused}");
+        assert!(
+            refused.to_string().contains("configuration refused"),
+            "{refused}"
+        );
+        let stream = send(&vm, get("/v2/users", &[]));
+        assert_eq!(
+            stream.upstream().headers.text("x-gatehouse-api-version"),
+            Some("2")
+        );
+    }
+}
+
+// Envoy keeps the VM when only the configuration changes: what is static would outlive it.
+#[test]
+fn a_new_configuration_holds_for_new_requests_and_not_for_those_under_way() {
+    let host = Host::new();
+    let vm = start(&host, CONFIG);
+    let mut under_way = vm.request(get("/users", &[("x-api-version", "3")]));
+    vm.reconfigure(CONFIG.replace(r#"["1", "2"]"#, r#"["1", "2", "3"]"#))
+        .unwrap();
+    let new = send(&vm, get("/users", &[("x-api-version", "3")]));
+    assert_eq!(
+        new.upstream().headers.text("x-gatehouse-api-version"),
+        Some("3")
+    );
+    assert_eq!(vm.loads(), 1);
+    under_way.request_headers(true);
+    under_way.close();
+}
+
+// Each call that returns data re-enters the VM and costs as much as all the rest.
+#[test]
+fn one_host_call_returns_data() {
+    let host = Host::new();
+    let vm = start(&host, CONFIG);
+    let grpc = [("content-type", "application/grpc")];
+    let stream = send(&vm, get("/inventory.v1.Stock/Get", &grpc));
+    let calls = stream.host_calls("proxy_on_request_headers");
+    let dear: Vec<_> = calls.iter().filter(|call| call.returned > 0).collect();
+    assert_eq!(dear.len(), 1, "{calls:?}");
+    // Three headers, three pieces of filter state, two counters.
+    assert!(calls.len() <= 9 + 1, "{calls:?}");
+}
+
+// A client that repeats a bad request must not fill the disk with our log.
+#[test]
+fn refusals_are_not_logged_above_debug() {
+    let host = Host::new();
+    let vm = start(&host, CONFIG);
+    vm.forget();
+    send(&vm, get("/v9/users", &[]));
+    send(&vm, get("/users", &[]));
+    assert!(
+        vm.logs().iter().all(|line| line.level <= 1),
+        "{:?}",
+        vm.logs()
+    );
+}
+
+#[test]
+fn the_filter_works_behind_others() {
+    let host = Host::new().with_routes(by_header);
+    let (first, second) = (start(&host, CONFIG), start(&host, CONFIG));
+    let chain = Chain::new().filter(&first).native().filter(&second);
+    let mut stream = chain.request(get("/v2/users", &[]));
+    assert_eq!(stream.request_headers(true), FilterStatus::Continue);
+    assert_eq!(
+        stream.upstream().headers.all("x-gatehouse-api-version"),
+        [b"2"]
+    );
+    assert_eq!(stream.route().as_deref(), Some("v2"));
+}

@@ -1,0 +1,117 @@
+//! The one gateway that all scenarios talk to: the configurations of its filters, and the secrets of its callers.
+
+use serde_json::{Value, json};
+
+/// `iss` of the provider `main`.
+pub const ISSUER: &str = "https://issuer.gatehouse.test";
+/// `iss` of the provider `hmac`.
+pub const HMAC_ISSUER: &str = "https://hmac.gatehouse.test";
+/// `aud` of both providers.
+pub const AUDIENCE: &str = "api";
+/// The secret of the provider `hmac`.
+pub const HMAC_SECRET: &[u8; 32] = b"scenario-hmac-secret-of-32-bytes";
+/// The API key `partner`, as the harness of a real Envoy makes it from the id: consumer acme, plan gold, group partners, scope orders:read.
+pub const PARTNER_KEY: &str = "demo-key-of-partner";
+/// The API key `reader`, made likewise: no consumer, no plan, no group, no scope.
+pub const READER_KEY: &str = "demo-key-of-reader";
+
+/// The configuration of auth. `key_set` holds the public keys `rs256-1`, `es256-1` and `eddsa-1`.
+pub fn auth(key_set: &Value) -> Value {
+    json!({
+        "version": 1,
+        "realm": "scenarios",
+        "api_keys": {
+            "sources": [{ "header": "x-api-key" }, { "query": "api_key" }],
+            "keys": [
+                {
+                    "id": "partner",
+                    // SHA-256 of PARTNER_KEY.
+                    "sha256": "abc087422d634e9740b0f585b67412bd7746cdeff376ae66625c7bdf978b06b5",
+                    "consumer": "acme",
+                    "plan": "gold",
+                    "groups": ["partners"],
+                    "scopes": ["orders:read"],
+                },
+                {
+                    "id": "reader",
+                    // SHA-256 of READER_KEY.
+                    "sha256": "a430623e51c86cacc8987d349814ed0352ce4acb47bad247740e86cb3aa11a96",
+                },
+            ],
+        },
+        "jwt": {
+            "providers": [
+                {
+                    "name": "main",
+                    "issuer": ISSUER,
+                    "audiences": [AUDIENCE],
+                    "jwks": key_set,
+                    "claims": { "consumer": "azp", "plan": "plan", "groups": "groups" },
+                },
+                {
+                    "name": "hmac",
+                    "issuer": HMAC_ISSUER,
+                    "audiences": [AUDIENCE],
+                    // HMAC_SECRET in base64url.
+                    "jwks": { "keys": [{
+                        "kty": "oct", "alg": "HS256", "kid": "hs256-1",
+                        "k": "c2NlbmFyaW8taG1hYy1zZWNyZXQtb2YtMzItYnl0ZXM",
+                    }] },
+                },
+            ],
+        },
+        "upstream_headers": {
+            "subject": "x-user",
+            "consumer": "x-consumer",
+            "groups": "x-groups",
+            "scopes": "x-scopes",
+            "plan": "x-plan",
+            "credential": "x-credential",
+        },
+        "strip_headers": ["x-authenticated-*"],
+        "twins": [{
+            "method": "GET", "template": "/stock/{id}", "service": "inventory.v1.Stock", "rpc": "Get",
+        }],
+        "rules": [
+            { "name": "health", "match": { "path": { "exact": "/health" }, "methods": ["GET"] }, "allow_anonymous": true },
+            { "name": "public", "match": { "path": { "prefix": "/public" } }, "allow_anonymous": true },
+            { "name": "v1", "match": { "path": { "prefix": "/v1" } }, "allow_anonymous": true },
+            { "name": "v2", "match": { "path": { "prefix": "/v2" } }, "allow_anonymous": true },
+            { "name": "v9", "match": { "path": { "prefix": "/v9" } }, "allow_anonymous": true },
+            { "name": "users", "match": { "path": { "prefix": "/users" }, "methods": ["GET", "HEAD"] },
+              "any": [{ "credential": "api_key" }, { "credential": "jwt" }] },
+            { "name": "orders", "match": { "path": { "prefix": "/orders" }, "methods": ["GET"] },
+              "any": [
+                  { "credential": "api_key", "scopes": ["orders:read"] },
+                  { "credential": "jwt", "provider": "main", "scopes": ["orders:read"], "groups": ["staff"] },
+              ] },
+            { "name": "admin", "match": { "path": { "prefix": "/admin" } },
+              "all": [{ "credential": "api_key" }, { "credential": "jwt", "provider": "main" }], "groups": ["admins"] },
+            { "name": "catalogue", "match": { "path": { "prefix": "/catalogue" } },
+              "any": [{ "credential": "api_key" }], "cacheable": true },
+            { "name": "preview", "match": { "path": { "prefix": "/preview" } },
+              "any": [{ "credential": "jwt", "provider": "main", "scopes": ["preview"] }], "mode": "shadow" },
+            { "name": "retired", "match": { "path": { "prefix": "/retired" } }, "allow_anonymous": true, "mode": "off" },
+            { "name": "stock", "match": { "grpc": { "service": "inventory.v1.Stock", "method": "Get" } },
+              "any": [{ "credential": "jwt", "provider": "main", "scopes": ["stock:read"] }] },
+            { "name": "ping", "match": { "grpc": { "service": "inventory.v1.Health" } }, "allow_anonymous": true },
+            { "name": "versioned-rpc", "match": { "path": { "prefix": "/inventory.v1.Open" } }, "allow_anonymous": true },
+        ],
+    })
+}
+
+/// The configuration of routing.
+pub fn routing() -> Value {
+    json!({
+        "version": 1,
+        "api_version": {
+            "supported": ["1", "2"],
+            "default": "1",
+            "sources": [
+                { "path_prefix": true },
+                { "header": "x-api-version" },
+                { "accept_parameter": "version" },
+            ],
+        },
+    })
+}

@@ -1,0 +1,137 @@
+//! The scenarios on the fake host: the real adapters, natively.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use fake_host::{Chain, Headers, Host, VmOptions};
+use scenarios::{Outcome, Scenario, Seen, Signer, gateway};
+use upstreams::{DEFAULT_ISSUER, Issuer};
+
+/// Any time will do: the clock is ours.
+const NOW: i64 = 1_900_000_000;
+
+/// The issuer of all vehicles: its keys take a second to make.
+static ISSUER: LazyLock<Issuer> = LazyLock::new(|| Issuer::generate(DEFAULT_ISSUER));
+
+/// The gateway on the fake host, and the keys to sign with.
+struct Vehicle {
+    signer: Signer<'static>,
+    chain: Chain,
+    _host: Host,
+}
+
+impl Vehicle {
+    fn new() -> Self {
+        Vehicle::with(gateway::routing(), true)
+    }
+
+    fn with(routing: serde_json::Value, auth: bool) -> Self {
+        let host = Host::new();
+        let since_epoch = Duration::from_secs(NOW.unsigned_abs());
+        host.clock().set_realtime(since_epoch);
+        let start = |name, register: fn(), config: serde_json::Value| {
+            let options = VmOptions::new(name, register).config(config.to_string());
+            host.start(options)
+                .unwrap_or_else(|refused| panic!("{name}: {refused}"))
+        };
+        let mut chain = Chain::new();
+        if auth {
+            let config = gateway::auth(ISSUER.key_set());
+            chain = chain.filter(&start("auth", gatehouse_auth::register, config));
+        }
+        let chain = chain.filter(&start("routing", gatehouse_routing::register, routing));
+        Vehicle {
+            signer: Signer::new(&ISSUER),
+            chain,
+            _host: host,
+        }
+    }
+
+    /// What does not come out as it must.
+    fn failures(&self) -> Vec<String> {
+        scenarios::all()
+            .iter()
+            .filter_map(|scenario| scenario.check(&self.run(scenario)).err())
+            .collect()
+    }
+
+    fn run(&self, scenario: &Scenario) -> Outcome {
+        let request = scenario
+            .request
+            .on_the_wire(|spec| self.signer.token(spec, NOW));
+        let pseudo = [
+            (":method", request.method),
+            (":scheme", "https"),
+            (":authority", "api.gatehouse.test"),
+            (":path", &request.path),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+        let mut stream = self
+            .chain
+            .request(pseudo.into_iter().chain(request.headers));
+        stream.request_headers(request.body.is_empty());
+        if !request.body.is_empty() {
+            stream.request_body(&request.body, true);
+        }
+        let upstream = stream.upstream();
+        let upstream = upstream.started.then(|| {
+            stream.response_headers([(":status", "200")], true);
+            Seen {
+                path: upstream
+                    .headers
+                    .text(":path")
+                    .unwrap_or_default()
+                    .to_owned(),
+                headers: pairs(&upstream.headers),
+            }
+        });
+        let client = stream.client();
+        let outcome = Outcome {
+            status: client.status().unwrap_or_default(),
+            headers: pairs(&client.headers),
+            body: client.body.clone(),
+            upstream,
+        };
+        stream.close();
+        outcome
+    }
+}
+
+fn pairs(headers: &Headers) -> Vec<(String, Vec<u8>)> {
+    headers
+        .iter()
+        .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()))
+        .collect()
+}
+
+#[test]
+fn every_scenario_comes_out_as_it_must() {
+    let failures = Vehicle::new().failures();
+    assert!(
+        failures.is_empty(),
+        "{} failed:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+// Whatever was sent before, the filters of this worker still serve.
+#[test]
+fn the_order_of_scenarios_does_not_matter() {
+    let vehicle = Vehicle::new();
+    for scenario in scenarios::all().iter().rev() {
+        vehicle.run(scenario);
+    }
+    let failures = vehicle.failures();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+// A table that a gateway without its filters passes proves nothing.
+#[test]
+fn the_table_notices_a_missing_filter() {
+    let without_auth = Vehicle::with(gateway::routing(), false).failures();
+    assert!(without_auth.len() > 80, "{}", without_auth.len());
+    let off = serde_json::json!({ "version": 1, "mode": "off" });
+    let without_routing = Vehicle::with(off, true).failures();
+    assert!(without_routing.len() > 20, "{}", without_routing.len());
+}
