@@ -5,7 +5,7 @@ use std::rc::Rc;
 use auth_policy::{Counter, Decision, Evidence, Forward, Policy, Reason, Refusal, Step};
 use http_message::{HeaderMap, Place, Problem, RequestHead};
 use proxy_host::headers::{self, Map};
-use proxy_host::{HostError, clock, property, send_local_reply};
+use proxy_host::{HostError, clock, property, request_head};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
@@ -33,11 +33,18 @@ impl HttpContext for Request {
             None => reply(&unread_head(), &Policy::internal_error()),
         }
     }
+
+    fn on_http_request_trailers(&mut self, _num_trailers: usize) -> Action {
+        match &self.plugin {
+            Some(plugin) => plugin.clean_trailers(),
+            None => reply(&unread_head(), &Policy::internal_error()),
+        }
+    }
 }
 
 impl Plugin {
     fn serve(&self) -> Action {
-        let head = match read_head() {
+        let head = match request_head() {
             Ok(head) => head,
             Err(error) => return self.fail(&unread_head(), error),
         };
@@ -88,6 +95,18 @@ impl Plugin {
         }
     }
 
+    /// Trailers that cannot be cleaned do not go on, and so the request never ends.
+    fn clean_trailers(&self) -> Action {
+        let cleaned = headers::read(Map::RequestTrailers).and_then(|trailers| {
+            let edits = self.policy.clean_trailers(&trailers);
+            headers::apply(Map::RequestTrailers, &edits.writes(&trailers))
+        });
+        match cleaned {
+            Ok(()) => Action::Continue,
+            Err(error) => self.fail(&unread_head(), error),
+        }
+    }
+
     /// A request that could not be read, or that may be half edited, does not go on.
     fn fail(&self, head: &RequestHead, error: HostError) -> Action {
         log::warn!("decision=fail error={error}");
@@ -129,23 +148,11 @@ fn refuse(head: &RequestHead, refusal: &Refusal<'_>) -> Action {
     reply(head, &refusal.problem)
 }
 
-/// The one read of the header map. The host answers a map that is not open with an empty one.
-fn read_head() -> Result<RequestHead, HostError> {
-    let map = headers::read(Map::Request)?;
-    if map.is_empty() {
-        return Err(HostError::Empty);
-    }
-    Ok(RequestHead::new(map))
-}
-
 fn unread_head() -> RequestHead {
     RequestHead::new(HeaderMap::default())
 }
 
-/// The request stops here even if the host refuses the reply: then the stream's idle timeout ends it.
 fn reply(head: &RequestHead, problem: &Problem) -> Action {
-    if let Err(error) = send_local_reply(&problem.render(head, Place::BeforeBridges)) {
-        log::error!("decision=fail reply error={error}");
-    }
+    proxy_host::refuse(head, problem, Place::BeforeBridges);
     Action::Pause
 }

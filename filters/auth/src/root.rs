@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use auth_policy::{Counter, Policy};
+use proxy_host::CounterSet;
 use proxy_host::capabilities::{self, Capabilities};
-use proxy_host::{HostError, metric};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
@@ -21,34 +21,15 @@ pub(crate) struct Root {
 pub(crate) struct Plugin {
     pub(crate) policy: Policy,
     pub(crate) host: Capabilities,
-    pub(crate) counters: Counters,
-}
-
-/// The host's numbers of our counters.
-pub(crate) struct Counters(Vec<(Counter, metric::Counter)>);
-
-impl Counters {
-    fn define() -> Result<Self, HostError> {
-        Counter::all()
-            .map(|counter| Ok((counter, metric::Counter::define(counter.name())?)))
-            .collect::<Result<_, _>>()
-            .map(Self)
-    }
-
-    /// Counting is not worth a request: a host that refuses is logged, not obeyed.
-    pub(crate) fn count(&self, counter: Counter) {
-        let metric = self.0.iter().find(|(known, _)| *known == counter);
-        if let Some(Err(error)) = metric.map(|(_, metric)| metric.increment(1)) {
-            log::warn!("counter={} error={error}", counter.name());
-        }
-    }
+    pub(crate) counters: CounterSet<Counter>,
 }
 
 impl Root {
     fn configure(&mut self) -> Result<(), String> {
         let bytes = proxy_host::plugin_configuration().map_err(|error| error.to_string())?;
         let policy = Policy::from_bytes(&bytes).map_err(|error| error.to_string())?;
-        let counters = Counters::define().map_err(|error| format!("counters: {error}"))?;
+        let counters = CounterSet::define(Counter::all().map(|counter| (counter, counter.name())))
+            .map_err(|error| format!("counters: {error}"))?;
         let host = capabilities::probe();
         if host.declare_property {
             state::declare();

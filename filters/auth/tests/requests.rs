@@ -354,6 +354,31 @@ fn every_class_of_refusal_has_its_status() {
 }
 
 #[test]
+fn trailers_carry_neither_identities_nor_credentials() {
+    // Envoy forwards a client's trailers, and some upstreams merge them into the headers.
+    for mode in ["enforce", "off"] {
+        let mut config = config();
+        config["mode"] = mode.into();
+        let vm = start(&host(), &config);
+        let mut stream = vm.request(head("/healthz", &[]));
+        assert_eq!(stream.request_headers(false), FilterStatus::Continue);
+        stream.request_body("abc", false);
+        let status = stream.request_trailers([
+            ("x-user", "root"),
+            ("x_groups", "admins"),
+            ("x-authenticated-userid", "0"),
+            ("x-api-key", API_KEY),
+            ("authorization", "Bearer a.b.c"),
+            ("x-checksum", "abc"),
+        ]);
+        assert_eq!(status, FilterStatus::Continue, "{mode}");
+        let trailers = stream.upstream().trailers;
+        assert_eq!(trailers.text("x-checksum"), Some("abc"), "{mode}");
+        assert_eq!(trailers.len(), 1, "{mode}");
+    }
+}
+
+#[test]
 fn bytes_that_are_not_text_are_answered() {
     // Through the SDK's own getters one 0xFF byte would take the worker's VM away.
     let vm = start(&host(), &config());

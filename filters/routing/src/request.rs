@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use http_message::{HeaderMap, Place, Problem, RequestHead};
 use proxy_host::headers::{self, Map};
-use proxy_host::{HostError, foreign, property, send_local_reply};
+use proxy_host::{HostError, foreign, property, request_head};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use routing_policy::{Forward, Reason, Step};
@@ -39,7 +39,7 @@ impl HttpContext for Request {
 
 impl Plugin {
     fn serve(&self) -> Action {
-        let head = match read_head() {
+        let head = match request_head() {
             Ok(head) => head,
             Err(error) => return self.fail(&RequestHead::new(HeaderMap::default()), error),
         };
@@ -74,15 +74,6 @@ impl Plugin {
     }
 }
 
-/// The one read of the header map. The host answers a map that is not open with an empty one.
-fn read_head() -> Result<RequestHead, HostError> {
-    let map = headers::read(Map::Request)?;
-    if map.is_empty() {
-        return Err(HostError::Empty);
-    }
-    Ok(RequestHead::new(map))
-}
-
 fn obey(head: &RequestHead, forward: &Forward) -> Result<(), HostError> {
     for (name, value) in &forward.state {
         property::set(name, value.as_bytes())?;
@@ -96,10 +87,7 @@ fn obey(head: &RequestHead, forward: &Forward) -> Result<(), HostError> {
     Ok(())
 }
 
-/// The request stops here even if the host refuses the reply: then the stream's idle timeout ends it.
 fn reply(head: &RequestHead, problem: &Problem) -> Action {
-    if let Err(error) = send_local_reply(&problem.render(head, Place::BehindBridges)) {
-        log::error!("decision=fail reply error={error}");
-    }
+    proxy_host::refuse(head, problem, Place::BehindBridges);
     Action::Pause
 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use proxy_host::{HostError, metric};
+use proxy_host::CounterSet;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 use routing_policy::{Counter, Policy};
@@ -18,38 +18,15 @@ pub(crate) struct Root {
 /// What the requests of one configuration share.
 pub(crate) struct Plugin {
     pub(crate) policy: Policy,
-    pub(crate) counters: Counters,
-}
-
-/// The host's numbers of our counters, in the order of [`Counter::ALL`].
-pub(crate) struct Counters(Vec<metric::Counter>);
-
-impl Counters {
-    fn define() -> Result<Counters, HostError> {
-        Counter::ALL
-            .iter()
-            .map(|counter| metric::Counter::define(counter.name()))
-            .collect::<Result<_, _>>()
-            .map(Counters)
-    }
-
-    /// Counting is not worth a request: a host that refuses is logged, not obeyed.
-    pub(crate) fn count(&self, counter: Counter) {
-        if let Some(Err(error)) = self
-            .0
-            .get(counter as usize)
-            .map(|metric| metric.increment(1))
-        {
-            log::warn!("counter={} error={error}", counter.name());
-        }
-    }
+    pub(crate) counters: CounterSet<Counter>,
 }
 
 impl Root {
     fn configure(&mut self) -> Result<(), String> {
         let bytes = proxy_host::plugin_configuration().map_err(|error| error.to_string())?;
         let policy = Policy::from_bytes(&bytes).map_err(|error| error.to_string())?;
-        let counters = Counters::define().map_err(|error| format!("counters: {error}"))?;
+        let counters = CounterSet::define(Counter::ALL.map(|counter| (counter, counter.name())))
+            .map_err(|error| format!("counters: {error}"))?;
         self.plugin = Some(Rc::new(Plugin { policy, counters }));
         Ok(())
     }

@@ -5,9 +5,10 @@
 //!
 //! # What a vehicle provides
 //!
-//! - The plugin with the configuration `x-probe-first`, `failure_policy: FAIL_RELOAD`, one worker.
-//!   For [`Chain::Three`] two more behind it: `x-probe-second`, then one of Envoy's own filters that looks at the
-//!   route, then `x-probe-third`; each with a `vm_id` of its own.
+//! - The plugin with the `vm_id` `first` and the configuration `x-probe-first`, `failure_policy: FAIL_RELOAD`, one
+//!   worker. For [`Chain::Three`] two more behind it: `second` with `x-probe-second`, then one of Envoy's own filters
+//!   that looks at the route, then `third` with `x-probe-third`. For [`Chain::Workers`] a second worker instead:
+//!   [`Exchange::worker`] says which of the two a request is for, and what another one posted to it before comes first.
 //! - Routes to one upstream: [`PICKED`] for requests with `x-pick: yes`, [`STATE`] for requests whose filter state
 //!   `envoy.string` is `pick`, [`PLAIN`] for all others, in this order; each says its name in a response header, so
 //!   that the vehicle knows which was taken. Trailers enabled, both ways.
@@ -45,6 +46,8 @@ pub enum Chain {
     One,
     /// `x-probe-first`, `x-probe-second`, a native filter that looks at the route, `x-probe-third`.
     Three,
+    /// `x-probe-first` alone, in two workers.
+    Workers,
 }
 
 /// A request, what the upstream answers, and what is seen then.
@@ -58,6 +61,8 @@ pub struct Exchange {
     pub response: Body,
     /// What the client does.
     pub client: Client,
+    /// The worker that it is for: 0, or with [`Chain::Workers`] 1.
+    pub worker: usize,
     /// What must be seen, as [`Observation::differences`](crate::observation::Observation::differences) compares it.
     /// Nothing is if the client leaves.
     pub expect: Expect,
@@ -117,8 +122,12 @@ const GET: Exchange = Exchange {
     body: Body::None,
     response: Body::Chunks(&["answer"]),
     client: Client::Stays,
+    worker: 0,
     expect: SEEN,
 };
+
+/// For the other of two workers.
+const OTHER: Exchange = Exchange { worker: 1, ..GET };
 
 /// The table.
 pub const FACTS: &[Fact] = &[
@@ -719,6 +728,131 @@ pub const FACTS: &[Fact] = &[
             },
             ..GET
         }],
+    },
+    Fact {
+        name: "a_swap_fails_if_another_worker_was_there_before",
+        why: "workers count and elect by compare-and-swap: it must see a write of another worker between read and write",
+        chain: Chain::Workers,
+        exchanges: &[
+            Exchange {
+                request: &[
+                    ("x-probe-id", "race"),
+                    (
+                        "x-probe-first",
+                        "request-headers: shared-set set k always zero; shared-hold hold k",
+                    ),
+                ],
+                expect: Expect {
+                    headers: &[("set", "written"), ("hold", "held")],
+                    ..SEEN
+                },
+                ..GET
+            },
+            Exchange {
+                request: &[
+                    ("x-probe-id", "race"),
+                    (
+                        "x-probe-first",
+                        "request-headers: shared-hold hold k; shared-late swap k other",
+                    ),
+                ],
+                expect: Expect {
+                    headers: &[("hold", "held"), ("swap", "written")],
+                    ..SEEN
+                },
+                ..OTHER
+            },
+            Exchange {
+                request: &[
+                    ("x-probe-id", "race"),
+                    (
+                        "x-probe-first",
+                        "request-headers: shared-late swap k mine; shared-get get k",
+                    ),
+                ],
+                expect: Expect {
+                    headers: &[("swap", "mismatch"), ("get", "other")],
+                    ..SEEN
+                },
+                ..GET
+            },
+        ],
+    },
+    Fact {
+        name: "a_queue_wakes_only_the_worker_that_registered_it_last",
+        why: "of several workers with one queue all but one sleep on: each registers a name of its own",
+        chain: Chain::Workers,
+        exchanges: &[
+            Exchange {
+                request: &[("x-probe-first", "request-headers: register register one")],
+                expect: Expect {
+                    headers: &[("register", "ok")],
+                    ..SEEN
+                },
+                ..OTHER
+            },
+            Exchange {
+                request: &[("x-probe-first", "request-headers: register register one")],
+                expect: Expect {
+                    headers: &[("register", "ok")],
+                    ..SEEN
+                },
+                ..GET
+            },
+            Exchange {
+                request: &[("x-probe-first", "request-headers: send send first one")],
+                expect: Expect {
+                    headers: &[("send", "ok")],
+                    ..SEEN
+                },
+                ..OTHER
+            },
+            Exchange {
+                request: &[(
+                    "x-probe-first",
+                    "request-headers: pause | tick: woken woken; continue-request go",
+                )],
+                expect: Expect {
+                    headers: &[("woken", "1")],
+                    ..SEEN
+                },
+                ..GET
+            },
+            Exchange {
+                request: &[(
+                    "x-probe-first",
+                    "request-headers: pause | tick: woken woken; register register one; send send first one; \
+                     continue-request go",
+                )],
+                expect: Expect {
+                    headers: &[("woken", "0"), ("register", "ok"), ("send", "ok")],
+                    ..SEEN
+                },
+                ..OTHER
+            },
+            Exchange {
+                request: &[(
+                    "x-probe-first",
+                    "request-headers: pause | tick: woken woken; continue-request go",
+                )],
+                expect: Expect {
+                    headers: &[("woken", "1")],
+                    ..SEEN
+                },
+                ..OTHER
+            },
+            Exchange {
+                request: &[(
+                    "x-probe-first",
+                    "request-headers: pause | tick: woken woken; continue-request go",
+                )],
+                expect: Expect {
+                    headers: &[("woken", "1")],
+                    ..SEEN
+                },
+                ..GET
+            },
+        ],
     },
     Fact {
         name: "a_local_reply_passes_its_own_filter",

@@ -11,7 +11,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 
 use crate::facts::READ_ONLY;
-use crate::operation::{Place, run};
+use crate::operation::{Place, count_item, run};
 use crate::report::Reports;
 use crate::script::{Phase, Script};
 
@@ -96,6 +96,7 @@ impl RootContext for Root {
 
     fn on_queue_ready(&mut self, queue: u32) {
         if matches!(queue::dequeue(queue), Ok(Some(_))) {
+            count_item();
             self.wake(Phase::Queue);
         }
     }

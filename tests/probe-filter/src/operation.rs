@@ -24,6 +24,20 @@ const WRITTEN: Duration = Duration::from_secs(1_699_999_999);
 thread_local! {
     /// The stream that `remember` was said in; the tests see to it that it is gone when `gone` is said.
     static REMEMBERED: Cell<u32> = const { Cell::new(0) };
+
+    /// The number of the entry that `shared-hold` read.
+    static HELD: Cell<Option<u32>> = const { Cell::new(None) };
+
+    /// How many items this VM took from queues.
+    static WOKEN: Cell<u32> = const { Cell::new(0) };
+
+    /// What tells this VM from others, once it was asked for.
+    static VM: Cell<Option<[u8; 8]>> = const { Cell::new(None) };
+}
+
+/// Counts an item that this VM took from a queue.
+pub(crate) fn count_item() {
+    WOKEN.set(WOKEN.get().saturating_add(1));
 }
 
 /// What an operation is carried out in.
@@ -128,25 +142,35 @@ fn carry_out(words: &[&str], place: &Place<'_>) -> Result<(), String> {
         ["shared-get", key, name] => put(key, &stored(&shared_key(place, name))?),
         ["shared-set", key, name, condition, value] => {
             let name = shared_key(place, name);
-            let written = shared_data::set(&name, value.as_bytes(), which_write(condition)?);
-            put(
-                key,
-                &match written {
-                    Ok(true) => "written".to_owned(),
-                    Ok(false) => "mismatch".to_owned(),
-                    Err(error) => error.to_string(),
-                },
-            );
+            let result = shared_data::set(&name, value.as_bytes(), which_write(condition)?);
+            put(key, &written(result));
         }
         ["shared-swap", key, name, value] => {
             let name = shared_key(place, name);
             let entry = shared_data::get(&name).map_err(|error| error.to_string())?;
-            let cas = entry.ok_or("no such key")?.cas;
-            let write = Write::IfUnchanged(cas);
+            let write = Write::IfUnchanged(entry.ok_or("no such key")?.cas);
             let first = shared_data::set(&name, value.as_bytes(), write);
             let second = shared_data::set(&name, b"late", write);
             put(key, &format!("{first:?} {second:?}"));
         }
+        ["shared-hold", key, name] => {
+            let name = shared_key(place, name);
+            let entry = shared_data::get(&name).map_err(|error| error.to_string())?;
+            HELD.set(Some(entry.ok_or("no such key")?.cas));
+            put(key, "held");
+        }
+        ["shared-late", key, name, value] => {
+            let write = Write::IfUnchanged(HELD.get().ok_or("nothing held")?);
+            let result = shared_data::set(&shared_key(place, name), value.as_bytes(), write);
+            put(key, &written(result));
+        }
+        ["register", key, name] => outcome(key, queue::register(name).map(drop)),
+        ["send", key, vm_id, name] => {
+            let queue = queue::resolve(vm_id, name).map_err(|error| error.to_string())?;
+            outcome(key, queue::enqueue(queue.ok_or("no such queue")?, b"item"));
+        }
+        ["woken", key] => put(key, &WOKEN.get().to_string()),
+        ["vm", key] => put(key, &this_vm()?),
         ["enqueue", key, name] => {
             let queued = queue::register(name).and_then(|id| queue::enqueue(id, b"item"));
             outcome(key, queued);
@@ -213,6 +237,28 @@ fn said(result: Result<(), HostError>) -> String {
         Ok(()) => "ok".to_owned(),
         Err(error) => error.to_string(),
     }
+}
+
+fn written(result: Result<bool, HostError>) -> String {
+    match result {
+        Ok(true) => "written".to_owned(),
+        Ok(false) => "mismatch".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// A random number that this VM keeps.
+fn this_vm() -> Result<String, String> {
+    let number = match VM.get() {
+        Some(number) => number,
+        None => {
+            let mut number = [0; 8];
+            random::fill(&mut number).map_err(|error| error.to_string())?;
+            VM.set(Some(number));
+            number
+        }
+    };
+    Ok(u64::from_le_bytes(number).to_string())
 }
 
 fn printable(bytes: &[u8]) -> String {

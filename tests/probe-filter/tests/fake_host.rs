@@ -54,6 +54,7 @@ fn run(fact: &Fact) -> Vec<String> {
     let vms = match fact.chain {
         Chain::One => vec![start("first")],
         Chain::Three => vec![start("first"), start("second"), start("third")],
+        Chain::Workers => vec![start("first"), start("first")],
     };
     let mut wrong = Vec::new();
     for (number, exchange) in fact.exchanges.iter().enumerate() {
@@ -79,6 +80,9 @@ fn take_part(host: &Host, vms: &[Vm], exchange: &Exchange) -> Vec<String> {
         .any(|(_, value)| Script::parse(value).has("trap"))
     {
         vms[0].trap_in_next_callback();
+    }
+    for vm in vms {
+        vm.deliver_queues();
     }
     let mut stream = open(vms, exchange);
     send_request(&mut stream, exchange.body);
@@ -119,7 +123,7 @@ fn open(vms: &[Vm], exchange: &Exchange) -> Stream {
             .native()
             .filter(third)
             .request(head),
-        vms => vms[0].request(head),
+        vms => vms[exchange.worker].request(head),
     }
 }
 

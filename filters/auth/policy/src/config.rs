@@ -1,5 +1,7 @@
 //! The configuration as it is written: version 1.
 
+use std::fmt;
+
 use filter_config::{BoundedDuration, BoundedList, BoundedMap, Name, Text, Version};
 use http_message::{HeaderName, HeaderPattern};
 use request_match::{MatchConfig, Mode, TwinConfig};
@@ -73,11 +75,21 @@ pub(crate) struct ProviderConfig {
     pub(crate) name: Name,
     pub(crate) issuer: Text<512>,
     pub(crate) audiences: BoundedList<Text<512>, 1, 32>,
-    pub(crate) jwks: Value,
+    pub(crate) jwks: JwksConfig,
     pub(crate) clock_skew: Option<BoundedDuration<0, 60_000>>,
     pub(crate) typ: Option<BoundedList<Text<64>, 1, 16>>,
     #[serde(default)]
     pub(crate) claims: ClaimNamesConfig,
+}
+
+/// A key set as it is written. `Debug` shows nothing of it: the `k` of an `oct` key is a secret.
+#[derive(Deserialize)]
+pub(crate) struct JwksConfig(pub(crate) Value);
+
+impl fmt::Debug for JwksConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JwksConfig(..)")
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

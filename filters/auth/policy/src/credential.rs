@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use filter_config::{ConfigError, FieldPath};
 use http_message::{
-    HeaderEdits, HeaderName, HeaderValue, NamePatterns, Occurrence, Query, RequestHead,
+    HeaderEdits, HeaderMap, HeaderName, HeaderValue, NamePatterns, Occurrence, Query, RequestHead,
+    is_reserved_request_header,
 };
 
 use crate::config::SourceConfig;
@@ -61,10 +62,10 @@ impl Sources {
             match (source.header, source.query) {
                 (Some(name), None) => {
                     let at = at.field("header");
-                    if ["authorization", "cookie", "host"].contains(&name.as_str()) {
+                    if is_reserved_request_header(&name) {
                         return Err(ConfigError::new(
                             &at,
-                            "this header carries more than a key: choose another",
+                            "this header has a meaning of its own: choose another",
                         ));
                     }
                     if compiled.header_spellings.matches(name.as_bytes()) {
@@ -140,17 +141,23 @@ impl Sources {
         head: &RequestHead,
         edits: &mut HeaderEdits,
     ) -> Result<Stripped, CannotStrip> {
-        let mut any = remove_matching(&self.header_spellings, head.headers(), edits);
-        if self.bearer && head.headers().get_all("authorization").any(is_bearer) {
-            edits.remove(b"authorization");
-            any = true;
-        }
+        let mut any = self.strip_headers(head.headers(), edits);
         let path = self.path_without_keys(head);
         if let Some(path) = &path {
             edits.set_path(HeaderValue::try_from(path.as_slice()).map_err(|_| CannotStrip)?);
             any = true;
         }
         Ok(Stripped { any, path })
+    }
+
+    /// Takes every credential out of a map of headers or trailers; says whether there was one.
+    pub(crate) fn strip_headers(&self, headers: &HeaderMap, edits: &mut HeaderEdits) -> bool {
+        let keys = remove_matching(&self.header_spellings, headers, edits);
+        let tokens = self.bearer && headers.get_all("authorization").any(is_bearer);
+        if tokens {
+            edits.remove(b"authorization");
+        }
+        keys || tokens
     }
 
     /// The request target without the parameters that carry keys, if there are any.
@@ -204,8 +211,11 @@ fn behind_another_scheme(value: &[u8]) -> Presented<'_> {
     let has_token = value
         .split(|byte| *byte == b',')
         .skip(1)
-        .filter_map(|part| part.trim_ascii_start().split_first_chunk::<7>())
-        .any(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+        .filter_map(|part| part.trim_ascii_start().split_at_checked(b"bearer".len()))
+        .any(|(scheme, rest)| {
+            scheme.eq_ignore_ascii_case(b"bearer")
+                && matches!(rest.first(), None | Some(b' ' | b'\t'))
+        });
     if has_token {
         Presented::Several
     } else {
@@ -215,8 +225,6 @@ fn behind_another_scheme(value: &[u8]) -> Presented<'_> {
 
 #[cfg(test)]
 mod tests {
-    use http_message::HeaderMap;
-
     use super::*;
 
     fn one(token: &str) -> Presented<'_> {
@@ -285,6 +293,8 @@ mod tests {
             "Basic YTpi,Bearer a.b.c",
             "Basic YTpi, bEARER a.b.c",
             "x, y,Bearer a",
+            "Basic YTpi,Bearer\ta.b.c",
+            "Basic YTpi, bearer",
             "Bearers a,Bearer b",
         ] {
             assert_eq!(

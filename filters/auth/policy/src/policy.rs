@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use filter_config::{ConfigError, FieldPath};
 use http_message::{
-    GrpcStatus, HeaderEdits, HeaderName, HeaderValue, Problem, Protocol, RequestHead,
+    GrpcStatus, HeaderEdits, HeaderMap, HeaderName, HeaderValue, Problem, Protocol, RequestHead,
 };
 use identity::{Identity, OriginalRequest, RecordedProtocol};
-use request_match::{Mode, Placement, RequestMatch, Rule, Rules, Subject, TwinTable};
+use request_match::{Ambiguity, Mode, Placement, RequestMatch, Rule, Rules, Subject, TwinTable};
 
 use crate::api_keys::{ApiKeys, MAX_API_KEY_BYTES};
 use crate::challenge::{Challenges, Scheme};
@@ -204,6 +204,15 @@ impl Policy {
         }
     }
 
+    /// The edits that a request's trailers need, in every mode: some upstreams take trailers for headers, so what a client may
+    /// not say in the one place it may not say in the other.
+    pub fn clean_trailers(&self, trailers: &HeaderMap) -> HeaderEdits {
+        let mut edits = HeaderEdits::new();
+        self.upstream.remove_copies(trailers, &mut edits);
+        self.sources.strip_headers(trailers, &mut edits);
+        edits
+    }
+
     /// The refusal for when the host did not do what it was asked to. Nothing of the request was understood.
     pub fn internal_error() -> Problem {
         Problem {
@@ -223,8 +232,12 @@ impl Policy {
         evidence: &Evidence,
         now: Duration,
     ) -> Result<Judged<'_>, Denied<'_>> {
-        let subject =
-            Subject::new(head, &self.twins).map_err(|_| Denied::anonymous(Reason::BadPath))?;
+        let subject = Subject::new(head, &self.twins).map_err(|ambiguity| {
+            Denied::anonymous(match ambiguity {
+                Ambiguity::Path(_) => Reason::BadPath,
+                Ambiguity::Host => Reason::BadHost,
+            })
+        })?;
         let rule = self.rules.first_match(&subject.with_route(route));
         let verified = match self.check_credentials(head, evidence, now) {
             Checked::Good(verified) => verified,
@@ -337,6 +350,14 @@ impl Policy {
                 title: "Bad Request",
                 detail: "The request path is not acceptable.",
                 code_details: "gatehouse_auth_bad_path",
+                headers: Vec::new(),
+            },
+            Reason::BadHost => Problem {
+                status: 400,
+                grpc_status: GrpcStatus::InvalidArgument,
+                title: "Bad Request",
+                detail: "The request host is not acceptable.",
+                code_details: "gatehouse_auth_bad_host",
                 headers: Vec::new(),
             },
             Reason::Internal => Self::internal_error(),

@@ -128,7 +128,7 @@ impl Provider {
                     .collect(),
                 clock_skew: config.clock_skew.map_or(MAX_CLOCK_SKEW, |skew| skew.get()),
             },
-            keys: KeySet::from_jwks(&config.jwks, &at.field("jwks"))?,
+            keys: KeySet::from_jwks(&config.jwks.0, &at.field("jwks"))?,
             types,
             consumer_claim: claim(config.claims.consumer),
             plan_claim: claim(config.claims.plan),

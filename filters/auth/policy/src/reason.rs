@@ -36,6 +36,8 @@ macro_rules! reasons {
 reasons! {
     /// The path can be read in more than one way, or a key cannot be taken out of it (400).
     BadPath = "bad_path",
+    /// It is not clear which host is meant (400).
+    BadHost = "bad_host",
     /// A credential was sent more than once, in one place or in several (401).
     CredentialRepeated = "credential_repeated",
     /// No credential that the rule accepts was sent (401).

@@ -3,7 +3,7 @@
 use filter_config::{ConfigError, FieldPath};
 use http_message::{
     HeaderEdits, HeaderMap, HeaderName, HeaderPattern, HeaderValue, NamePatterns,
-    percent_encode_value,
+    RESERVED_REQUEST_HEADERS, is_reserved_request_header, percent_encode_value,
 };
 use identity::Identity;
 
@@ -11,26 +11,6 @@ use crate::config::UpstreamHeadersConfig;
 
 /// The longest value of a header to the upstream, in bytes after encoding.
 pub(crate) const MAX_VALUE_BYTES: usize = 4 * 1024;
-
-/// Headers whose meaning is not ours to change: they frame the message, choose the connection, or are read by the proxy.
-const RESERVED: [&str; 16] = [
-    "authorization",
-    "cache-control",
-    "connection",
-    "content-length",
-    "content-type",
-    "cookie",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-request-id",
-];
 
 /// A part of the identity that has a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +43,7 @@ impl UpstreamHeaders {
     ) -> Result<Self, ConfigError> {
         let strip_at = at.field("strip_headers");
         for (index, pattern) in strip.iter().enumerate() {
-            if let Some(name) = RESERVED
+            if let Some(name) = RESERVED_REQUEST_HEADERS
                 .iter()
                 .find(|name| pattern.matches(name.as_bytes()))
             {
@@ -84,7 +64,7 @@ impl UpstreamHeaders {
         ] {
             let Some(name) = name else { continue };
             let refuse = |reason: &str| Err(ConfigError::new(&at.field(key), reason));
-            if RESERVED.contains(&name.as_str()) {
+            if is_reserved_request_header(&name) {
                 return refuse("this header has a meaning of its own: choose another");
             }
             if credentials.matches(name.as_bytes()) {

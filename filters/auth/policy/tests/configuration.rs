@@ -2,7 +2,7 @@
 
 mod support;
 
-use auth_policy::Policy;
+use auth_policy::{AuthConfig, Policy};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -58,7 +58,12 @@ fn faults_are_refused_with_their_path() {
         (
             "/api_keys/sources/0/header",
             json!("Authorization"),
-            "api_keys.sources[0].header: this header carries more than a key: choose another",
+            "api_keys.sources[0].header: this header has a meaning of its own: choose another",
+        ),
+        (
+            "/api_keys/sources/0/header",
+            json!("content_length"),
+            "api_keys.sources[0].header: this header has a meaning of its own: choose another",
         ),
         (
             "/api_keys/keys/1/id",
@@ -116,9 +121,14 @@ fn faults_are_refused_with_their_path() {
             "upstream_headers.plan: this header has a meaning of its own: choose another",
         ),
         (
+            "/upstream_headers/plan",
+            json!("content_length"),
+            "upstream_headers.plan: this header has a meaning of its own: choose another",
+        ),
+        (
             "/strip_headers/0",
             json!("x-*"),
-            "strip_headers[0]: would take x-request-id from every request",
+            "strip_headers[0]: would take x-forwarded-for from every request",
         ),
         (
             "/strip_headers/0",
@@ -400,6 +410,22 @@ fn identity_is_not_known_where_identities_are_made() {
         refused.starts_with("rules[1].match.identity: "),
         "{refused}"
     );
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let config = config();
+    let secret = config["jwt"]["providers"][1]["jwks"]["keys"][0]["k"]
+        .as_str()
+        .unwrap();
+    let read: AuthConfig = filter_config::parse(config.to_string().as_bytes()).unwrap();
+    let shown = format!("{read:?}");
+    assert!(
+        shown.contains("secret.gatehouse.test") && !shown.contains(secret),
+        "{shown}"
+    );
+    let shown = format!("{:?}", Policy::compile(read).unwrap());
+    assert!(!shown.contains(secret), "{shown}");
 }
 
 #[test]

@@ -618,6 +618,35 @@ fn paths_that_could_be_read_two_ways_are_400() {
 }
 
 #[test]
+fn a_host_that_could_be_read_two_ways_gets_past_no_rule() {
+    // Envoy hands these on; nginx behind it cuts at the colon and serves `admin.test`.
+    let mut config = config();
+    config["rules"] = json!([
+        { "name": "admin", "match": { "hosts": ["admin.test"] }, "any": [{ "credential": "api_key" }] },
+        { "name": "rest", "allow_anonymous": true },
+    ]);
+    let policy = policy(&config);
+    for (authority, expected) in [
+        ("admin.test:8443", "401 credential_missing by admin"),
+        ("www.test", "allow anonymous by rest"),
+        ("admin.test:x", "400 bad_host by -"),
+        ("x@admin.test", "400 bad_host by -"),
+        ("www.test,admin.test", "400 bad_host by -"),
+    ] {
+        let head = RequestHead::new(HeaderMap::from_pairs([
+            (":method", "GET"),
+            (":authority", authority),
+            (":path", "/"),
+        ]));
+        assert_eq!(
+            summary(&decide(&policy, &head, NOW)),
+            expected,
+            "{authority}"
+        );
+    }
+}
+
+#[test]
 fn methods_are_exact() {
     for method in ["HEAD", "get", "OPTIONS", "POST", "TRACE", "CONNECT", ""] {
         let head = RequestHead::new(HeaderMap::from_pairs([

@@ -36,6 +36,7 @@ mod problem;
 mod protocol;
 mod query;
 mod reply;
+mod reserved;
 mod spelling;
 mod value;
 
@@ -52,5 +53,6 @@ pub use problem::{Place, Problem};
 pub use protocol::Protocol;
 pub use query::{Query, QueryPairs, decode_query, query_decodes_to};
 pub use reply::LocalReply;
+pub use reserved::{RESERVED_REQUEST_HEADERS, is_reserved_request_header};
 pub use spelling::{fold_byte, fold_name, same_spelling};
 pub use value::{HeaderValue, InvalidHeaderValue};

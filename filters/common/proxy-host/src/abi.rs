@@ -368,9 +368,8 @@ mod platform {
     fn now(clock: u32) -> u64 {
         let mut time = 0;
         // SAFETY: `time` is a live u64 that the host writes during the call.
-        let _ = unsafe { clock_time_get(clock, 1, &raw mut time) };
-        // The host has both clocks and no way for them to fail. Zero, if it ever did: no token is valid then.
-        time
+        let status = unsafe { clock_time_get(clock, 1, &raw mut time) };
+        super::time_or_end(status, time)
     }
 
     pub(crate) fn random(bytes: &mut [u8]) -> Result<(), HostError> {
@@ -380,6 +379,13 @@ mod platform {
             _ => Err(HostError::Internal),
         }
     }
+}
+
+/// What a clock says. A host that does not let this plugin read its clock (`capability_restriction_config`) answers with an
+/// error and leaves the time at zero, when no token had expired yet: then it is the end of time, when all have.
+#[cfg(any(target_arch = "wasm32", test))]
+fn time_or_end(status: u32, time: u64) -> u64 {
+    if status == 0 { time } else { u64::MAX }
 }
 
 /// Clocks and random numbers of the fake host: natively, time is a test's to set.
@@ -413,3 +419,15 @@ mod platform {
 }
 
 pub(crate) use platform::{monotonic_ns, random, realtime_ns};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // At the epoch an expired token that has neither `iat` nor `nbf` would be good.
+    #[test]
+    fn a_clock_that_cannot_be_read_shows_the_end_of_time() {
+        assert_eq!(time_or_end(0, 7), 7);
+        assert_eq!(time_or_end(76, 0), u64::MAX);
+    }
+}

@@ -22,10 +22,12 @@
 // The raw imports and the ownership of what they return; no other module has any.
 mod abi;
 mod configuration;
+mod counter_set;
 mod error;
 mod local_reply;
 mod logger;
 mod proto;
+mod request;
 mod stream;
 mod tick;
 mod written;
@@ -47,8 +49,10 @@ pub mod random;
 pub mod shared_data;
 
 pub use configuration::plugin_configuration;
+pub use counter_set::CounterSet;
 pub use error::HostError;
 pub use local_reply::send_local_reply;
 pub use logger::install;
+pub use request::{refuse, request_head};
 pub use stream::{continue_request, continue_response, with_stream};
 pub use tick::set_tick_period;

@@ -19,8 +19,9 @@
 //! Of one match all conditions must hold; of a list in a condition (hosts, methods) one is enough. Rules are tried in order
 //! and the first that matches wins ([`Rules`]).
 //!
-//! Paths are compared in their canonical form, by decoded segments. A path that has none is no subject: [`Subject::new`]
-//! fails and the request is answered with 400, before any rule is looked at.
+//! Paths are compared in their canonical form, by decoded segments. A path that has none, or an authority of which it is not
+//! clear what the host is, makes no subject: [`Subject::new`] fails and the request is answered with 400, before any rule is
+//! looked at.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -34,6 +35,7 @@
     )
 )]
 
+mod ambiguity;
 mod caller;
 mod config;
 mod grpc;
@@ -51,6 +53,7 @@ mod subject;
 mod template;
 mod twin;
 
+pub use ambiguity::Ambiguity;
 pub use config::MatchConfig;
 pub use mode::Mode;
 pub use placement::Placement;

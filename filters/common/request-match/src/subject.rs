@@ -2,9 +2,10 @@
 
 use std::cell::OnceCell;
 
-use http_message::{CanonicalPath, GrpcMethod, PathError, RequestHead};
+use http_message::{CanonicalPath, GrpcMethod, RequestHead};
 use identity::Identity;
 
+use crate::ambiguity::Ambiguity;
 use crate::host::host_of;
 use crate::twin::TwinTable;
 
@@ -13,6 +14,7 @@ use crate::twin::TwinTable;
 pub struct Subject<'a> {
     head: &'a RequestHead,
     path: &'a CanonicalPath,
+    host: Option<&'a [u8]>,
     twins: &'a TwinTable,
     /// What the twins make of the request, found when first asked for.
     twin_calls: OnceCell<Vec<GrpcMethod<'a>>>,
@@ -24,11 +26,19 @@ impl<'a> Subject<'a> {
     /// A request without a route and without an identity.
     ///
     /// # Errors
-    /// The path has no canonical form: the request must be answered with 400, whatever the rules are.
-    pub fn new(head: &'a RequestHead, twins: &'a TwinTable) -> Result<Subject<'a>, PathError> {
+    /// The path has no canonical form, or it is not clear what the host is: the request must be answered with 400, whatever
+    /// the rules are. No authority at all is clear: no rule for a host is for such a request.
+    pub fn new(head: &'a RequestHead, twins: &'a TwinTable) -> Result<Subject<'a>, Ambiguity> {
+        let path = head.path()?;
+        let authority = head.authority();
+        let host = host_of(authority);
+        if host.is_none() && !authority.is_empty() {
+            return Err(Ambiguity::Host);
+        }
         Ok(Subject {
             head,
-            path: head.path()?,
+            path,
+            host,
             twins,
             twin_calls: OnceCell::new(),
             route: None,
@@ -81,9 +91,9 @@ impl<'a> Subject<'a> {
             .chain(self.twin_calls().iter().copied())
     }
 
-    /// The host without port and final dot, if it is clear which it is.
+    /// The host without port and final dot, if the request names one.
     pub(crate) fn host(&self) -> Option<&'a [u8]> {
-        host_of(self.head.authority())
+        self.host
     }
 
     pub(crate) fn route(&self) -> Option<&'a [u8]> {
@@ -149,6 +159,32 @@ mod tests {
                 "{path}"
             );
         }
+    }
+
+    #[test]
+    fn an_unclear_host_is_no_subject() {
+        // Envoy hands all of these on. A rule for the host would not hold, a laxer one behind it would, and an upstream such
+        // as nginx, which cuts at the colon, would serve the protected host.
+        for authority in [
+            "admin.test:x",
+            "a@admin.test",
+            "admin.test,b",
+            "admin%2etest",
+            "::1",
+        ] {
+            let head = RequestHead::new(HeaderMap::from_pairs([
+                (":path", "/a"),
+                (":authority", authority),
+            ]));
+            assert_eq!(
+                Subject::new(&head, &TwinTable::default()).err(),
+                Some(Ambiguity::Host),
+                "{authority}"
+            );
+        }
+        let nowhere = RequestHead::new(HeaderMap::from_pairs([(":path", "/a")]));
+        let twins = TwinTable::default();
+        assert_eq!(Subject::new(&nowhere, &twins).unwrap().host(), None);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The configuration: its wire form, and the checks that make a [`Policy`] of it.
 
 use filter_config::{BoundedList, ConfigError, FieldPath, Text, Version};
-use http_message::{HeaderName, HeaderValue, NamePatterns, same_spelling};
+use http_message::{
+    HeaderName, HeaderValue, NamePatterns, RESERVED_REQUEST_HEADERS, same_spelling,
+};
 use request_match::Mode;
 use serde::Deserialize;
 
@@ -63,24 +65,6 @@ pub(crate) struct Headers {
     pub(crate) patterns: NamePatterns,
 }
 
-/// Headers that say how a message is framed, where it goes or who sent it: writing a version there breaks the request.
-const RESERVED: [&str; 14] = [
-    "accept",
-    "authorization",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "cookie",
-    "expect",
-    "host",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-request-id",
-];
-
 impl Policy {
     /// Reads what the host hands over: JSON or a serialized `google.protobuf.Struct`.
     pub fn from_bytes(bytes: &[u8]) -> Result<Policy, ConfigError> {
@@ -121,10 +105,12 @@ fn supported_header(versions: &Versions) -> Option<(HeaderName, HeaderValue)> {
 impl Headers {
     fn compile(config: HeadersConfig, at: &FieldPath) -> Result<Headers, ConfigError> {
         let read = |field: &str, name: Option<HeaderName>, default: &'static str| match name {
-            Some(name) if RESERVED.contains(&name.as_str()) => Err(ConfigError::new(
-                &at.field(field),
-                format!("{} is not for filters to write", name.as_str()),
-            )),
+            Some(name) if RESERVED_REQUEST_HEADERS.contains(&name.as_str()) => {
+                Err(ConfigError::new(
+                    &at.field(field),
+                    format!("{} is not for filters to write", name.as_str()),
+                ))
+            }
             Some(name) => Ok(name),
             None => HeaderName::try_from(default)
                 .map_err(|error| ConfigError::new(&at.field(field), error.to_string())),

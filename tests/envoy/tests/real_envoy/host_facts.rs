@@ -14,6 +14,7 @@ use stage::{NOTHING, Stage};
 enum Company {
     One,
     Three,
+    Workers,
     Trap,
 }
 
@@ -26,6 +27,11 @@ fn every_fact_of_one_filter_holds() {
 #[test]
 fn every_fact_of_three_filters_holds() {
     run(Company::Three);
+}
+
+#[test]
+fn every_fact_of_two_workers_holds() {
+    run(Company::Workers);
 }
 
 #[test]
@@ -60,6 +66,7 @@ fn run(company: Company) {
         let chain = match company {
             Company::One | Company::Trap => Chain::One,
             Company::Three => Chain::Three,
+            Company::Workers => Chain::Workers,
         };
         let Some(stage) = Stage::start(chain, protocol) else {
             return;
@@ -92,8 +99,9 @@ fn company_of(fact: &Fact) -> Company {
         fact.chain,
     ) {
         (true, Chain::One) => Company::Trap,
-        (true, Chain::Three) => panic!("{}: no Envoy for it", fact.name),
+        (true, Chain::Three | Chain::Workers) => panic!("{}: no Envoy for it", fact.name),
         (false, Chain::One) => Company::One,
         (false, Chain::Three) => Company::Three,
+        (false, Chain::Workers) => Company::Workers,
     }
 }

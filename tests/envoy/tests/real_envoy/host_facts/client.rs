@@ -5,9 +5,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use envoy_harness::Protocol;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use probe_filter::facts::{Body, Exchange};
@@ -30,8 +29,22 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("a process can start a thread")
 });
 
-/// A request under way, on a connection of its own.
-pub(super) struct Pending(JoinHandle<Result<Answer, String>>);
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// An open connection; closed when dropped.
+pub(super) struct Connection {
+    protocol: Protocol,
+    sender: Sender,
+    carrier: JoinHandle<()>,
+}
+
+enum Sender {
+    H1(http1::SendRequest<Pieces>),
+    H2(http2::SendRequest<Pieces>),
+}
+
+/// A request under way, and its connection.
+pub(super) struct Pending(JoinHandle<()>);
 
 /// A whole answer.
 #[derive(Debug)]
@@ -41,27 +54,76 @@ pub(super) struct Answer {
     pub(super) body: String,
 }
 
-impl Pending {
-    /// Sends the request of an exchange.
-    pub(super) fn send(address: SocketAddr, protocol: Protocol, exchange: &Exchange) -> Self {
-        let request = request(protocol, exchange);
-        Self(RUNTIME.spawn(async move {
-            let response = tokio::time::timeout(DEADLINE, answer(address, protocol, request));
-            match response.await {
-                Ok(Ok(answer)) => Ok(answer),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err("no whole answer in time".to_owned()),
+impl Connection {
+    pub(super) fn open(address: SocketAddr, protocol: Protocol) -> Result<Self, String> {
+        wait(async {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            let io = TokioIo::new(stream);
+            // What breaks a connection is told to the request on it.
+            let (sender, carrier) = match protocol {
+                Protocol::H1 => {
+                    let (sender, connection) = http1::handshake(io).await?;
+                    let carrier = async { drop(connection.await) };
+                    (Sender::H1(sender), tokio::spawn(carrier))
+                }
+                Protocol::H2 => {
+                    let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
+                    let carrier = async { drop(connection.await) };
+                    (Sender::H2(sender), tokio::spawn(carrier))
+                }
+            };
+            Ok(Self {
+                protocol,
+                sender,
+                carrier,
+            })
+        })
+    }
+
+    /// Sends the request of an exchange and waits for the whole answer.
+    pub(super) fn send(&mut self, exchange: &Exchange) -> Result<Answer, String> {
+        wait(self.answer(exchange))
+    }
+
+    /// Sends the request of an exchange and does not wait.
+    pub(super) fn start(mut self, exchange: &Exchange) -> Pending {
+        let exchange = *exchange;
+        Pending(RUNTIME.spawn(async move { drop(self.answer(&exchange).await) }))
+    }
+
+    async fn answer(&mut self, exchange: &Exchange) -> Result<Answer, Failure> {
+        let request = request(self.protocol, exchange);
+        let response = match &mut self.sender {
+            Sender::H1(sender) => {
+                sender.ready().await?;
+                sender.send_request(request).await?
             }
-        }))
+            Sender::H2(sender) => {
+                sender.ready().await?;
+                sender.send_request(request).await?
+            }
+        };
+        let (head, body) = response.into_parts();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Answer {
+            status: head.status.as_u16(),
+            headers: pairs(&head.headers)
+                .into_iter()
+                .map(|(name, value)| (name, text(&value)))
+                .collect(),
+            body: text(&body.collect().await?.to_bytes()),
+        })
     }
+}
 
-    /// Waits for the answer.
-    pub(super) fn answer(self) -> Result<Answer, String> {
-        RUNTIME
-            .block_on(self.0)
-            .map_err(|error| error.to_string())?
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.carrier.abort();
     }
+}
 
+impl Pending {
     /// Closes the connection.
     pub(super) fn leave(self) {
         self.0.abort();
@@ -110,47 +172,12 @@ fn request(protocol: Protocol, exchange: &Exchange) -> Request<Pieces> {
     request
 }
 
-/// The connection lives in this future, and ends with it.
-async fn answer(
-    address: SocketAddr,
-    protocol: Protocol,
-    request: Request<Pieces>,
-) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let io = TokioIo::new(stream);
-    match protocol {
-        Protocol::H1 => {
-            let (mut sender, connection) = http1::handshake(io).await?;
-            let answer = async { read(sender.send_request(request).await?).await };
-            tokio::pin!(answer);
-            tokio::select! {
-                answer = &mut answer => Ok(answer?),
-                // The answer may be whole when the other side has closed the connection.
-                _ = connection => Ok(answer.await?),
-            }
+fn wait<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, String> {
+    RUNTIME.block_on(async {
+        match tokio::time::timeout(DEADLINE, work).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("no whole answer in time".to_owned()),
         }
-        Protocol::H2 => {
-            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
-            let answer = async { read(sender.send_request(request).await?).await };
-            tokio::pin!(answer);
-            tokio::select! {
-                answer = &mut answer => Ok(answer?),
-                _ = connection => Ok(answer.await?),
-            }
-        }
-    }
-}
-
-async fn read(response: Response<Incoming>) -> hyper::Result<Answer> {
-    let (head, body) = response.into_parts();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(Answer {
-        status: head.status.as_u16(),
-        headers: pairs(&head.headers)
-            .into_iter()
-            .map(|(name, value)| (name, text(&value)))
-            .collect(),
-        body: text(&body.collect().await?.to_bytes()),
     })
 }

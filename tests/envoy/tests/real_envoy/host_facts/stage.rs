@@ -1,5 +1,6 @@
 //! An Envoy with the probes, as the head of `probe_filter::facts` asks for.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +11,7 @@ use probe_filter::observation::Observation;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::client::{Pending, pieces};
+use super::client::{Connection, pieces};
 use crate::server::{Pieces, Received, Server};
 
 /// The response header that names the route.
@@ -28,6 +29,7 @@ pub(super) const NOTHING: Exchange = Exchange {
     body: Body::None,
     response: Body::None,
     client: Client::Stays,
+    worker: 0,
     expect: facts::Expect {
         status: 200,
         headers: &[],
@@ -38,10 +40,22 @@ pub(super) const NOTHING: Exchange = Exchange {
     },
 };
 
+/// A request that asks a VM which one it is.
+const WHO: Exchange = Exchange {
+    request: &[("x-probe-first", "request-headers: vm vm")],
+    ..NOTHING
+};
+
+/// Connections that are opened until one is the wanted worker's. The kernel deals them out by chance: of so many none is
+/// another worker's once in 2^99.
+const CONNECTIONS: usize = 100;
+
 /// Envoy, its upstream and its callee.
 pub(super) struct Stage {
     protocol: Protocol,
     address: SocketAddr,
+    /// Who answers on each worker; empty if there is one.
+    workers: Vec<String>,
     // Envoy goes before what it talks to.
     gateway: Gateway,
     upstream: Upstream,
@@ -66,21 +80,26 @@ struct Callee {
 }
 
 impl Stage {
-    /// Starts one with one worker. None if there is no Envoy or no module, which has been said then.
+    /// Starts one. None if there is no Envoy or no module, which has been said then.
     pub(super) fn start(chain: Chain, protocol: Protocol) -> Option<Self> {
         let (upstream, callee) = (Upstream::start(), Callee::start());
         let options = Options {
-            concurrency: 1,
+            concurrency: if chain == Chain::Workers { 2 } else { 1 },
             ..Options::default()
         };
         let gateway = Gateway::start_with(&bootstrap(chain, &upstream, &callee), &options)?;
-        Some(Self {
+        let mut stage = Self {
             protocol,
             address: gateway.envoy().address(),
+            workers: Vec::new(),
             gateway,
             upstream,
             callee,
-        })
+        };
+        if chain == Chain::Workers {
+            stage.workers = stage.find_workers();
+        }
+        Some(stage)
     }
 
     /// A trap is part of what is tried.
@@ -106,7 +125,7 @@ impl Stage {
 
     fn observe(&self, exchange: &Exchange) -> Result<Observation, String> {
         self.upstream.will_answer(exchange.response);
-        let answer = Pending::send(self.address, self.protocol, exchange).answer()?;
+        let answer = self.connect(exchange.worker)?.send(exchange)?;
         let received = self.upstream.received();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let route = answer.headers.iter().find(|(name, _)| name == ROUTE);
@@ -127,13 +146,43 @@ impl Stage {
         })
     }
 
+    /// Opens a connection that is that worker's.
+    fn connect(&self, worker: usize) -> Result<Connection, String> {
+        let Some(wanted) = self.workers.get(worker) else {
+            return Connection::open(self.address, self.protocol);
+        };
+        for _ in 0..CONNECTIONS {
+            let mut connection = Connection::open(self.address, self.protocol)?;
+            if who(&mut connection)? == *wanted {
+                return Ok(connection);
+            }
+        }
+        Err(format!("no connection got to worker {worker}"))
+    }
+
+    /// The VMs of the two workers.
+    fn find_workers(&self) -> Vec<String> {
+        let mut found = BTreeSet::new();
+        for _ in 0..CONNECTIONS {
+            let connection = Connection::open(self.address, self.protocol);
+            found.extend(connection.and_then(|mut connection| who(&mut connection)));
+            if found.len() == 2 {
+                return found.into_iter().collect();
+            }
+        }
+        panic!("not two VMs answer, but {found:?}");
+    }
+
     /// Sends a request that waits for the callee, goes away, and lets the callee answer then.
     fn leave(&self, exchange: &Exchange) -> Vec<String> {
         let envoy = self.gateway.envoy();
         let sent_on = || envoy.counter("cluster.upstream.upstream_rq_total");
         let before = sent_on();
         self.callee.open.send_replace(false);
-        let pending = Pending::send(self.address, self.protocol, exchange);
+        let pending = match self.connect(exchange.worker) {
+            Ok(connection) => connection.start(exchange),
+            Err(error) => return vec![error],
+        };
         envoy.wait_until("the callout", |envoy| envoy.counter(CALLOUTS) == 1);
         pending.leave();
         envoy.wait_until("the end of the request", |envoy| {
@@ -148,6 +197,16 @@ impl Stage {
             false => vec!["not paused when its client left".to_owned()],
         }
     }
+}
+
+/// The VM that answers on a connection.
+fn who(connection: &mut Connection) -> Result<String, String> {
+    let answer = connection.send(&WHO)?;
+    let vm = answer
+        .headers
+        .into_iter()
+        .find(|(name, _)| name == "x-probe-vm");
+    Ok(vm.ok_or("the filter does not say which VM it is in")?.1)
 }
 
 impl Upstream {
@@ -255,12 +314,11 @@ fn bootstrap(chain: Chain, upstream: &Upstream, callee: &Callee) -> Bootstrap {
         ],
     } }));
     let probes: &[&str] = match chain {
-        Chain::One => &["first"],
+        Chain::One | Chain::Workers => &["first"],
         Chain::Three => &["first", "second", "third"],
     };
     for (index, probe) in probes.iter().enumerate() {
-        let (name, header) = (format!("probe.{probe}"), format!("x-probe-{probe}"));
-        bootstrap.insert_wasm_filter(index, &name, "probe_filter", &header);
+        bootstrap.insert_wasm_filter(index, probe, "probe_filter", &format!("x-probe-{probe}"));
     }
     if chain == Chain::Three {
         // It asks for its own configuration on the route, and so looks the route up.
