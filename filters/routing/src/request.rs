@@ -29,10 +29,14 @@ impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
         match &self.plugin {
             Some(plugin) => plugin.serve(),
-            None => {
-                let problem = Reason::Internal.problem(Vec::new());
-                reply(&RequestHead::new(HeaderMap::default()), &problem)
-            }
+            None => unconfigured(),
+        }
+    }
+
+    fn on_http_request_trailers(&mut self, _num_trailers: usize) -> Action {
+        match &self.plugin {
+            Some(plugin) => plugin.clean_trailers(),
+            None => unconfigured(),
         }
     }
 }
@@ -60,6 +64,18 @@ impl Plugin {
         }
     }
 
+    /// Trailers that cannot be cleaned do not go on, and so the request never ends.
+    fn clean_trailers(&self) -> Action {
+        let cleaned = headers::read(Map::RequestTrailers).and_then(|trailers| {
+            let edits = self.policy.without_copies(&trailers);
+            headers::apply(Map::RequestTrailers, &edits.writes(&trailers))
+        });
+        match cleaned {
+            Ok(()) => Action::Continue,
+            Err(error) => self.fail(&RequestHead::new(HeaderMap::default()), error),
+        }
+    }
+
     /// A request that could not be read, or that may be half edited, does not go on.
     fn fail(&self, head: &RequestHead, error: HostError) -> Action {
         log::warn!("decision=fail error={error}");
@@ -72,6 +88,11 @@ impl Plugin {
         log::debug!("decision=reply reason={}", reason.code_details());
         reply(head, problem)
     }
+}
+
+fn unconfigured() -> Action {
+    let problem = Reason::Internal.problem(Vec::new());
+    reply(&RequestHead::new(HeaderMap::default()), &problem)
 }
 
 fn obey(head: &RequestHead, forward: &Forward) -> Result<(), HostError> {

@@ -372,3 +372,21 @@ fn the_filter_works_behind_others() {
     );
     assert_eq!(stream.route().as_deref(), Some("v2"));
 }
+
+// Without it a client could send in a trailer what it may not send in a header, to an upstream that merges the two.
+#[test]
+fn trailers_carry_no_labels_of_the_clients_own() {
+    let vm = start(&Host::new(), CONFIG);
+    let mut stream = vm.request(get("/users", &[]));
+    assert_eq!(stream.request_headers(false), FilterStatus::Continue);
+    stream.request_body("abc", false);
+    let status = stream.request_trailers([
+        ("x_gatehouse_api_version", "9"),
+        ("x-gatehouse-grpc-service", "a.B"),
+        ("x-checksum", "abc"),
+    ]);
+    assert_eq!(status, FilterStatus::Continue);
+    let trailers = stream.upstream().trailers;
+    assert_eq!(trailers.text("x-checksum"), Some("abc"));
+    assert_eq!(trailers.len(), 1);
+}

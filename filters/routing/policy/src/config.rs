@@ -2,7 +2,7 @@
 
 use filter_config::{BoundedList, ConfigError, FieldPath, Text, Version};
 use http_message::{
-    HeaderName, HeaderValue, NamePatterns, RESERVED_REQUEST_HEADERS, same_spelling,
+    HeaderName, HeaderValue, NamePatterns, is_reserved_request_header, same_spelling,
 };
 use request_match::Mode;
 use serde::Deserialize;
@@ -105,12 +105,10 @@ fn supported_header(versions: &Versions) -> Option<(HeaderName, HeaderValue)> {
 impl Headers {
     fn compile(config: HeadersConfig, at: &FieldPath) -> Result<Headers, ConfigError> {
         let read = |field: &str, name: Option<HeaderName>, default: &'static str| match name {
-            Some(name) if RESERVED_REQUEST_HEADERS.contains(&name.as_str()) => {
-                Err(ConfigError::new(
-                    &at.field(field),
-                    format!("{} is not for filters to write", name.as_str()),
-                ))
-            }
+            Some(name) if is_reserved_request_header(&name) => Err(ConfigError::new(
+                &at.field(field),
+                format!("{} is not for filters to write", name.as_str()),
+            )),
             Some(name) => Ok(name),
             None => HeaderName::try_from(default)
                 .map_err(|error| ConfigError::new(&at.field(field), error.to_string())),

@@ -1,6 +1,8 @@
 //! What is done with a request.
 
-use http_message::{HeaderEdits, HeaderName, HeaderValue, PathError, Problem, RequestHead};
+use http_message::{
+    HeaderEdits, HeaderMap, HeaderName, HeaderValue, PathError, Problem, RequestHead,
+};
 use request_match::Mode;
 
 use crate::call::Call;
@@ -63,14 +65,19 @@ impl Policy {
         Step::Forward(forward)
     }
 
-    /// The request without the headers that only this filter may write.
-    fn without_claims(&self, head: &RequestHead) -> Forward {
+    /// The edits that a request's headers need, and its trailers, in every mode: what only this filter may write is taken out.
+    /// Some upstreams take trailers for headers.
+    pub fn without_copies(&self, headers: &HeaderMap) -> HeaderEdits {
         let mut edits = HeaderEdits::new();
-        for name in self.headers.patterns.matching(head.headers()) {
+        for name in self.headers.patterns.matching(headers) {
             edits.remove(name);
         }
+        edits
+    }
+
+    fn without_claims(&self, head: &RequestHead) -> Forward {
         Forward {
-            edits,
+            edits: self.without_copies(head.headers()),
             state: Vec::new(),
             counters: Vec::new(),
             shadowed: None,
@@ -142,7 +149,6 @@ impl Forward {
 
 #[cfg(test)]
 mod tests {
-    use http_message::HeaderMap;
 
     use super::*;
 

@@ -3,6 +3,7 @@
 //! The listener does no path normalisation and speaks plain HTTP/1.1, so that nothing but the filter stands in the way. The
 //! numbers of the tests are those of the catalogue in `tests/README.md`.
 
+mod elsewhere;
 mod identity;
 mod paths;
 mod tokens;
@@ -64,6 +65,15 @@ fn bootstrap() -> Bootstrap {
     // Methods of other protocols reach the filter too.
     manager["upgrade_configs"] =
         json!([{ "upgrade_type": "websocket" }, { "upgrade_type": "CONNECT" }]);
+    manager["http_protocol_options"] = json!({ "enable_trailers": true });
+    bootstrap.cluster_mut("users")["typed_extension_protocol_options"] = json!({
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "use_downstream_protocol_config": {
+                "http_protocol_options": { "enable_trailers": true }, "http2_protocol_options": {},
+            },
+        },
+    });
     bootstrap
 }
 
@@ -86,6 +96,8 @@ fn configuration() -> Value {
             { "name": "read", "match": { "path": { "prefix": "/read" }, "methods": ["GET"] }, "allow_anonymous": true },
             { "name": "shadow", "match": { "path": { "prefix": "/shadow" } }, "mode": "shadow",
               "any": [{ "credential": "jwt", "provider": "main" }] },
+            { "name": "admin-host", "match": { "hosts": ["admin.test"] }, "any": [{ "credential": "jwt", "provider": "main" }] },
+            { "name": "other-hosts", "match": { "path": { "prefix": "/hosts" } }, "allow_anonymous": true },
             { "name": "orders", "match": { "path": { "prefix": "/orders" } },
               "any": [{ "credential": "jwt", "provider": "main" }, { "credential": "jwt", "provider": "hmac" }, { "credential": "api_key" }] },
         ]
