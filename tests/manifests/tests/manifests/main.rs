@@ -7,3 +7,4 @@ mod crates;
 mod documents;
 mod envoy_files;
 mod layout;
+mod setup;
