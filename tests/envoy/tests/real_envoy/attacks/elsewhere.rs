@@ -122,3 +122,68 @@ fn row_19_what_overrides_a_request_is_removed() {
         }
     }
 }
+
+/// A host that keeps the clock from the filter must not make every expired token young again.
+#[test]
+fn row_14_without_a_clock_no_token_is_valid() {
+    const ALLOWED: [&str; 29] = [
+        "_initialize",
+        "proxy_abi_version_0_2_1",
+        "proxy_on_memory_allocate",
+        "proxy_on_context_create",
+        "proxy_on_vm_start",
+        "proxy_on_configure",
+        "proxy_on_request_headers",
+        "proxy_on_request_trailers",
+        "proxy_on_done",
+        "proxy_on_log",
+        "proxy_on_delete",
+        "proxy_log",
+        "proxy_get_log_level",
+        "proxy_get_buffer_bytes",
+        "proxy_get_header_map_pairs",
+        "proxy_replace_header_map_value",
+        "proxy_add_header_map_value",
+        "proxy_remove_header_map_value",
+        "proxy_set_property",
+        "proxy_get_property",
+        "proxy_send_local_response",
+        "proxy_call_foreign_function",
+        "proxy_define_metric",
+        "proxy_increment_metric",
+        "environ_get",
+        "environ_sizes_get",
+        "fd_write",
+        "proc_exit",
+        "random_get",
+    ];
+    let mut bootstrap = super::bootstrap();
+    let allowed: serde_json::Map<_, _> = ALLOWED
+        .iter()
+        .map(|name| ((*name).to_owned(), serde_json::json!({})))
+        .collect();
+    bootstrap.plugin_mut("gatehouse.auth")["capability_restriction_config"] =
+        serde_json::json!({ "allowed_capabilities": allowed });
+    let Some(gateway) = Gateway::start(&bootstrap) else {
+        return;
+    };
+    let with_key = Request::get("/orders/1").header("x-api-key", KEY);
+    assert_eq!(
+        gateway.h1().send(&with_key).status,
+        200,
+        "a key needs no clock"
+    );
+    let forever = FORGE.with_claims(|claims| {
+        claims.as_object_mut().unwrap().remove("iat");
+        claims["exp"] = serde_json::json!(1_000_000_000);
+    });
+    for token in [FORGE.good(Sign::Es256), forever] {
+        assert_eq!(
+            gateway
+                .h1()
+                .send(&Request::get("/orders/1").bearer(token))
+                .status,
+            401
+        );
+    }
+}
