@@ -162,11 +162,8 @@ impl Policy {
         for (index, rule) in config.rules.into_iter().enumerate() {
             let at = rules_at.index(index);
             let match_at = at.field("match");
-            let matcher = RequestMatch::compile(
-                rule.r#match,
-                &match_at,
-                Placement { identity: true },
-            )?;
+            let matcher =
+                RequestMatch::compile(rule.r#match, &match_at, Placement { identity: true })?;
             needs_identity |= matcher.needs_identity();
             rules.push(Rule {
                 name: rule.name,
