@@ -5,7 +5,7 @@
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
-MODULES := -p gatehouse-auth -p gatehouse-routing -p probe-filter
+MODULES := -p gatehouse-auth -p gatehouse-rate-limit -p gatehouse-routing -p gatehouse-transform -p probe-filter
 WASM := --release --target wasm32-wasip1
 
 help: ## what each target does
@@ -18,6 +18,7 @@ build: setup ## build the Wasm modules that Envoy loads, into target/wasm32-wasi
 	cargo build --locked $(WASM) $(MODULES)
 
 demo: build ## a tour of the gateway on loopback; stays up until Ctrl-C, or ends by itself with ONCE=1
+	cargo build --locked -p upstreams -p envoy-harness --bins
 	ONCE=$(ONCE) cargo run --locked -p envoy-harness --bin demo
 
 test: build ## every test: unit, property, fake host, real Envoy, manifests, documents

@@ -261,15 +261,17 @@ impl Bootstrap {
                     folder.join("access.log").to_string_lossy().into(),
                 );
             }
-            let Some(Value::String(name)) = object.get_mut("filename") else {
-                return;
-            };
-            let Some(installed) = name.strip_prefix(INSTALLED) else {
-                return;
-            };
-            match local(installed, folder) {
-                Ok(path) => *name = path.to_string_lossy().into(),
-                Err(error) => missing = Some(error),
+            for member in ["filename", "proto_descriptor"] {
+                let Some(Value::String(name)) = object.get_mut(member) else {
+                    continue;
+                };
+                let Some(installed) = name.strip_prefix(INSTALLED) else {
+                    continue;
+                };
+                match local(installed, folder) {
+                    Ok(path) => *name = path.to_string_lossy().into(),
+                    Err(error) => missing = Some(error),
+                }
             }
         });
         match missing {
@@ -305,7 +307,9 @@ pub(crate) fn listener_resources(root: &mut Value) -> Value {
 /// Where a file that is installed as `name` below [`INSTALLED`] is on this machine.
 fn local(name: &str, folder: &Path) -> Result<PathBuf, Missing> {
     match name.strip_suffix(".wasm") {
-        Some(filter @ ("auth" | "routing")) => module(&format!("gatehouse_{filter}")),
+        Some(filter @ ("auth" | "rate-limit" | "routing" | "transform")) => {
+            module(&format!("gatehouse_{}", filter.replace('-', "_")))
+        }
         Some(name) => module(name),
         None => Ok(folder.join(name)),
     }
@@ -347,10 +351,12 @@ mod tests {
                 "/module.wasm".into();
         }
         let address = SocketAddr::from(([127, 0, 0, 1], 4242));
+        let rest = upstreams::REPLICAS.iter().map(|(_, name)| *name);
         bootstrap.resolve(
-            &upstreams::REPLICAS
-                .map(|(_, name)| (name.to_string(), address))
-                .into(),
+            &rest
+                .chain(upstreams::INVENTORY_REPLICAS)
+                .map(|name| (name.to_string(), address))
+                .collect(),
         );
         let root = bootstrap.on_loopback(Path::new("/run-folder"), 0).unwrap();
         let text = root.to_string();
@@ -360,6 +366,7 @@ mod tests {
             "8443",
             "9901",
             "users-1",
+            "inventory-1",
             "STRICT_DNS",
             "StdoutAccessLog",
         ] {

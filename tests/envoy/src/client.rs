@@ -34,6 +34,16 @@ pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("a process can start two threads")
 });
 
+/// Waits for what a gRPC client of [`Gateway::channel`](crate::Gateway::channel) does.
+///
+/// # Panics
+/// If it takes longer than any call should.
+pub fn wait_for<T>(work: impl Future<Output = T>) -> T {
+    RUNTIME
+        .block_on(async { tokio::time::timeout(DEADLINE, work).await })
+        .unwrap_or_else(|_| panic!("not done within {} s", DEADLINE.as_secs()))
+}
+
 /// Waits for Ctrl-C (SIGINT) or SIGTERM.
 pub fn until_interrupted() {
     use tokio::signal::unix::{SignalKind, signal};

@@ -76,7 +76,7 @@ impl Envoy {
         let program = envoy_program().map_err(StartError::Missing)?;
         let permit = options.counted.then(Permit::take);
         let folder = RunFolder::new()?;
-        certificates.write(&folder.file("tls"))?;
+        folder.install(certificates)?;
         let mut config = bootstrap
             .on_loopback(folder.path(), options.port)
             .map_err(StartError::Missing)?;
@@ -284,7 +284,7 @@ pub fn validate(bootstrap: &Bootstrap, certificates: &Certificates) -> Result<()
     let program = envoy_program().map_err(StartError::Missing)?;
     let _permit = Permit::take();
     let folder = RunFolder::new()?;
-    certificates.write(&folder.file("tls"))?;
+    folder.install(certificates)?;
     let config = bootstrap
         .on_loopback(folder.path(), 0)
         .map_err(StartError::Missing)?;

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use serde_json::{Map, Value, json};
-use upstreams::{Algorithm, Certificates, DEFAULT_ISSUER, Issuer, Upstreams};
+use upstreams::{Algorithm, Certificates, Channel, DEFAULT_ISSUER, Issuer, Upstreams};
 
-use crate::{Bootstrap, Client, Envoy, Options, Protocol, Request, StartError, demo_key, skipped};
+use crate::{
+    Bootstrap, Client, Envoy, Options, Protocol, Request, StartError, demo_key, skipped, wait_for,
+};
 
 /// The keys of one process: they take a second to make.
 static ISSUER: LazyLock<Arc<Issuer>> = LazyLock::new(|| Arc::new(Issuer::generate(DEFAULT_ISSUER)));
@@ -139,6 +141,22 @@ impl Gateway {
             true => Client::tls(self.envoy.address(), protocol, CERTIFICATES.ca_pem()),
             false => Client::plain(self.envoy.address(), protocol),
         }
+    }
+
+    /// A connection for gRPC clients, whose every call carries these headers; for work that [`wait_for`] waits for.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn channel(&self, headers: &[(&str, &str)]) -> Channel {
+        let address = format!("localhost:{}", self.envoy.address().port());
+        let ca = self.bootstrap.tls().then(|| CERTIFICATES.ca_pem());
+        let channel = wait_for(async { Channel::connect(&address, ca).await })
+            .unwrap_or_else(|error| panic!("no connection for gRPC: {error}"));
+        headers.iter().fold(channel, |channel, (name, value)| {
+            channel
+                .header(name, value)
+                .unwrap_or_else(|error| panic!("{name}: {error}"))
+        })
     }
 
     /// A token of the issuer, for that subject.

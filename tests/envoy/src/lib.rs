@@ -32,7 +32,7 @@ mod run_folder;
 mod tls;
 
 pub use bootstrap::Bootstrap;
-pub use client::{Client, ClientError, Connection, Protocol, until_interrupted};
+pub use client::{Client, ClientError, Connection, Protocol, until_interrupted, wait_for};
 pub use credentials::{demo_key, install_credentials};
 pub use envoy::{Envoy, Options, StartError, validate};
 pub use gateway::{Gateway, Reload, Shared, TokenBuilder};
@@ -40,4 +40,4 @@ pub use messages::{Request, Response};
 pub use paths::{envoy_program, module, target_folder, workspace};
 pub use raw::{RawAnswer, Read};
 pub use requirement::{Missing, skipped};
-pub use upstreams::{Algorithm, Echo};
+pub use upstreams::{Algorithm, Channel, Echo, stock};

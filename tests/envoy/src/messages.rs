@@ -51,6 +51,16 @@ impl Request {
             .body(body)
     }
 
+    /// The same as gRPC-Web (`application/grpc-web+proto`), which any client can send.
+    pub fn grpc_web(path: impl Into<String>, message: &[u8]) -> Self {
+        let mut request = Self::grpc(path, message);
+        request.headers = vec![
+            ("content-type".into(), b"application/grpc-web+proto".into()),
+            ("x-grpc-web".into(), b"1".into()),
+        ];
+        request
+    }
+
     /// Adds a header.
     pub fn header(mut self, name: impl Into<String>, value: impl AsRef<[u8]>) -> Self {
         self.headers.push((name.into(), value.as_ref().to_vec()));

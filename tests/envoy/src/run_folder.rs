@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
+use upstreams::{Certificates, INVENTORY_DESCRIPTOR_SET};
 
 /// A temporary folder, gone when dropped.
 #[derive(Debug)]
@@ -17,6 +18,12 @@ impl RunFolder {
             .prefix("gatehouse-envoy-")
             .tempdir()
             .map(Self)
+    }
+
+    /// Puts in what configurations expect beside the modules.
+    pub(crate) fn install(&self, certificates: &Certificates) -> io::Result<()> {
+        certificates.write(&self.file("tls"))?;
+        fs::write(self.file("inventory.pb"), INVENTORY_DESCRIPTOR_SET)
     }
 
     pub(crate) fn path(&self) -> &Path {

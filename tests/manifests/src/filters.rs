@@ -41,6 +41,38 @@ pub fn all() -> Vec<Filter> {
                 .collect(),
         },
         Filter {
+            name: "rate-limit",
+            check: |config| {
+                rate_limit_policy::Policy::from_bytes(config.to_string().as_bytes()).map(drop)
+            },
+            fields: fields::of::<rate_limit_policy::Config>(),
+            described_elsewhere: &["limits[].match"],
+            counters: rate_limit_policy::Counter::ALL
+                .iter()
+                .map(|counter| counter.name())
+                .collect(),
+            reasons: rate_limit_policy::Reason::ALL
+                .iter()
+                .map(|reason| reason.code_details())
+                .collect(),
+        },
+        Filter {
+            name: "transform",
+            check: |config| {
+                transform_policy::Policy::from_bytes(config.to_string().as_bytes()).map(drop)
+            },
+            fields: fields::of::<transform_policy::Config>(),
+            described_elsewhere: &["rules[].match"],
+            counters: transform_policy::Counter::ALL
+                .iter()
+                .map(|counter| counter.name())
+                .collect(),
+            reasons: transform_policy::Reason::ALL
+                .iter()
+                .map(|reason| reason.code_details())
+                .collect(),
+        },
+        Filter {
             name: "routing",
             check: |config| {
                 routing_policy::Policy::from_bytes(config.to_string().as_bytes()).map(drop)

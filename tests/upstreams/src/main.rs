@@ -1,5 +1,7 @@
-//! The upstreams as a program: all of them, or one replica, or the issuer.
+//! The upstreams as a program: all of them, or one replica, or the issuer; and a client for the gRPC service.
 #![allow(clippy::disallowed_methods)] // A server with files and sockets, not policy.
+
+mod printed_call;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -10,20 +12,34 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
-use upstreams::{Certificates, DEFAULT_ISSUER, Issuer, Replica, Upstreams, bind};
+use upstreams::{
+    Certificates, DEFAULT_ISSUER, INVENTORY_DESCRIPTOR_SET, Inventory, Issuer, Replica, Upstreams,
+    bind,
+};
+
+use crate::printed_call::Call;
 
 const USAGE: &str = "\
 upstreams all     [--tls-dir DIR] [--ports-file FILE] [--address NAME=IP:PORT]… [--issuer URL]
 upstreams rest    --service NAME --replica NAME --listen IP:PORT
+upstreams grpc    --replica NAME --listen IP:PORT
 upstreams issuer  --listen IP:PORT [--issuer URL]
+upstreams descriptor-set FILE
+upstreams call    --address HOST:PORT [--ca FILE] [--header NAME:VALUE]… [--include] METHOD JSON
 
-all       two replicas each of users and orders, and the issuer, on 127.0.0.1 and ports of the kernel's choice unless
+all       two replicas each of users, orders and inventory, and the issuer, on 127.0.0.1 and ports of the kernel's choice unless
           --address says otherwise; --ports-file gets the ports as JSON once all are open, --tls-dir gets ca.pem,
           server.pem and server.key
-rest      one replica
+rest      one replica of a REST service
+grpc      one replica of the gRPC service inventory.v1.Stock, with reflection and health, in the clear (h2c)
 issuer    the token issuer: /token, /.well-known/jwks.json
+descriptor-set
+          writes the descriptor set of inventory.v1 for Envoy's transcoder
+call      one call of Stock/Get, Stock/Watch, Stock/Adjust or Stock/Reserve (whose JSON is a list of messages), over TLS if
+          --ca is given; prints each message as a line of JSON, then grpc-status; with --include the HTTP status and the
+          headers before; ends with 0 only if the status is OK
 
-Each runs until SIGTERM or SIGINT; with --until-stdin-closes also until its standard input ends, as it does when the
+The services run until SIGTERM or SIGINT; with --until-stdin-closes also until its standard input ends, as it does when the
 program that holds the other end dies.
 ";
 
@@ -80,7 +96,16 @@ fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let command = words.next().unwrap_or_default();
     let result = match command.as_str() {
-        "all" | "rest" | "issuer" => {
+        "call" => match Call::parse(words).and_then(|call| runtime()?.block_on(call.make())) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => Err(error),
+        },
+        "descriptor-set" => match (words.next(), words.next()) {
+            (Some(file), None) => std::fs::write(file, INVENTORY_DESCRIPTOR_SET).map_err(Box::from),
+            _ => Err("descriptor-set wants one file".into()),
+        },
+        "all" | "rest" | "grpc" | "issuer" => {
             Arguments::parse(words).and_then(|arguments| run(&command, &arguments))
         }
         "help" | "--help" | "-h" => {
@@ -101,11 +126,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: &str, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
-        .build()?;
+        .build()
+}
+
+fn run(command: &str, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let runtime = runtime()?;
     if command == "all" {
         if let Some(folder) = &arguments.tls_dir {
             Certificates::generate()?.write(folder)?;
@@ -124,14 +153,12 @@ fn run(command: &str, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         runtime.block_on(until_told(arguments.until_stdin_closes))?;
         return Ok(());
     }
+    let replica = || arguments.replica.as_deref().ok_or("--replica is missing");
     let router = match command {
+        "grpc" => runtime.block_on(Inventory::start(replica()?)).1,
         "rest" => {
             let service = arguments.service.as_deref().ok_or("--service is missing")?;
-            Replica::new(
-                service,
-                arguments.replica.as_deref().ok_or("--replica is missing")?,
-            )
-            .router()
+            Replica::new(service, replica()?).router()
         }
         _ => arguments.new_issuer().router(),
     };

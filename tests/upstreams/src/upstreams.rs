@@ -1,4 +1,4 @@
-//! Everything together: four replicas and the issuer, each on a port of its own.
+//! Everything together: six replicas and the issuer, each on a port of its own.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,15 +9,18 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-use crate::{Issuer, Replica};
+use crate::{Inventory, Issuer, Replica};
 
-/// Service and name of every replica.
+/// Service and name of every replica of the REST services.
 pub const REPLICAS: [(&str, &str); 4] = [
     ("users", "users-1"),
     ("users", "users-2"),
     ("orders", "orders-1"),
     ("orders", "orders-2"),
 ];
+
+/// Names of the replicas of the gRPC service.
+pub const INVENTORY_REPLICAS: [&str; 2] = ["inventory-1", "inventory-2"];
 
 /// Name of the issuer among the addresses.
 pub const ISSUER: &str = "issuer";
@@ -27,6 +30,7 @@ pub struct Upstreams {
     issuer: Arc<Issuer>,
     addresses: BTreeMap<String, SocketAddr>,
     replicas: BTreeMap<String, Replica>,
+    inventories: BTreeMap<String, Inventory>,
     runtime: Option<Runtime>,
 }
 
@@ -50,12 +54,18 @@ impl Upstreams {
             issuer: Arc::clone(&issuer),
             addresses: BTreeMap::new(),
             replicas: BTreeMap::new(),
+            inventories: BTreeMap::new(),
             runtime: Some(runtime),
         };
         for (service, name) in REPLICAS {
             let replica = Replica::new(service, name);
             upstreams.serve(name, wanted, replica.router())?;
             upstreams.replicas.insert(name.into(), replica);
+        }
+        for name in INVENTORY_REPLICAS {
+            let (inventory, router) = upstreams.block_on(Inventory::start(name))?;
+            upstreams.serve(name, wanted, router)?;
+            upstreams.inventories.insert(name.into(), inventory);
         }
         upstreams.serve(ISSUER, wanted, issuer.router())?;
         Ok(upstreams)
@@ -81,20 +91,32 @@ impl Upstreams {
         self.replicas.get(name)
     }
 
+    /// What a replica of the gRPC service says about its health from now on; false if there is none of that name.
+    pub fn set_inventory_healthy(&self, name: &str, healthy: bool) -> bool {
+        let inventory = self.inventories.get(name);
+        inventory.is_some_and(|inventory| self.block_on(inventory.set_healthy(healthy)).is_ok())
+    }
+
+    fn block_on<T>(&self, work: impl Future<Output = T>) -> io::Result<T> {
+        let runtime = self.runtime.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        Ok(runtime.block_on(work))
+    }
+
     fn serve(
         &mut self,
         name: &str,
         wanted: &BTreeMap<String, SocketAddr>,
         router: Router,
     ) -> io::Result<()> {
-        let runtime = self.runtime.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         let address = wanted
             .get(name)
             .copied()
             .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        let listener = runtime.block_on(bind(address))?;
+        let listener = self.block_on(bind(address))??;
         self.addresses.insert(name.into(), listener.local_addr()?);
-        runtime.spawn(async { axum::serve(listener, router).await });
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(async { axum::serve(listener, router).await });
+        }
         Ok(())
     }
 }

@@ -107,6 +107,27 @@ fn all_of_them_answer_and_end_with_their_parent() {
             .contains("CERTIFICATE")
     );
 
+    let call = |message: &str| {
+        let address = format!("127.0.0.1:{}", ports["inventory-2"]);
+        let output = Command::new(env!("CARGO_BIN_EXE_upstreams"))
+            .args(["call", "--address", &address, "--header", "x-user: alice"])
+            .args(["Stock/Watch", message])
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), printed)
+    };
+    let (status, printed) = call(r#"{"id":"7","updates":2}"#);
+    let item = r#"{"id":"7","quantity":40,"replica":"inventory-2","update":N,"caller":"alice"}"#;
+    let items = [item.replace('N', "1"), item.replace('N', "2")].join("\n");
+    assert_eq!(
+        (status, printed),
+        (Some(0), format!("{items}\ngrpc-status: 0 OK\n"))
+    );
+    let refusal = "grpc-status: 5 NOT_FOUND\ngrpc-message: no such item\n";
+    assert_eq!(call(r#"{"id":"9"}"#), (Some(1), refusal.to_string()));
+    assert_eq!(call(r#"{"number":"7"}"#), (Some(1), String::new()));
+
     drop(program.child.stdin.take());
     let deadline = Instant::now() + Duration::from_secs(10);
     while program.child.try_wait().unwrap().is_none() {
@@ -120,4 +141,25 @@ fn all_of_them_answer_and_end_with_their_parent() {
 fn an_unknown_option_ends_it() {
     let mut program = Program::start("option", &["rest", "--replika", "users-1"]);
     assert_eq!(program.child.wait().unwrap().code(), Some(1));
+}
+
+// Without it a deployment could be given a descriptor set that Envoy's transcoder finds no REST form in.
+#[test]
+fn the_descriptor_set_has_the_rest_forms_and_the_imports() {
+    let file = std::env::temp_dir().join(format!("upstreams-set-{}", std::process::id()));
+    let status = Command::new(env!("CARGO_BIN_EXE_upstreams"))
+        .arg("descriptor-set")
+        .arg(&file)
+        .status()
+        .unwrap();
+    let set = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert!(status.success());
+    assert_eq!(set, upstreams::INVENTORY_DESCRIPTOR_SET);
+    for text in ["/stock/{id}/watch", "google/protobuf/descriptor.proto"] {
+        let found = set
+            .windows(text.len())
+            .any(|window| window == text.as_bytes());
+        assert!(found, "{text} is missing");
+    }
 }

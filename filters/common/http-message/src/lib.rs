@@ -49,7 +49,7 @@ pub use name::{HeaderName, InvalidHeaderName, is_token};
 pub use path::{CanonicalPath, PathError};
 pub use pattern::{HeaderPattern, InvalidHeaderPattern, NamePatterns};
 pub use percent::percent_encode_value;
-pub use problem::{Place, Problem};
+pub use problem::{Place, Problem, ProblemType};
 pub use protocol::Protocol;
 pub use query::{Query, QueryPairs, decode_query, query_decodes_to};
 pub use reply::LocalReply;

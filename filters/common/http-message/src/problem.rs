@@ -29,6 +29,17 @@ pub struct Problem {
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
+/// What kind of problem it is, where a registered type says more than the status (RFC 9457 section 3.1.1), and what that type
+/// tells besides. The HTTP form alone has room for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProblemType {
+    /// The URI of the type.
+    pub uri: &'static str,
+    /// `violated-policies`: the names of the quotas that are used up (draft-ietf-httpapi-ratelimit-headers-11). Left out if
+    /// empty.
+    pub violated_policies: Vec<String>,
+}
+
 /// Where in the chain the filter stands that replies: before Envoy's bridges for gRPC-Web, Connect and REST (its
 /// transcoder), or behind them, where their requests have become gRPC.
 ///
@@ -51,6 +62,11 @@ struct Body<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
+    #[serde(
+        rename = "violated-policies",
+        skip_serializing_if = "<[String]>::is_empty"
+    )]
+    violated_policies: &'a [String],
 }
 
 /// Who reads the reply.
@@ -73,21 +89,31 @@ impl Problem {
     /// - gRPC-Web: HTTP 200, `grpc-status` and `grpc-message` as headers and in a trailer frame;
     /// - behind the bridges, what each bridge turns into these.
     pub fn render(&self, head: &RequestHead, place: Place) -> LocalReply {
+        let kind = ProblemType {
+            uri: "about:blank",
+            violated_policies: Vec::new(),
+        };
+        self.render_as(&kind, head, place)
+    }
+
+    /// As [`render`](Problem::render), for a problem of a registered type.
+    pub fn render_as(&self, kind: &ProblemType, head: &RequestHead, place: Place) -> LocalReply {
         match reader(head, place) {
-            Reader::Http => self.for_http(head),
+            Reader::Http => self.for_http(kind, head),
             Reader::Grpc => self.for_grpc(),
             Reader::GrpcWeb { text } => self.for_grpc_web(text),
             Reader::BridgedGrpcWeb => self.for_bridged_grpc_web(),
         }
     }
 
-    fn for_http(&self, head: &RequestHead) -> LocalReply {
+    fn for_http(&self, kind: &ProblemType, head: &RequestHead) -> LocalReply {
         let body = Body {
-            r#type: "about:blank",
+            r#type: kind.uri,
             title: self.title,
             status: self.status,
             detail: self.detail,
             request_id: head.request_id(),
+            violated_policies: &kind.violated_policies,
         };
         let own: [(&[u8], &[u8]); 2] = [
             (b"content-type", b"application/problem+json"),
@@ -253,6 +279,22 @@ mod tests {
                 .iter()
                 .any(|(name, _)| name.starts_with(b"grpc-")),
             "{reply:?}"
+        );
+    }
+
+    #[test]
+    fn a_registered_type_tells_which_quotas_are_used_up() {
+        let kind = ProblemType {
+            uri: "https://iana.org/assignments/http-problem-types#quota-exceeded",
+            violated_policies: vec!["burst".to_owned()],
+        };
+        let head = head(&[]);
+        let reply = DENIED.render_as(&kind, &head, Place::BeforeBridges);
+        let body = String::from_utf8(reply.body).unwrap();
+        assert!(body.contains(r#""type":"https://iana.org/"#), "{body}");
+        assert!(
+            body.ends_with(r#","violated-policies":["burst"]}"#),
+            "{body}"
         );
     }
 

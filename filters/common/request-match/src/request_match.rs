@@ -125,6 +125,11 @@ impl RequestMatch {
     pub fn needs_route(&self) -> bool {
         self.route.is_some()
     }
+
+    /// Whether a condition looks at the identity, so that the filter has to ask the host for it.
+    pub fn needs_identity(&self) -> bool {
+        self.identity.is_some()
+    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,12 @@
 
 mod attacks;
 mod forge;
+mod grpc;
 mod harness;
 mod host_facts;
+mod rate_limit;
 mod reload;
 mod scenarios;
 mod server;
 mod start;
+mod transform;

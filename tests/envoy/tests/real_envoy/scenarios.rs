@@ -234,6 +234,10 @@ fn bootstrap(upstream: &Upstream) -> Bootstrap {
     let cluster = bootstrap.cluster_mut("users");
     cluster["type"] = "STATIC".into();
     cluster["load_assignment"] = upstream.server.load_assignment("users");
+    // The table is about what our filters do by themselves; with Envoy's bridges they are seen in `grpc`.
+    for bridge in ["grpc_web", "grpc_json_transcoder"] {
+        bootstrap.remove_filter(&format!("envoy.filters.http.{bridge}"));
+    }
     let manager = bootstrap.connection_manager_mut();
     manager["normalize_path"] = false.into();
     manager["merge_slashes"] = false.into();

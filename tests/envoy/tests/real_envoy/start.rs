@@ -3,10 +3,11 @@
 use envoy_harness::{Bootstrap, Gateway, Request, StartError, demo_key, skipped, validate};
 use serde_json::Value;
 
-const CONFIGURATIONS: [&str; 3] = [
+const CONFIGURATIONS: [&str; 4] = [
     "envoy/envoy.yaml",
     "envoy/single/auth.yaml",
     "envoy/single/routing.yaml",
+    "envoy/single/transform.yaml",
 ];
 
 // Without it a configuration that a reader copies could be one that Envoy, or a filter, refuses.

@@ -1,8 +1,8 @@
-//! What curl printed.
+//! What curl, or the gRPC client, printed.
 
 use envoy_harness::Echo;
 
-/// An answer as `curl -i` prints it.
+/// An answer as `curl -i` and `upstreams call --include` print it.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// `HTTP/2 200`
@@ -15,8 +15,10 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn parse(printed: &[u8]) -> Option<Self> {
         let printed = String::from_utf8_lossy(printed);
-        let (head, body) = printed.split_once("\r\n\r\n")?;
-        let mut lines = head.split("\r\n");
+        let (head, body) = printed
+            .split_once("\r\n\r\n")
+            .or_else(|| printed.split_once("\n\n"))?;
+        let mut lines = head.lines();
         let status_line = lines.next()?.trim().to_string();
         let status = status_line.split(' ').nth(1)?.parse().ok()?;
         let headers = lines

@@ -28,7 +28,7 @@ const TOKEN_SECONDS: i64 = 8 * 60 * 60;
 fn main() -> ExitCode {
     let started = Instant::now();
     screen::say(
-        "starting two replicas each of users and orders, a token issuer, and Envoy with auth and routing",
+        "starting two replicas each of users, orders and inventory, a token issuer, and Envoy with auth and routing",
     );
     let gateway = match start() {
         Ok(gateway) => gateway,
@@ -101,7 +101,7 @@ fn places(gateway: &Gateway) -> io::Result<Places> {
         (
             "alice.jwt",
             token("alice")
-                .scope("orders:read orders:write")
+                .scope("orders:read orders:write stock:read stock:write")
                 .groups(&["staff"])
                 .algorithm(Algorithm::RS256),
         ),

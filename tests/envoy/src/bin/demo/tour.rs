@@ -38,6 +38,8 @@ enum Expect {
     SeesNo(&'static str),
     Service(&'static str),
     Path(&'static str),
+    /// The body holds that text.
+    Body(&'static str),
     /// The access log has that value in that field.
     Logged(&'static str, &'static str),
 }
@@ -118,6 +120,7 @@ impl Expect {
                 answer.echo().is_some_and(|echo| echo.path == *path),
                 format!("the upstream to see the path {path}"),
             ),
+            Self::Body(part) => (answer.body.contains(part), format!("{part} in the body")),
             Self::Logged(field, value) => (
                 logged.is_some_and(|entry| entry[*field] == *value),
                 format!("{field}={value} in the access log"),
@@ -129,7 +132,7 @@ impl Expect {
 
 /// The tour.
 pub(crate) fn steps(places: &Places) -> Vec<Step> {
-    use Expect::{Header, Logged, Path, Sees, SeesNo, Service, Status};
+    use Expect::{Body, Header, Logged, Path, Sees, SeesNo, Service, Status};
 
     let Places { folder, origin, .. } = places;
     let folder = folder.display();
@@ -145,6 +148,11 @@ pub(crate) fn steps(places: &Places) -> Vec<Step> {
             format!("{arguments} ")
         };
         format!("curl -si{noproxy} --cacert {folder}/ca.pem {arguments}'{origin}{path}'")
+    };
+    let grpc = |credential: &str, call: &str| {
+        let client = upstreams_program();
+        let address = origin.trim_start_matches("https://");
+        format!("{client} call -i --address {address} --ca {folder}/ca.pem {credential} {call}")
     };
     let key = |id: &str| format!("-H 'x-api-key: {}'", demo_key(id));
     let bearer = |file: &str| format!("-H \"authorization: Bearer $(cat {folder}/{file}.jwt)\"");
@@ -338,5 +346,122 @@ pub(crate) fn steps(places: &Places) -> Vec<Step> {
                 Logged("decision", "shadow_deny"),
             ],
         },
+        Step {
+            title: "A real gRPC service behind it (inventory.v1.Stock): a unary call",
+            command: grpc(&key("acme-2026"), r#"Stock/Get '{"id":"7"}'"#),
+            headers: &["content-type"],
+            upstream: &[],
+            expect: vec![
+                Status(200),
+                Body("\"replica\":\"inventory-"),
+                Body("\"caller\":\"acme\""),
+                Body("grpc-status: 0 OK"),
+                Logged("rule", "stock-get"),
+                Logged("route", "stock"),
+            ],
+        },
+        Step {
+            title: "A stream of messages from the service",
+            command: grpc(&key("acme-2026"), r#"Stock/Watch '{"id":"7","updates":3}'"#),
+            headers: &[],
+            upstream: &[],
+            expect: vec![
+                Status(200),
+                Body("\"update\":3"),
+                Body("grpc-status: 0 OK"),
+                Logged("rule", "stock-watch"),
+            ],
+        },
+        Step {
+            title: "Both sides stream, until there is not enough left: the service's own status arrives as it is",
+            command: grpc(
+                &bearer("alice"),
+                r#"Stock/Reserve '[{"id":"7","quantity":1},{"id":"7","quantity":100000}]'"#,
+            ),
+            headers: &[],
+            upstream: &[],
+            expect: vec![
+                Status(200),
+                Body("\"reserved\":1"),
+                Body("grpc-status: 8 RESOURCE_EXHAUSTED"),
+                Logged("rule", "stock-reserve"),
+            ],
+        },
+        Step {
+            title: "The same method by REST: Envoy's transcoder makes a call of it, and JSON of the answer",
+            command: curl(&key("acme-2026"), "/stock/7"),
+            headers: &["content-type"],
+            upstream: &[],
+            expect: vec![
+                Status(200),
+                Header("content-type", "application/json"),
+                Body("\"replica\":\"inventory-"),
+                // The rule is that of the method.
+                Logged("rule", "stock-get"),
+                Logged("route", "stock"),
+            ],
+        },
+        Step {
+            title: "Refused as gRPC: bob's token is good, but lacks the scope; the client reads PERMISSION_DENIED",
+            command: grpc(&bearer("bob"), r#"Stock/Get '{"id":"7"}'"#),
+            headers: &["www-authenticate"],
+            upstream: &[],
+            expect: vec![
+                Status(200),
+                Body("grpc-status: 7 PERMISSION_DENIED"),
+                Logged("rule", "stock-get"),
+                Logged("decision", "deny"),
+            ],
+        },
+        Step {
+            title: "Refused by REST, by the same rule",
+            command: curl(&bearer("bob"), "/stock/7"),
+            headers: &["content-type"],
+            upstream: &[],
+            expect: vec![
+                Status(403),
+                Header("content-type", "application/problem+json"),
+                Logged("rule", "stock-get"),
+            ],
+        },
+        Step {
+            title: "Refused as gRPC-Web: HTTP 200 and the status where a browser's client looks for it",
+            // curl 7.88 loses the answer to a POST over HTTP/2 that is given before the body was read (RFC 9113 section 8.1).
+            command: format!(
+                "{} --output -",
+                curl(
+                    &format!(
+                        "--http1.1 -H 'content-type: application/grpc-web+proto' -H 'x-grpc-web: 1' --data-binary @{folder}/empty.grpc"
+                    ),
+                    "/inventory.v1.Stock/Get"
+                )
+            ),
+            headers: &["content-type", "grpc-status", "grpc-message"],
+            upstream: &[],
+            expect: vec![
+                Status(200),
+                Header("content-type", "application/grpc-web+proto"),
+                Header("grpc-status", "16"),
+                Logged("reason", "credential_missing"),
+            ],
+        },
+        Step {
+            title: "A version that there is not, as gRPC: routing stands behind the bridges, and answers in kind too",
+            command: grpc(
+                &format!("{} -H 'x-api-version: 9'", key("acme-2026")),
+                r#"Stock/Get '{"id":"7"}'"#,
+            ),
+            headers: &["x-gatehouse-supported-versions"],
+            upstream: &[],
+            expect: vec![Status(200), Body("grpc-status: 12 UNIMPLEMENTED")],
+        },
     ]
+}
+
+/// The program `upstreams` as a reader in this folder would call it: cargo builds it with this one.
+fn upstreams_program() -> String {
+    let program = std::env::current_exe().unwrap_or_default();
+    crate::shortest(&program.with_file_name("upstreams"))
+        .display()
+        .to_string()
 }

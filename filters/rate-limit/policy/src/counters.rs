@@ -1,0 +1,96 @@
+//! Everything that rate-limit counts: a closed list, so that no client chooses the name of a statistic.
+
+/// A counter. Envoy shows it as `wasmcustom.<name>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Forwarded; every limit that is for the request had a token.
+    Admitted,
+    /// Forwarded; no limit is for the request.
+    Unlimited,
+    /// Refused: a limit had no token.
+    Limited,
+    /// Forwarded; a limit in mode `shadow` had no token.
+    ShadowLimited,
+    /// Would have been refused for another reason in mode `enforce`.
+    ShadowRefused,
+    /// A limit was left out, since the request has no key for it.
+    SkippedKey,
+    /// Refused: the request has no key.
+    MissingKey,
+    /// Refused: the request has two keys.
+    AmbiguousKey,
+    /// Refused: path or host can be read in two ways.
+    AmbiguousRequest,
+    /// Refused: the record of auth cannot be read.
+    MalformedIdentity,
+    /// Other workers were faster in every try.
+    Contended,
+    /// A token came from, or was looked for in, an entry that newcomers share.
+    Overflow,
+    /// Taken, and given back since a later limit refused.
+    GivenBack,
+    /// Taken, and kept although a later limit refused: others had used the bucket meanwhile.
+    Kept,
+    /// A slot in a form that this build does not know was taken for an empty one.
+    UnknownForm,
+    /// Refused: the host did not do what was asked of it.
+    Internal,
+}
+
+impl Counter {
+    /// Every counter, in the order of declaration.
+    pub const ALL: [Counter; 16] = [
+        Counter::Admitted,
+        Counter::Unlimited,
+        Counter::Limited,
+        Counter::ShadowLimited,
+        Counter::ShadowRefused,
+        Counter::SkippedKey,
+        Counter::MissingKey,
+        Counter::AmbiguousKey,
+        Counter::AmbiguousRequest,
+        Counter::MalformedIdentity,
+        Counter::Contended,
+        Counter::Overflow,
+        Counter::GivenBack,
+        Counter::Kept,
+        Counter::UnknownForm,
+        Counter::Internal,
+    ];
+
+    /// The name that is given to the host.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Counter::Admitted => "gatehouse.rate_limit.admitted",
+            Counter::Unlimited => "gatehouse.rate_limit.unlimited",
+            Counter::Limited => "gatehouse.rate_limit.limited",
+            Counter::ShadowLimited => "gatehouse.rate_limit.shadow_limited",
+            Counter::ShadowRefused => "gatehouse.rate_limit.shadow_refused",
+            Counter::SkippedKey => "gatehouse.rate_limit.skipped_key",
+            Counter::MissingKey => "gatehouse.rate_limit.missing_key",
+            Counter::AmbiguousKey => "gatehouse.rate_limit.ambiguous_key",
+            Counter::AmbiguousRequest => "gatehouse.rate_limit.ambiguous_request",
+            Counter::MalformedIdentity => "gatehouse.rate_limit.malformed_identity",
+            Counter::Contended => "gatehouse.rate_limit.contended",
+            Counter::Overflow => "gatehouse.rate_limit.overflow",
+            Counter::GivenBack => "gatehouse.rate_limit.given_back",
+            Counter::Kept => "gatehouse.rate_limit.kept",
+            Counter::UnknownForm => "gatehouse.rate_limit.unknown_form",
+            Counter::Internal => "gatehouse.rate_limit.internal",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    // Two counters of one name add up to a number that means nothing.
+    #[test]
+    fn names_are_distinct() {
+        let names: BTreeSet<_> = Counter::ALL.map(Counter::name).into_iter().collect();
+        assert_eq!(names.len(), Counter::ALL.len());
+    }
+}

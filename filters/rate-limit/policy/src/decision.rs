@@ -1,0 +1,312 @@
+//! What is done with a request.
+
+use http_message::{Problem, RequestHead};
+use identity::Identity;
+use request_match::{Mode, Rule, Subject};
+use shared_table::{Fingerprint, HashKey};
+
+use crate::config::{Limit, OnMissingKey, Policy};
+use crate::counters::Counter;
+use crate::draw::Draw;
+use crate::key::{KeyFault, KeySource};
+use crate::reason::Reason;
+
+/// What is known of a request besides its head. What [`Policy::needs`] does not name may be left out.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// The record of the caller, as filter state has it.
+    pub identity: Option<Vec<u8>>,
+    /// The host's `source.address`.
+    pub address: Option<Vec<u8>>,
+    /// The name of the route, as a native filter last looked it up.
+    pub route: Option<Vec<u8>>,
+}
+
+/// What is done, and what is counted with it.
+#[derive(Debug)]
+pub struct Decision<'a> {
+    /// What the adapter does next.
+    pub step: Step<'a>,
+    /// What to count.
+    pub counters: Vec<Counter>,
+}
+
+/// What the adapter does next.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// Hand the request on.
+    Forward,
+    /// Take a token of each; all must have one.
+    Draw(Vec<Draw<'a>>),
+    /// Answer it here. The client gets the problem; the reason is for counters and the log.
+    Reply(Problem, Reason),
+}
+
+impl Policy {
+    /// Finds the limits that are for a request, in the order of the configuration. Pure: the same arguments, the same step.
+    pub fn decide(&self, head: &RequestHead, facts: &Facts, hash: &HashKey) -> Decision<'_> {
+        let mut counters = Vec::new();
+        let step = match self.draws(head, facts, hash, &mut counters) {
+            Ok(draws) if draws.is_empty() => {
+                counters.push(Counter::Unlimited);
+                Step::Forward
+            }
+            Ok(draws) => Step::Draw(draws),
+            Err(reason) => Step::Reply(reason.problem(Vec::new()), reason),
+        };
+        if self.mode == Mode::Off {
+            counters.clear();
+        }
+        Decision { step, counters }
+    }
+
+    fn draws(
+        &self,
+        head: &RequestHead,
+        facts: &Facts,
+        hash: &HashKey,
+        counters: &mut Vec<Counter>,
+    ) -> Result<Vec<Draw<'_>>, Reason> {
+        let mut draws = Vec::new();
+        if self.active().next().is_none() {
+            return Ok(draws);
+        }
+        let mut shadowed = |reason: Reason, enforced: bool| match enforced {
+            true => Err(reason),
+            false => {
+                counters.push(Counter::ShadowRefused);
+                Ok(())
+            }
+        };
+        let any_enforced = self.active().any(|rule| self.enforces(rule));
+        let Ok(identity) = self.identity(facts) else {
+            shadowed(Reason::MalformedIdentity, any_enforced)?;
+            return Ok(draws);
+        };
+        let Ok(subject) = Subject::new(head, &self.twins) else {
+            shadowed(Reason::AmbiguousRequest, any_enforced)?;
+            return Ok(draws);
+        };
+        let subject = subject
+            .with_identity(&identity)
+            .with_route(facts.route.as_deref());
+        let source = KeySource {
+            head,
+            identity: Some(&identity),
+            address: facts.address.as_deref(),
+            route: facts.route.as_deref(),
+            masks: self.masks,
+        };
+        let mut skipped = false;
+        for rule in self.active().filter(|rule| rule.matcher.matches(&subject)) {
+            let limit = &rule.value;
+            let enforced = self.enforces(rule);
+            match limit.key.fingerprint(rule.name.as_str(), &source, hash) {
+                Ok(client) => draws.push(self.draw(rule, enforced, client, hash)),
+                Err(KeyFault::Missing) if limit.on_missing_key == OnMissingKey::Skip => {
+                    skipped = true;
+                }
+                Err(KeyFault::Missing) => shadowed(Reason::MissingKey, enforced)?,
+                Err(KeyFault::Ambiguous) => shadowed(Reason::AmbiguousKey, enforced)?,
+            }
+        }
+        if skipped {
+            counters.push(Counter::SkippedKey);
+        }
+        Ok(draws)
+    }
+
+    /// Absent is anonymous, and so is a record that no limit looks at.
+    fn identity(&self, facts: &Facts) -> Result<Identity, Reason> {
+        Identity::read(facts.identity.as_deref()).map_err(|_| Reason::MalformedIdentity)
+    }
+
+    fn enforces(&self, rule: &Rule<Limit>) -> bool {
+        self.mode == Mode::Enforce && rule.mode == Mode::Enforce
+    }
+
+    fn draw<'a>(
+        &self,
+        rule: &'a Rule<Limit>,
+        enforced: bool,
+        client: Fingerprint,
+        hash: &HashKey,
+    ) -> Draw<'a> {
+        let name = rule.name.as_str();
+        Draw {
+            name,
+            bucket: &rule.value.bucket,
+            enforced,
+            slot: self.table.slot_key(&client),
+            client,
+            group: hash.fingerprint([name.as_bytes()]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_message::HeaderMap;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn policy(limits: Value) -> Policy {
+        let config = json!({ "version": 1, "limits": limits });
+        Policy::from_bytes(config.to_string().as_bytes()).unwrap()
+    }
+
+    fn head(path: &str, more: &[(&str, &str)]) -> RequestHead {
+        let pseudo = [
+            (":method", "GET"),
+            (":authority", "api.test"),
+            (":path", path),
+        ];
+        RequestHead::new(HeaderMap::from_pairs(pseudo.iter().chain(more).copied()))
+    }
+
+    fn decide<'a>(policy: &'a Policy, head: &RequestHead, facts: &Facts) -> Decision<'a> {
+        policy.decide(head, facts, &HashKey::new([4; 16]))
+    }
+
+    fn names<'a>(decision: &'a Decision<'_>) -> Vec<&'a str> {
+        match &decision.step {
+            Step::Draw(draws) => draws.iter().map(Draw::name).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn reason(decision: &Decision<'_>) -> Reason {
+        match &decision.step {
+            Step::Reply(_, reason) => *reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    // Unlike rules of auth: a limit for all and one for a path are two limits for a request to that path.
+    #[test]
+    fn every_limit_that_matches_is_asked() {
+        let policy = policy(json!([
+            { "name": "all", "key": "method", "rate": "1/s" },
+            { "name": "orders", "key": "method", "rate": "1/s", "match": { "path": { "prefix": "/orders" } } },
+            { "name": "off", "key": "method", "rate": "1/s", "mode": "off" },
+        ]));
+        let facts = Facts::default();
+        assert_eq!(
+            names(&decide(&policy, &head("/orders/1", &[]), &facts)),
+            ["all", "orders"]
+        );
+        assert_eq!(names(&decide(&policy, &head("/", &[]), &facts)), ["all"]);
+    }
+
+    #[test]
+    fn a_request_that_no_limit_is_for_goes_on() {
+        let policy = policy(json!([
+            { "name": "orders", "key": "method", "rate": "1/s", "match": { "path": { "prefix": "/orders" } } },
+        ]));
+        let decision = decide(&policy, &head("/", &[]), &Facts::default());
+        assert!(matches!(decision.step, Step::Forward));
+        assert_eq!(decision.counters, [Counter::Unlimited]);
+    }
+
+    // Whoever leaves out the header that is counted by would have no limit at all.
+    #[test]
+    fn a_missing_key_is_refused_unless_the_limit_says_skip() {
+        let limit = |more: Value| {
+            let mut limit = json!({ "name": "a", "key": { "header": "x-tenant" }, "rate": "1/s" });
+            limit
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            policy(json!([limit]))
+        };
+        let head = head("/", &[]);
+        let facts = Facts::default();
+        let (deny, skip) = (limit(json!({})), limit(json!({ "on_missing_key": "skip" })));
+        assert_eq!(reason(&decide(&deny, &head, &facts)), Reason::MissingKey);
+        let decision = decide(&skip, &head, &facts);
+        assert!(matches!(decision.step, Step::Forward));
+        assert_eq!(decision.counters, [Counter::SkippedKey, Counter::Unlimited]);
+        let shadow = limit(json!({ "mode": "shadow" }));
+        assert_eq!(
+            decide(&shadow, &head, &facts).counters,
+            [Counter::ShadowRefused, Counter::Unlimited]
+        );
+    }
+
+    // A limit that is skipped because of a repeated header can be evaded by repeating it.
+    #[test]
+    fn an_ambiguous_key_is_refused_also_where_a_missing_one_is_skipped() {
+        let policy = policy(json!([
+            { "name": "a", "key": { "header": "x-tenant" }, "rate": "1/s", "on_missing_key": "skip" },
+        ]));
+        let head = head("/", &[("x-tenant", "a"), ("x-tenant", "b")]);
+        assert_eq!(
+            reason(&decide(&policy, &head, &Facts::default())),
+            Reason::AmbiguousKey
+        );
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_refused() {
+        let policy = policy(json!([{ "name": "a", "key": "method", "rate": "1/s" }]));
+        for path in ["/a%2fb", "/a/../b", "//a", ""] {
+            let decision = decide(&policy, &head(path, &[]), &Facts::default());
+            assert_eq!(reason(&decision), Reason::AmbiguousRequest, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_record_is_refused_and_an_absent_one_is_anonymous() {
+        let policy = policy(json!([
+            { "name": "a", "key": "consumer", "rate": "1/s", "on_missing_key": "skip" },
+        ]));
+        let identity = Some(b"not a record".to_vec());
+        let facts = Facts {
+            identity,
+            ..Facts::default()
+        };
+        assert_eq!(
+            reason(&decide(&policy, &head("/", &[]), &facts)),
+            Reason::MalformedIdentity
+        );
+        let decision = decide(&policy, &head("/", &[]), &Facts::default());
+        assert!(matches!(decision.step, Step::Forward));
+    }
+
+    #[test]
+    fn in_shadow_nothing_is_enforced() {
+        let config = json!({
+            "version": 1, "mode": "shadow",
+            "limits": [{ "name": "a", "key": "method", "rate": "1/s" }],
+        });
+        let policy = Policy::from_bytes(config.to_string().as_bytes()).unwrap();
+        let decision = decide(&policy, &head("/", &[]), &Facts::default());
+        let Step::Draw(draws) = &decision.step else {
+            panic!()
+        };
+        assert!(!draws[0].enforced());
+        let decision = decide(&policy, &head("//", &[]), &Facts::default());
+        assert!(matches!(decision.step, Step::Forward));
+    }
+
+    // A limit and its twin of another name must not use up each other's tokens.
+    #[test]
+    fn buckets_are_told_apart_by_limit_and_key() {
+        let policy = policy(json!([
+            { "name": "a", "key": { "header": "x" }, "rate": "1/s" },
+            { "name": "b", "key": { "header": "x" }, "rate": "1/s" },
+        ]));
+        let clients = |value: &str| {
+            let head = head("/", &[("x", value)]);
+            match decide(&policy, &head, &Facts::default()).step {
+                Step::Draw(draws) => draws.iter().map(|draw| draw.client).collect::<Vec<_>>(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let (one, other) = (clients("1"), clients("2"));
+        assert_ne!(one[0], one[1]);
+        assert_ne!(one[0], other[0]);
+        assert_eq!(one, clients("1"));
+    }
+}

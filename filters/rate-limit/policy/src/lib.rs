@@ -1,0 +1,55 @@
+//! Decides how much a client may call.
+//!
+//! Pure: no clock, no I/O, no host. [`Policy::from_bytes`] reads the configuration once. [`Policy::decide`] finds the limits
+//! that are for a request, each a [`Draw`]; [`Draw::take`] turns the bytes of a slot in the shared table and the time into
+//! a verdict and the bytes that are to be written in their place, by compare-and-swap.
+//!
+//! ```
+//! use http_message::{HeaderMap, RequestHead};
+//! use rate_limit_policy::{Facts, Policy, Step};
+//! use shared_table::HashKey;
+//!
+//! let policy = Policy::from_bytes(br#"{
+//!     "version": 1,
+//!     "limits": [{ "name": "all", "key": "method", "rate": "1/s", "burst": 1 }]
+//! }"#).unwrap();
+//! let head = RequestHead::new(HeaderMap::from_pairs([(":method", "GET"), (":path", "/")]));
+//! let decision = policy.decide(&head, &Facts::default(), &HashKey::new([7; 16]));
+//! let Step::Draw(draws) = decision.step else { panic!() };
+//!
+//! let first = draws[0].take(None, 0);
+//! assert!(first.admits());
+//! let second = draws[0].take(first.write.as_deref(), 0);
+//! assert!(!second.admits() && second.write.is_none());
+//! ```
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod address;
+mod answer;
+mod bucket;
+mod config;
+mod counters;
+mod decision;
+mod draw;
+mod key;
+mod rate;
+mod reason;
+
+pub use answer::Standings;
+pub use bucket::Standing;
+pub use config::{Config, NAMESPACE, Needs, OnContention, Policy};
+pub use counters::Counter;
+pub use decision::{Decision, Facts, Step};
+pub use draw::{Draw, Drawn};
+pub use reason::Reason;

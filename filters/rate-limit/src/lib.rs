@@ -1,0 +1,31 @@
+//! The rate-limit filter as Envoy loads it.
+//!
+//! It admits a request if every limit that is for it has a token, and answers 429 otherwise. `rate-limit-policy` decides;
+//! this crate reads the head, takes the tokens from shared data by compare-and-swap, obeys, and counts.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod request;
+mod root;
+mod tokens;
+
+/// Tells the SDK how to make this filter's contexts. The module's entry point calls it, and so does a native host.
+pub fn register() {
+    proxy_wasm::set_root_context(|_| Box::new(root::Root::default()));
+}
+
+/// What the host calls first. Natively its symbol would clash with that of any other filter in the same program.
+#[cfg(target_arch = "wasm32")]
+mod entry {
+    proxy_wasm::main! {{ crate::register() }}
+}

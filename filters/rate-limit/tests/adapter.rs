@@ -1,0 +1,508 @@
+//! The adapter on a host that behaves as Envoy does: it takes each token once, obeys the policy, and closes where the host
+//! fails it.
+#![allow(clippy::disallowed_methods)] // Several workers are several threads.
+
+use std::time::Duration;
+
+use fake_host::{FilterStatus, Host, Reply, Stream, Vm, VmOptions};
+use identity::{CredentialKind, Identity};
+use serde_json::{Value, json};
+
+const TABLE: &str = "gatehouse.rate-limit";
+
+fn config(limits: Value) -> Value {
+    json!({ "version": 1, "limits": limits })
+}
+
+/// Ten a second for each tenant, twenty at once.
+fn by_tenant() -> Value {
+    config(
+        json!([{ "name": "tenant", "key": { "header": "x-tenant" }, "rate": "10/s", "burst": 20 }]),
+    )
+}
+
+fn start(host: &Host, config: &Value) -> Vm {
+    let options = VmOptions::new("rate-limit", gatehouse_rate_limit::register);
+    host.start(options.config(config.to_string())).unwrap()
+}
+
+fn get<'a>(path: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let pseudo = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "api.test"),
+        (":path", path),
+    ];
+    pseudo.into_iter().chain(more.iter().copied()).collect()
+}
+
+fn send(vm: &Vm, head: Vec<(&str, &str)>) -> Stream {
+    let mut stream = vm.request(head);
+    stream.request_headers(true);
+    stream
+}
+
+fn tenant(vm: &Vm, tenant: &str) -> Stream {
+    send(vm, get("/", &[("x-tenant", tenant)]))
+}
+
+fn admitted(stream: &Stream) -> bool {
+    stream.request_status() == FilterStatus::Continue
+}
+
+fn reply(stream: &Stream) -> Reply {
+    match stream.request_status() {
+        FilterStatus::Replied(reply) => reply,
+        other => panic!("expected a reply, found {other:?}"),
+    }
+}
+
+fn count(vm: &Vm, requests: usize, name: &str) -> usize {
+    (0..requests)
+        .filter(|_| admitted(&tenant(vm, name)))
+        .count()
+}
+
+#[test]
+fn a_burst_is_admitted_and_then_the_rate() {
+    let host = Host::new();
+    let vm = start(&host, &by_tenant());
+    assert_eq!(count(&vm, 30, "a"), 20);
+    host.clock().advance(Duration::from_millis(250));
+    assert_eq!(count(&vm, 30, "a"), 2);
+    assert_eq!(count(&vm, 30, "b"), 20);
+    assert_eq!(vm.counter("gatehouse.rate_limit.admitted"), 42);
+    assert_eq!(vm.counter("gatehouse.rate_limit.limited"), 48);
+}
+
+#[test]
+fn the_refusal_says_what_and_how_long() {
+    let host = Host::new();
+    let vm = start(&host, &by_tenant());
+    count(&vm, 20, "a");
+    let stream = send(&vm, get("/", &[("x-tenant", "a"), ("x-request-id", "r-1")]));
+    let reply = reply(&stream);
+    assert_eq!(
+        (reply.status, reply.details.as_str()),
+        (429, "gatehouse_rate_limit_exceeded")
+    );
+    assert_eq!(reply.headers.text("retry-after"), Some("1"));
+    assert_eq!(
+        reply.headers.text("ratelimit-policy"),
+        Some(r#""tenant";q=20;w=2"#)
+    );
+    assert_eq!(reply.headers.text("ratelimit"), Some(r#""tenant";r=0;t=1"#));
+    assert_eq!(reply.headers.text("x-ratelimit-limit"), None);
+    assert_eq!(
+        reply.headers.text("content-type"),
+        Some("application/problem+json")
+    );
+    let body: Value = serde_json::from_str(reply.text()).unwrap();
+    assert_eq!(
+        body["type"],
+        "https://iana.org/assignments/http-problem-types#quota-exceeded"
+    );
+    assert_eq!(body["violated-policies"], json!(["tenant"]));
+    assert_eq!(
+        (&body["status"], &body["request_id"]),
+        (&json!(429), &json!("r-1"))
+    );
+    assert_eq!(
+        stream
+            .filter_state("gatehouse.rate_limit.violated")
+            .as_deref(),
+        Some(&b"tenant"[..])
+    );
+}
+
+// Envoy's own table makes 429 UNAVAILABLE, on which clients try again at once.
+#[test]
+fn a_grpc_call_is_told_resource_exhausted() {
+    let host = Host::new();
+    let vm = start(&host, &by_tenant());
+    count(&vm, 20, "a");
+    let grpc = |content_type| {
+        let head = [("x-tenant", "a"), ("content-type", content_type)];
+        reply(&send(&vm, get("/inventory.v1.Stock/Get", &head)))
+    };
+    let refused = grpc("application/grpc");
+    assert_eq!(refused.grpc_status, Some(8));
+    assert_eq!(refused.text(), "Quota Exceeded");
+    assert_eq!(refused.headers.text("retry-after"), Some("1"));
+    let refused = grpc("application/grpc-web+proto");
+    assert_eq!(refused.status, 200);
+    assert_eq!(refused.headers.text("grpc-status"), Some("8"));
+}
+
+#[test]
+fn an_admitted_request_is_told_what_is_left() {
+    let host = Host::new();
+    let mut config = by_tenant();
+    config["headers"] = json!({ "x_rate_limit": true });
+    let vm = start(&host, &config);
+    let mut stream = tenant(&vm, "a");
+    stream.response_headers([(":status", "200")], true);
+    let client = stream.client().headers;
+    assert_eq!(
+        client.text("ratelimit-policy"),
+        Some(r#""tenant";q=20;w=2"#)
+    );
+    assert_eq!(client.text("ratelimit"), Some(r#""tenant";r=19;t=1"#));
+    assert_eq!(client.text("x-ratelimit-limit"), Some("20"));
+    assert_eq!(client.text("x-ratelimit-remaining"), Some("19"));
+    assert_eq!(client.text("x-ratelimit-reset"), Some("1"));
+}
+
+// Of two limiters in a chain both are heard: the newer headers are lists; the older take one value.
+#[test]
+fn what_another_limiter_said_is_kept() {
+    let host = Host::new();
+    let mut config = by_tenant();
+    config["headers"] = json!({ "x_rate_limit": true });
+    let vm = start(&host, &config);
+    let mut stream = tenant(&vm, "a");
+    let said = [
+        (":status", "429"),
+        ("ratelimit", r#""other";r=0;t=9"#),
+        ("x-ratelimit-remaining", "0"),
+    ];
+    stream.response_headers(said, true);
+    let client = stream.client().headers;
+    assert_eq!(client.all("ratelimit").len(), 2);
+    assert_eq!(client.all("x-ratelimit-remaining"), [b"0"]);
+    assert_eq!(client.text("x-ratelimit-limit"), None);
+}
+
+#[test]
+fn headers_can_be_switched_off() {
+    let host = Host::new();
+    let mut config = by_tenant();
+    config["headers"] = json!({ "rate_limit": false });
+    let vm = start(&host, &config);
+    let mut stream = tenant(&vm, "a");
+    stream.response_headers([(":status", "200")], true);
+    assert_eq!(stream.client().headers.len(), 1);
+}
+
+// The workers of one Envoy count together, whoever of them is asked.
+#[test]
+fn workers_share_the_buckets() {
+    let host = Host::new();
+    let workers = [start(&host, &by_tenant()), start(&host, &by_tenant())];
+    let total: usize = (0..60)
+        .map(|request| count(&workers[request % 2], 1, "a"))
+        .sum();
+    assert_eq!(total, 20);
+    assert_eq!(workers[0].counter("gatehouse.rate_limit.unknown_form"), 0);
+}
+
+/// How many requests to `path` are admitted by eight workers that send so many each at the same time.
+fn race(workers: &[Vm], path: &str, requests: usize) -> usize {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = workers
+            .iter()
+            .map(|vm| {
+                let send = || admitted(&send(vm, get(path, &[])));
+                scope.spawn(move || (0..requests).filter(|_| send()).count())
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
+    })
+}
+
+fn eight(host: &Host, config: &Value) -> Vec<Vm> {
+    (0..8).map(|_| start(host, config)).collect()
+}
+
+// The bound, with eight workers at the same bucket at the same time. The clock stands still: exactly the burst.
+#[test]
+fn workers_that_race_take_each_token_once() {
+    let host = Host::new();
+    let config = config(json!([
+        { "name": "all", "key": "method", "rate": "100/s", "burst": 200 },
+    ]));
+    let workers = eight(&host, &config);
+    assert_eq!(race(&workers, "/", 100), 200);
+    host.clock().advance(Duration::from_millis(500));
+    assert_eq!(race(&workers, "/", 100), 50);
+}
+
+// Where the last token of one limit goes to another worker, what was taken of the other limit is given back or counted.
+#[test]
+fn workers_that_race_lose_no_token_uncounted() {
+    let host = Host::new();
+    let config = config(json!([
+        { "name": "wide", "key": "method", "rate": "1/h", "burst": 700 },
+        { "name": "narrow", "key": "method", "rate": "1/h", "burst": 50,
+          "match": { "path": { "prefix": "/narrow" } } },
+    ]));
+    let workers = eight(&host, &config);
+    assert_eq!(race(&workers, "/narrow", 100), 50);
+    let mut stream = send(&workers[0], get("/", &[]));
+    stream.response_headers([(":status", "200")], true);
+    let left = 700 - 50 - host.counter("gatehouse.rate_limit.kept") - 1;
+    let said = stream
+        .client()
+        .headers
+        .text("ratelimit")
+        .unwrap()
+        .to_owned();
+    assert!(
+        said.starts_with(&format!("\"wide\";r={left};")),
+        "{said}, not {left}"
+    );
+}
+
+// A million clients must not become a million keys: the host never frees one.
+#[test]
+fn shared_data_is_bounded() {
+    let host = Host::new();
+    let mut config = by_tenant();
+    config["table"] = json!({ "slots": 4 });
+    let vm = start(&host, &config);
+    for client in 0..500 {
+        tenant(&vm, &client.to_string());
+    }
+    // Four slots and the key of the hash.
+    assert_eq!(host.shared_keys("rate-limit").len(), 5);
+    assert!(vm.counter("gatehouse.rate_limit.overflow") > 0);
+    let slot = host.shared_data("rate-limit", format!("{TABLE}/0").as_bytes());
+    assert!(slot.unwrap().0.len() < 1000);
+}
+
+// What a client sends appears in no key.
+#[test]
+fn keys_do_not_show_the_client() {
+    let host = Host::new();
+    let vm = start(&host, &by_tenant());
+    tenant(&vm, "secret-tenant");
+    for key in host.shared_keys("rate-limit") {
+        let (value, _) = host.shared_data("rate-limit", &key).unwrap();
+        for bytes in [key, value] {
+            assert!(!bytes.windows(6).any(|window| window == b"secret"));
+        }
+    }
+}
+
+#[test]
+fn state_outlives_a_new_configuration_and_a_lost_vm() {
+    let host = Host::new();
+    let vm = start(&host, &by_tenant());
+    assert_eq!(count(&vm, 30, "a"), 20);
+    vm.reconfigure(by_tenant().to_string()).unwrap();
+    assert_eq!(count(&vm, 5, "a"), 0);
+    let another = start(&host, &by_tenant());
+    assert_eq!(count(&another, 5, "a"), 0);
+}
+
+#[test]
+fn a_slot_of_another_form_counts_as_absent() {
+    let host = Host::new();
+    let mut config = by_tenant();
+    config["table"] = json!({ "slots": 1 });
+    let vm = start(&host, &config);
+    host.set_shared_data("rate-limit", format!("{TABLE}/0").as_bytes(), b"\x09newer");
+    assert!(admitted(&tenant(&vm, "a")));
+    assert_eq!(vm.counter("gatehouse.rate_limit.unknown_form"), 1);
+    assert_eq!(count(&vm, 30, "a"), 19);
+}
+
+// A request that a later limit refuses must cost nothing of an earlier one.
+#[test]
+fn all_limits_or_none() {
+    let host = Host::new();
+    let vm = start(
+        &host,
+        &config(json!([
+            { "name": "wide", "key": { "header": "x-tenant" }, "rate": "1/h", "burst": 3 },
+            { "name": "narrow", "key": { "header": "x-tenant" }, "rate": "1/h", "burst": 1,
+              "match": { "path": { "prefix": "/narrow" } } },
+        ])),
+    );
+    let narrow = || send(&vm, get("/narrow", &[("x-tenant", "a")]));
+    assert!(admitted(&narrow()));
+    for _ in 0..5 {
+        let refused = narrow();
+        let body: Value = serde_json::from_str(reply(&refused).text()).unwrap();
+        assert_eq!(body["violated-policies"], json!(["narrow"]));
+        assert_eq!(
+            reply(&refused).headers.text("ratelimit"),
+            Some(r#""wide";r=1;t=7200, "narrow";r=0;t=3600"#)
+        );
+    }
+    assert_eq!(count(&vm, 5, "a"), 2);
+}
+
+#[test]
+fn shadow_counts_and_admits() {
+    let host = Host::new();
+    let vm = start(
+        &host,
+        &config(json!([
+            { "name": "s", "key": { "header": "x-tenant" }, "rate": "1/h", "burst": 1, "mode": "shadow" },
+        ])),
+    );
+    assert_eq!(count(&vm, 5, "a"), 5);
+    assert_eq!(vm.counter("gatehouse.rate_limit.shadow_limited"), 4);
+    let mut stream = tenant(&vm, "a");
+    stream.response_headers([(":status", "200")], true);
+    assert_eq!(stream.client().headers.len(), 1);
+}
+
+#[test]
+fn off_does_nothing() {
+    let host = Host::new();
+    let mut config = by_tenant();
+    config["mode"] = json!("off");
+    let vm = start(&host, &config);
+    assert_eq!(count(&vm, 30, "a"), 30);
+    assert!(admitted(&send(&vm, get("//", &[]))));
+    assert_eq!(vm.counter("gatehouse.rate_limit.admitted"), 0);
+}
+
+#[test]
+fn the_consumer_is_read_from_the_record_of_auth() {
+    let host = Host::new();
+    let vm = start(
+        &host,
+        &config(json!([
+            { "name": "consumer", "key": "consumer", "rate": "1/h", "burst": 1 },
+        ])),
+    );
+    let ask = |identity: &[u8]| {
+        let mut stream = vm
+            .request(get("/", &[]))
+            .with_filter_state("gatehouse.identity", identity);
+        stream.request_headers(true);
+        stream
+    };
+    let caller = |consumer: &str| Identity {
+        kind: CredentialKind::ApiKey,
+        credential_id: "k".to_owned(),
+        consumer: Some(consumer.to_owned()),
+        ..Identity::anonymous()
+    };
+    assert!(admitted(&ask(&caller("acme").encode())));
+    assert_eq!(reply(&ask(&caller("acme").encode())).status, 429);
+    assert!(admitted(&ask(&caller("other").encode())));
+    // Anonymous callers have no consumer; what is no record lets nobody in.
+    assert_eq!(reply(&ask(&Identity::anonymous().encode())).status, 403);
+    assert_eq!(reply(&send(&vm, get("/", &[]))).status, 403);
+    let malformed = reply(&ask(b"forged"));
+    assert_eq!(malformed.details, "gatehouse_rate_limit_malformed_identity");
+    assert_eq!(vm.counter("gatehouse.rate_limit.missing_key"), 2);
+    assert_eq!(vm.counter("gatehouse.rate_limit.malformed_identity"), 1);
+}
+
+#[test]
+fn the_address_is_that_of_the_trusted_hop() {
+    let host = Host::new();
+    let vm = start(
+        &host,
+        &config(json!([
+            { "name": "address", "key": "address", "rate": "1/h", "burst": 1 },
+        ])),
+    );
+    let ask = |address: &str, forwarded: &str| {
+        let mut stream = vm
+            .request(get("/", &[("x-forwarded-for", forwarded)]))
+            .with_property(&["source", "address"], address);
+        stream.request_headers(true);
+        admitted(&stream)
+    };
+    assert!(ask("192.0.2.1:1000", "198.51.100.1"));
+    assert!(!ask("192.0.2.1:2000", "198.51.100.2"));
+    assert!(ask("[2001:db8::1]:1", ""));
+    assert!(!ask("[2001:db8::2]:1", ""));
+}
+
+#[test]
+fn the_route_can_be_a_key() {
+    let host = Host::new().with_routes(|view| view.headers.text("x-route").map(str::to_owned));
+    let vm = start(
+        &host,
+        &config(json!([
+            { "name": "route", "key": "route", "rate": "1/h", "burst": 1, "on_missing_key": "skip" },
+        ])),
+    );
+    let ask = |route| admitted(&send(&vm, get("/", &[("x-route", route)])));
+    assert!(ask("a") && ask("b"));
+    assert!(!ask("a"));
+}
+
+#[test]
+fn what_can_be_read_in_two_ways_is_refused() {
+    let host = Host::new();
+    let vm = start(&host, &by_tenant());
+    let stream = send(&vm, get("/a%2fb", &[("x-tenant", "a")]));
+    assert_eq!(
+        reply(&stream).details,
+        "gatehouse_rate_limit_ambiguous_request"
+    );
+    let twice = [("x-tenant", "a"), ("x-tenant", "b")];
+    let stream = send(&vm, get("/", &twice));
+    assert_eq!(reply(&stream).details, "gatehouse_rate_limit_ambiguous_key");
+}
+
+// A request that could not be counted must not go on.
+#[test]
+fn where_the_host_fails_the_request_stops() {
+    let host = Host::new();
+    let vm = start(&host, &by_tenant());
+    let stream = send(&vm, Vec::new());
+    assert_eq!(reply(&stream).details, "gatehouse_rate_limit_internal");
+    assert_eq!(vm.counter("gatehouse.rate_limit.internal"), 1);
+}
+
+// Each call that returns data re-enters the VM and costs as much as all the rest.
+#[test]
+fn two_host_calls_return_data() {
+    let host = Host::new();
+    let vm = start(&host, &by_tenant());
+    tenant(&vm, "a");
+    let mut stream = tenant(&vm, "a");
+    let calls = stream.host_calls("proxy_on_request_headers");
+    let dear = calls.iter().filter(|call| call.returned > 0).count();
+    assert_eq!(dear, 2, "{calls:?}");
+    assert!(calls.len() <= 5, "{calls:?}");
+    stream.response_headers([(":status", "200")], true);
+    let calls = stream.host_calls("proxy_on_response_headers");
+    assert_eq!(calls.len(), 2, "{calls:?}");
+}
+
+// A flood of refusals writes nothing, so it does not contend with those that are admitted, nor fill the log.
+#[test]
+fn a_refusal_writes_no_shared_data_and_no_log() {
+    let host = Host::new();
+    let vm = start(&host, &by_tenant());
+    count(&vm, 20, "a");
+    vm.forget();
+    assert_eq!(count(&vm, 10, "a"), 0);
+    assert!(
+        !vm.host_calls()
+            .iter()
+            .any(|call| call.function.contains("set_shared_data"))
+    );
+    assert!(
+        vm.logs().iter().all(|line| line.level <= 1),
+        "{:?}",
+        vm.logs()
+    );
+}
+
+#[test]
+fn a_faulty_configuration_is_refused_with_its_path_and_the_old_one_serves_on() {
+    let host = Host::new();
+    let vm = start(&host, &by_tenant());
+    let mut faulty = by_tenant();
+    faulty["limits"][0]["brust"] = json!(1);
+    let refused = vm.reconfigure(faulty.to_string()).unwrap_err().to_string();
+    assert!(
+        refused.contains("limits[0].brust: unknown field, did you mean burst?"),
+        "{refused}"
+    );
+    assert_eq!(count(&vm, 30, "a"), 20);
+}

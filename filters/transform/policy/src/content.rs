@@ -1,0 +1,111 @@
+//! What a message says of its body.
+
+use http_message::{HeaderMap, Occurrence, Protocol};
+
+/// Whether a body can be read as one JSON document, by its headers.
+pub(crate) fn is_json_document(headers: &HeaderMap) -> bool {
+    let Occurrence::Once(content_type) = headers.occurrence("content-type") else {
+        return false;
+    };
+    is_json_type(content_type) && is_identity(headers) && is_whole(headers)
+}
+
+/// Whether the headers say that there is no body.
+pub(crate) fn is_empty(headers: &HeaderMap) -> bool {
+    matches!(headers.occurrence("content-length"), Occurrence::Once(b"0"))
+}
+
+/// `application/json` or `…+json` (RFC 6839 section 3.1), in UTF-8. Frames of a remote call are no document, whatever is in
+/// them.
+fn is_json_type(content_type: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(content_type).to_ascii_lowercase();
+    let (essence, parameters) = text.split_once(';').unwrap_or((&text, ""));
+    let essence = essence.trim();
+    let framed = Protocol::of_content_type(essence.as_bytes()) != Protocol::Http;
+    let json = essence == "application/json"
+        || essence
+            .rsplit_once('+')
+            .is_some_and(|(kind, suffix)| kind.contains('/') && suffix == "json");
+    json && !framed && parameters.split(';').all(is_utf8)
+}
+
+/// Whether a parameter names no other character set.
+fn is_utf8(parameter: &str) -> bool {
+    match parameter.split_once('=') {
+        Some((name, value)) if name.trim() == "charset" => {
+            matches!(
+                value.trim().trim_matches('"'),
+                "utf-8" | "utf8" | "us-ascii"
+            )
+        }
+        _ => true,
+    }
+}
+
+/// Every content coding of the message is no coding at all.
+fn is_identity(headers: &HeaderMap) -> bool {
+    headers.get_all("content-encoding").all(|codings| {
+        codings
+            .split(|byte| *byte == b',')
+            .map(<[u8]>::trim_ascii)
+            .all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"))
+    })
+}
+
+/// Not a part of a document (RFC 9110 section 14.4).
+fn is_whole(headers: &HeaderMap) -> bool {
+    matches!(headers.occurrence("content-range"), Occurrence::Absent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(headers: &[(&str, &str)]) -> bool {
+        is_json_document(&HeaderMap::from_pairs(headers.iter().copied()))
+    }
+
+    // A type that is taken for JSON by the client and not by the filter goes out unmasked.
+    #[test]
+    fn json_is_told_by_its_type() {
+        for kind in [
+            "application/json",
+            "Application/JSON ; charset=UTF-8",
+            "application/problem+json",
+            "application/vnd.api+json; profile=x",
+            "application/json; charset=\"utf-8\"",
+        ] {
+            assert!(json(&[("content-type", kind)]), "{kind}");
+        }
+        for kind in [
+            "",
+            "text/html",
+            "application/jsonx",
+            "application/x-ndjson",
+            "application/json-seq",
+            "+json",
+            "text/event-stream",
+            "application/grpc+json",
+            "application/grpc-web+json",
+            "application/connect+json",
+            "application/json; charset=utf-16",
+            "application/json, text/html",
+        ] {
+            assert!(!json(&[("content-type", kind)]), "{kind}");
+        }
+        assert!(!json(&[]));
+        assert!(!json(&[
+            ("content-type", "application/json"),
+            ("content-type", "text/html")
+        ]));
+    }
+
+    #[test]
+    fn what_is_encoded_or_partial_is_no_document() {
+        let with = |name, value| json(&[("content-type", "application/json"), (name, value)]);
+        assert!(with("content-encoding", "identity"));
+        assert!(!with("content-encoding", "gzip"));
+        assert!(!with("content-encoding", "identity, br"));
+        assert!(!with("content-range", "bytes 0-9/100"));
+    }
+}

@@ -1,0 +1,82 @@
+//! Everything that transform counts: a closed list, so that no client chooses the name of a statistic.
+
+/// A counter. Envoy shows it as `wasmcustom.<name>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Forwarded by a rule.
+    Matched,
+    /// Forwarded; no rule is for it.
+    Unmatched,
+    /// Forwarded untouched; its rule is in mode `shadow`.
+    Shadowed,
+    /// Forwarded with another path.
+    PathRewritten,
+    /// A request's document went through its operations, to its end.
+    RequestBodyRewritten,
+    /// A response's document went through its operations, to its end.
+    ResponseBodyRewritten,
+    /// A request's body went on although it could not be read: `on_undecodable: pass`.
+    RequestBodyPassed,
+    /// A response's body went on although it could not be read: `on_undecodable: pass`.
+    ResponseBodyPassed,
+    /// Refused: path or host can be read in two ways.
+    Ambiguous,
+    /// Refused: no one may be sent to the path that the rewrite leads to.
+    PathNotAllowed,
+    /// Refused: the record of the caller cannot be read.
+    MalformedIdentity,
+    /// Refused: the request's body is of no kind that its operations could read.
+    UndecodableRequest,
+    /// Refused: the request's body is not the JSON that it claims to be.
+    BrokenRequest,
+    /// The response was replaced: its body is of no kind that its operations could read.
+    UndecodableResponse,
+    /// The response was cut off: its body is not the JSON that it claims to be, or incomplete.
+    BrokenResponse,
+    /// Refused or cut off: the host did not do what was asked of it.
+    Internal,
+}
+
+impl Counter {
+    /// Every counter, in the order of declaration. README.md has the same list.
+    pub const ALL: [Counter; 16] = [
+        Counter::Matched,
+        Counter::Unmatched,
+        Counter::Shadowed,
+        Counter::PathRewritten,
+        Counter::RequestBodyRewritten,
+        Counter::ResponseBodyRewritten,
+        Counter::RequestBodyPassed,
+        Counter::ResponseBodyPassed,
+        Counter::Ambiguous,
+        Counter::PathNotAllowed,
+        Counter::MalformedIdentity,
+        Counter::UndecodableRequest,
+        Counter::BrokenRequest,
+        Counter::UndecodableResponse,
+        Counter::BrokenResponse,
+        Counter::Internal,
+    ];
+
+    /// The name, without Envoy's prefix.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Counter::Matched => "gatehouse.transform.matched",
+            Counter::Unmatched => "gatehouse.transform.unmatched",
+            Counter::Shadowed => "gatehouse.transform.shadowed",
+            Counter::PathRewritten => "gatehouse.transform.path_rewritten",
+            Counter::RequestBodyRewritten => "gatehouse.transform.request_body_rewritten",
+            Counter::ResponseBodyRewritten => "gatehouse.transform.response_body_rewritten",
+            Counter::RequestBodyPassed => "gatehouse.transform.request_body_passed",
+            Counter::ResponseBodyPassed => "gatehouse.transform.response_body_passed",
+            Counter::Ambiguous => "gatehouse.transform.ambiguous",
+            Counter::PathNotAllowed => "gatehouse.transform.path_not_allowed",
+            Counter::MalformedIdentity => "gatehouse.transform.malformed_identity",
+            Counter::UndecodableRequest => "gatehouse.transform.undecodable_request",
+            Counter::BrokenRequest => "gatehouse.transform.broken_request",
+            Counter::UndecodableResponse => "gatehouse.transform.undecodable_response",
+            Counter::BrokenResponse => "gatehouse.transform.broken_response",
+            Counter::Internal => "gatehouse.transform.internal",
+        }
+    }
+}

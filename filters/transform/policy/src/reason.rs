@@ -1,0 +1,157 @@
+//! Why a message does not go on, and what the client is told.
+
+use http_message::{GrpcStatus, Problem};
+
+use crate::counters::Counter;
+
+/// Why a request or a response does not go on. README.md has the same list as its failure table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The path or the host can be read in two ways.
+    Ambiguous,
+    /// The rewritten path is under none of the prefixes that the rule allows.
+    PathNotAllowed,
+    /// The record of the caller cannot be read.
+    MalformedIdentity,
+    /// The request's body is not JSON, or encoded.
+    UndecodableRequest,
+    /// The request's body claims to be JSON and is not.
+    BrokenRequest,
+    /// The response's body is not JSON, encoded, or a part of a document.
+    UndecodableResponse,
+    /// The response's body claims to be JSON and is not, or ends before its document.
+    BrokenResponse,
+    /// The host did not do what was asked of it.
+    Internal,
+}
+
+impl Reason {
+    /// Every reason, in the order of declaration.
+    pub const ALL: [Reason; 8] = [
+        Reason::Ambiguous,
+        Reason::PathNotAllowed,
+        Reason::MalformedIdentity,
+        Reason::UndecodableRequest,
+        Reason::BrokenRequest,
+        Reason::UndecodableResponse,
+        Reason::BrokenResponse,
+        Reason::Internal,
+    ];
+
+    /// What `%RESPONSE_CODE_DETAILS%` shows in the access log.
+    pub const fn code_details(self) -> &'static str {
+        match self {
+            Reason::Ambiguous => "gatehouse_transform_ambiguous",
+            Reason::PathNotAllowed => "gatehouse_transform_path_not_allowed",
+            Reason::MalformedIdentity => "gatehouse_transform_malformed_identity",
+            Reason::UndecodableRequest => "gatehouse_transform_undecodable_request",
+            Reason::BrokenRequest => "gatehouse_transform_broken_request",
+            Reason::UndecodableResponse => "gatehouse_transform_undecodable_response",
+            Reason::BrokenResponse => "gatehouse_transform_broken_response",
+            Reason::Internal => "gatehouse_transform_internal",
+        }
+    }
+
+    /// The HTTP status of the reply.
+    pub const fn status(self) -> u16 {
+        match self {
+            Reason::Ambiguous | Reason::BrokenRequest => 400,
+            Reason::PathNotAllowed | Reason::MalformedIdentity => 403,
+            Reason::UndecodableRequest => 415,
+            Reason::UndecodableResponse | Reason::BrokenResponse => 502,
+            Reason::Internal => 500,
+        }
+    }
+
+    /// The status of the reply where the request is a gRPC call.
+    pub const fn grpc_status(self) -> GrpcStatus {
+        match self {
+            Reason::Ambiguous | Reason::BrokenRequest => GrpcStatus::InvalidArgument,
+            Reason::PathNotAllowed | Reason::MalformedIdentity => GrpcStatus::PermissionDenied,
+            Reason::UndecodableRequest => GrpcStatus::Unimplemented,
+            Reason::UndecodableResponse | Reason::BrokenResponse | Reason::Internal => {
+                GrpcStatus::Internal
+            }
+        }
+    }
+
+    /// What is counted.
+    pub const fn counter(self) -> Counter {
+        match self {
+            Reason::Ambiguous => Counter::Ambiguous,
+            Reason::PathNotAllowed => Counter::PathNotAllowed,
+            Reason::MalformedIdentity => Counter::MalformedIdentity,
+            Reason::UndecodableRequest => Counter::UndecodableRequest,
+            Reason::BrokenRequest => Counter::BrokenRequest,
+            Reason::UndecodableResponse => Counter::UndecodableResponse,
+            Reason::BrokenResponse => Counter::BrokenResponse,
+            Reason::Internal => Counter::Internal,
+        }
+    }
+
+    /// The reply as data. Its text is constant.
+    pub fn problem(self) -> Problem {
+        Problem {
+            status: self.status(),
+            grpc_status: self.grpc_status(),
+            title: self.title(),
+            detail: self.detail(),
+            code_details: self.code_details(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// The phrase of the status, as RFC 9457 section 4.2.1 asks where a problem has no type of its own.
+    const fn title(self) -> &'static str {
+        match self.status() {
+            400 => "Bad Request",
+            403 => "Forbidden",
+            415 => "Unsupported Media Type",
+            502 => "Bad Gateway",
+            _ => "Internal Server Error",
+        }
+    }
+
+    const fn detail(self) -> &'static str {
+        match self {
+            Reason::Ambiguous => "The target of the request can be read in more than one way.",
+            Reason::PathNotAllowed => "The request may not be sent to where its path leads.",
+            Reason::MalformedIdentity => "The gateway cannot tell who is calling.",
+            Reason::UndecodableRequest => {
+                "The body must be JSON in UTF-8, without a content encoding."
+            }
+            Reason::BrokenRequest => "The body is not valid JSON.",
+            Reason::UndecodableResponse => {
+                "The upstream's answer has a form that cannot be passed on."
+            }
+            Reason::BrokenResponse => "The upstream's answer is not valid JSON.",
+            Reason::Internal => "The gateway could not process the request.",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Other filters know our replies by this prefix, and Envoy replaces spaces in it.
+    #[test]
+    fn details_are_words_with_the_prefix() {
+        for reason in Reason::ALL {
+            let details = reason.code_details();
+            assert!(details.starts_with("gatehouse_transform_"), "{details}");
+            assert!(
+                details.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+                "{details}"
+            );
+        }
+    }
+
+    // A retryable status (UNAVAILABLE) would have clients repeat a call that can never succeed.
+    #[test]
+    fn grpc_statuses_do_not_invite_a_retry() {
+        for reason in Reason::ALL {
+            assert_ne!(reason.grpc_status(), GrpcStatus::Unavailable, "{reason:?}");
+        }
+    }
+}

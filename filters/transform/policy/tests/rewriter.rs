@@ -1,0 +1,242 @@
+//! What an operator expects of each operation, byte by byte.
+
+use std::rc::Rc;
+
+use serde_json::json;
+use transform_policy::{Broken, JsonRewriter, Operation, Pointer, Program};
+
+fn at(path: &str) -> Pointer {
+    Pointer::parse(path).unwrap()
+}
+
+fn start(operations: Vec<Operation>) -> JsonRewriter {
+    JsonRewriter::new(Rc::new(Program::new(operations).unwrap()))
+}
+
+fn run(operations: Vec<Operation>, text: &str) -> Result<String, Broken> {
+    let mut rewriter = start(operations);
+    let mut out = Vec::new();
+    rewriter.push(text.as_bytes(), &mut out)?;
+    rewriter.finish()?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+// Commas are what a rewriter that does not hold values gets wrong first.
+#[test]
+fn removal_mends_the_commas_and_keeps_the_rest() {
+    for (path, text, result) in [
+        ("/a", r#"{"a":1}"#, "{}"),
+        ("/a", r#"{ "a": 1, "b": 2 }"#, r#"{ "b": 2 }"#),
+        ("/b", r#"{ "a": 1, "b": 2 }"#, r#"{ "a": 1 }"#),
+        (
+            "/b",
+            r#"{"a":1,"b":{"c":[1,2,{}]},"d":4}"#,
+            r#"{"a":1,"d":4}"#,
+        ),
+        ("/*", r#"{"a":1,"b":[],"d":4}"#, "{}"),
+        ("/*", "[1,2,[3]]", "[]"),
+        ("/0", "[1, 2, 3]", "[ 2, 3]"),
+        ("/2", "[1, 2, 3]", "[1, 2]"),
+        ("/1", "[1, 2, 3]", "[1, 3]"),
+        ("/9", "[1, 2, 3]", "[1, 2, 3]"),
+        (
+            "/*/x",
+            r#"[{"x":1},{"y":1,"x":2},[],"x"]"#,
+            r#"[{},{"y":1},[],"x"]"#,
+        ),
+        ("/a", "[{\"a\":1}]", "[{\"a\":1}]"),
+        ("/a", "17", "17"),
+        (
+            "/a",
+            "{\n  \"a\": 1,\n  \"b\": 2\n}\n",
+            "{\n  \"b\": 2\n}\n",
+        ),
+    ] {
+        assert_eq!(
+            run(vec![Operation::remove(at(path))], text).unwrap(),
+            result,
+            "{path} {text}"
+        );
+    }
+}
+
+// A document with the member twice is read by one parser as the first and by another as the last.
+#[test]
+fn a_member_is_masked_in_every_occurrence_and_spelling() {
+    let mask = || vec![Operation::mask(at("/ssn"), "***")];
+    assert_eq!(
+        run(mask(), r#"{"ssn":"1","ssn" : ["2"], "\u0073s\u006E":3}"#).unwrap(),
+        r#"{"ssn":"***","ssn" : "***", "\u0073s\u006E":"***"}"#
+    );
+    for same in [
+        r#"{"ss":"1"}"#,
+        r#"{"ssnx":"1"}"#,
+        r#"{"x":{"ssn":1}}"#,
+        r#"{"SSN":1}"#,
+    ] {
+        assert_eq!(run(mask(), same).unwrap(), same);
+    }
+    let deep = vec![Operation::mask(at("/u/ssn"), "x")];
+    assert_eq!(
+        run(deep, r#"{"u":{"ssn":1},"u":{"ssn":2}}"#).unwrap(),
+        r#"{"u":{"ssn":"x"},"u":{"ssn":"x"}}"#
+    );
+}
+
+#[test]
+fn set_replaces_or_adds_at_the_end() {
+    let set = |path| vec![Operation::set(at(path), &json!({"n": 1}))];
+    for (path, text, result) in [
+        ("/a", "{}", r#"{"a":{"n":1}}"#),
+        ("/a", r#"{"b":2 }"#, r#"{"b":2 ,"a":{"n":1}}"#),
+        ("/a", r#"{"a":2,"b":3}"#, r#"{"a":{"n":1},"b":3}"#),
+        ("/a/b", r#"{"a":{}}"#, r#"{"a":{"b":{"n":1}}}"#),
+        // A parent that is missing, or is no object, is a place that is not there.
+        ("/a/b", "{}", "{}"),
+        ("/a/b", r#"{"a":[1]}"#, r#"{"a":[1]}"#),
+        ("/*", r#"{"x":1}"#, r#"{"x":{"n":1}}"#),
+        ("/1", "[1,2,3]", r#"[1,{"n":1},3]"#),
+        ("/3", "[1,2,3]", "[1,2,3]"),
+        (
+            "/*/k",
+            r#"[{},{"k":0}]"#,
+            r#"[{"k":{"n":1}},{"k":{"n":1}}]"#,
+        ),
+    ] {
+        assert_eq!(run(set(path), text).unwrap(), result, "{path} {text}");
+    }
+    let twice = vec![
+        Operation::set(at("/a"), &json!(1)),
+        Operation::set(at("/b"), &json!("\"\n")),
+    ];
+    assert_eq!(run(twice, "{}").unwrap(), r#"{"a":1,"b":"\"\n"}"#);
+}
+
+#[test]
+fn the_first_operation_decides_and_an_outer_one_goes_before_an_inner() {
+    let masked = vec![Operation::mask(at("/a"), "x"), Operation::remove(at("/a"))];
+    assert_eq!(run(masked, r#"{"a":1}"#).unwrap(), r#"{"a":"x"}"#);
+    let removed = vec![
+        Operation::remove(at("/a")),
+        Operation::set(at("/a"), &json!(1)),
+    ];
+    assert_eq!(run(removed, r#"{"a":1,"b":2}"#).unwrap(), r#"{"b":2}"#);
+    let outer = vec![
+        Operation::mask(at("/a/b"), "x"),
+        Operation::remove(at("/a")),
+    ];
+    assert_eq!(run(outer, r#"{"a":{"b":1}}"#).unwrap(), "{}");
+}
+
+// Behind a body that ends by trailers nothing can be written any more.
+#[test]
+fn nothing_is_held_back_once_the_document_has_closed() {
+    let mut rewriter = start(vec![Operation::remove(at("/a"))]);
+    let mut out = Vec::new();
+    rewriter.push(br#"{"b":1,"a":2"#, &mut out).unwrap();
+    assert!(!rewriter.is_complete());
+    rewriter.push(b"}", &mut out).unwrap();
+    assert!(rewriter.is_complete());
+    assert_eq!(out, br#"{"b":1}"#);
+    rewriter.push(b" \n", &mut out).unwrap();
+    assert_eq!(out, b"{\"b\":1} \n");
+    assert_eq!(rewriter.push(b"x", &mut out), Err(Broken::TrailingData));
+    assert_eq!(rewriter.push(b" ", &mut out), Err(Broken::TrailingData));
+    assert!(!rewriter.is_complete());
+}
+
+#[test]
+fn what_is_broken_says_how() {
+    let depth = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+    assert!(run(vec![], &depth(64)).is_ok());
+    for (text, broken) in [
+        (depth(65).as_str(), Broken::TooDeep),
+        (&"[".repeat(100_000), Broken::TooDeep),
+        ("", Broken::Incomplete),
+        (" ", Broken::Incomplete),
+        ("-", Broken::Incomplete),
+        (r#"{"a""#, Broken::Incomplete),
+        ("\u{feff}{}", Broken::Syntax),
+        ("{} {}", Broken::TrailingData),
+        ("[1,]", Broken::Syntax),
+        (r#"{"a":1,}"#, Broken::Syntax),
+        ("{'a':1}", Broken::Syntax),
+        ("01", Broken::TrailingData),
+        ("1 2", Broken::TrailingData),
+    ] {
+        assert_eq!(run(vec![], text), Err(broken), "{text:.20}");
+    }
+    for bytes in [
+        &b"\"\xff\""[..],
+        b"\"\xc0\xaf\"",
+        b"\"\xed\xa0\x80\"",
+        b"\"\xf4\x90\x80\x80\"",
+        b"\"\xc3\"",
+    ] {
+        let pushed = start(vec![]).push(bytes, &mut Vec::new());
+        assert_eq!(pushed, Err(Broken::NotUtf8), "{bytes:x?}");
+    }
+}
+
+// One reader drops the half pair and finds the name, another keeps it and does not.
+#[test]
+fn half_a_pair_is_refused_in_a_key_that_matters_and_passes_elsewhere() {
+    let mask = || vec![Operation::mask(at("/a/long-name"), "x")];
+    for key in [
+        r"\ud83d",
+        r"\ude00",
+        r"\ud83dx",
+        r"\ud83dx\ude00",
+        r"\ud83d\ud83d",
+        r"\ud83d\n",
+    ] {
+        let text = format!(r#"{{"a":{{"{key}":1}}}}"#);
+        assert_eq!(run(mask(), &text), Err(Broken::LoneSurrogate), "{key}");
+    }
+    for text in [
+        r#"{"b":{"\ud83d":"\ud83d"}}"#,
+        r#"{"a":{"\ud83d\ude00":"\ud83d"}}"#,
+    ] {
+        assert_eq!(run(mask(), text).unwrap(), text);
+    }
+}
+
+// A client chooses how long keys, values and blanks are; memory is the worker's.
+#[test]
+fn what_is_held_is_bounded() {
+    let mut rewriter = start(vec![
+        Operation::remove(at("/a/b")),
+        Operation::mask(at("/m"), "x"),
+    ]);
+    let mut out = Vec::new();
+    let piece = vec![b'k'; 1 << 16];
+    let blanks = vec![b' '; 1 << 16];
+    rewriter.push(b"{\"", &mut out).unwrap();
+    for _ in 0..64 {
+        let before = out.len();
+        rewriter.push(&piece, &mut out).unwrap();
+        assert!(
+            out.len() + 64 > before + piece.len(),
+            "a long key goes on as it comes"
+        );
+    }
+    rewriter.push(b"\":1,", &mut out).unwrap();
+    let before = out.len();
+    for _ in 0..64 {
+        rewriter.push(&blanks, &mut out).unwrap();
+    }
+    rewriter.push(b"\"m\":\"", &mut out).unwrap();
+    assert!(out.len() <= before + 1 + JsonRewriter::MAX_BLANKS + 8);
+    let before = out.len();
+    for _ in 0..64 {
+        rewriter.push(&piece, &mut out).unwrap();
+    }
+    rewriter.push(b"\"}", &mut out).unwrap();
+    assert_eq!(
+        out.len(),
+        before + 1,
+        "a masked value is dropped as it comes"
+    );
+    assert!(rewriter.is_complete());
+    assert!(format!("{rewriter:?}").len() < 4096);
+}

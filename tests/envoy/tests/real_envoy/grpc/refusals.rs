@@ -1,0 +1,190 @@
+//! Refusals, in the form that each kind of caller reads: from auth, which stands in front of Envoy's bridges, and from routing,
+//! which stands behind them.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use envoy_harness::{Request, Response};
+use serde_json::Value;
+
+use super::{Caller, gateway, outsider, reached_inventory, reader};
+
+/// What a refusal says, to whomever.
+struct Refusal {
+    http: u16,
+    grpc: i32,
+    title: &'static str,
+}
+
+/// Makes of a call one that is refused.
+type Prepare<'a> = &'a dyn Fn(Request) -> Request;
+
+const UNAUTHORIZED: Refusal = Refusal {
+    http: 401,
+    grpc: 16,
+    title: "Unauthorized",
+};
+const FORBIDDEN: Refusal = Refusal {
+    http: 403,
+    grpc: 7,
+    title: "Forbidden",
+};
+const UNKNOWN_VERSION: Refusal = Refusal {
+    http: 406,
+    grpc: 12,
+    title: "Not Acceptable",
+};
+const TWO_VERSIONS: Refusal = Refusal {
+    http: 400,
+    grpc: 3,
+    title: "Bad Request",
+};
+
+// Without it a gRPC caller could be told UNAVAILABLE, and try again; a browser get an answer that it cannot read; a REST
+// caller, gRPC.
+#[test]
+fn each_caller_is_refused_in_its_own_protocol() {
+    let Some(gateway) = gateway() else { return };
+    let stranger = |request: Request| request;
+    let guess = |request: Request| request.header("x-api-key", "guess");
+    let outsider = |request: Request| request.bearer(outsider(&gateway));
+    let version_9 = |request: Request| {
+        request
+            .header("x-api-key", reader())
+            .header("x-api-version", "9")
+    };
+    let two_versions = |request: Request| {
+        request
+            .header("x-api-key", reader())
+            .header("x-api-version", "1")
+            .header("x-api-version", "2")
+    };
+    let cases: [(&str, Prepare<'_>, Refusal); 5] = [
+        ("no credential", &stranger, UNAUTHORIZED),
+        ("a wrong key", &guess, UNAUTHORIZED),
+        ("no scope", &outsider, FORBIDDEN),
+        ("an unknown version", &version_9, UNKNOWN_VERSION),
+        ("two versions", &two_versions, TWO_VERSIONS),
+    ];
+    for (case, prepare, refusal) in cases {
+        for caller in Caller::ALL {
+            // A gRPC client speaks HTTP/2, the others either.
+            let mut clients = vec![gateway.h2()];
+            if caller != Caller::Grpc {
+                clients.push(gateway.h1());
+            }
+            for client in clients {
+                let answer = client.send(&prepare(caller.get_7()));
+                let at = format!("{case}, {caller:?}: {answer:?}");
+                refusal.check(caller, &answer, &at);
+                assert!(!reached_inventory(&answer.body), "{at}");
+            }
+        }
+    }
+}
+
+impl Refusal {
+    fn check(&self, caller: Caller, answer: &Response, at: &str) {
+        match caller {
+            Caller::Rest => {
+                assert_eq!(answer.status, self.http, "{at}");
+                assert_eq!(
+                    answer.header("content-type"),
+                    Some("application/problem+json"),
+                    "{at}"
+                );
+                assert!(
+                    !answer
+                        .headers
+                        .keys()
+                        .any(|name| name.as_str().starts_with("grpc-")),
+                    "{at}"
+                );
+                let problem: Value = answer.json();
+                assert_eq!(problem["status"], self.http, "{at}");
+                assert_eq!(problem["title"], self.title, "{at}");
+            }
+            Caller::Grpc => {
+                assert_eq!(answer.status, 200, "{at}");
+                assert_eq!(
+                    answer.header("content-type"),
+                    Some("application/grpc"),
+                    "{at}"
+                );
+                // Trailers-only: the head is all there is.
+                assert_eq!(answer.header("grpc-message"), Some(self.title), "{at}");
+                assert_eq!(answer.grpc_status(), Some(self.grpc), "{at}");
+                assert!(answer.body.is_empty(), "{at}");
+            }
+            Caller::GrpcWeb | Caller::GrpcWebText => {
+                assert_eq!(answer.status, 200, "{at}");
+                let kind = match caller {
+                    Caller::GrpcWebText => "application/grpc-web-text+proto",
+                    _ => "application/grpc-web+proto",
+                };
+                assert_eq!(answer.header("content-type"), Some(kind), "{at}");
+                let (status, message) = web_status(caller, answer)
+                    .or_else(|| {
+                        let message = answer.header("grpc-message")?.to_owned();
+                        Some((answer.grpc_status()?, message))
+                    })
+                    .unwrap_or_else(|| panic!("no status: {at}"));
+                assert_eq!((status, message.as_str()), (self.grpc, self.title), "{at}");
+            }
+        }
+        if self.http == 401 {
+            assert!(answer.headers.contains_key("www-authenticate"), "{at}");
+        }
+        if self.http == 406 {
+            assert_eq!(
+                answer.header("x-gatehouse-supported-versions"),
+                Some("1, 2"),
+                "{at}"
+            );
+        }
+    }
+}
+
+/// Status and message out of the frame of trailers that ends a gRPC-Web answer.
+fn web_status(caller: Caller, answer: &Response) -> Option<(i32, String)> {
+    let body = match caller {
+        Caller::GrpcWebText => STANDARD.decode(&answer.body).ok()?,
+        _ => answer.body.clone(),
+    };
+    if body.first() != Some(&0x80) {
+        return None;
+    }
+    let trailers = String::from_utf8(body.get(5..)?.to_vec()).ok()?;
+    let value = |name: &str| {
+        let line = trailers.split("\r\n").find(|line| line.starts_with(name))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    Some((value("grpc-status")?.parse().ok()?, value("grpc-message")?))
+}
+
+// Without it a gRPC call that no route is for could reach a REST service that also speaks gRPC.
+#[test]
+fn no_route_for_rest_takes_a_grpc_call() {
+    let Some(gateway) = gateway() else { return };
+    for (method, path) in [
+        ("POST", "/users/1"),
+        ("POST", "/v2/users/1"),
+        ("POST", "/users"),
+        ("GET", "/orders/1"),
+    ] {
+        // A gRPC-Web client reads UNIMPLEMENTED from a bare 404, as the protocol maps it.
+        for (request, status, grpc_status) in [
+            (Request::grpc(path, b""), 200, Some(12)),
+            (Request::grpc_web(path, b""), 404, None),
+        ] {
+            let mut request = request.header("x-api-key", reader());
+            request.method = method.into();
+            let answer = gateway.h2().send(&request);
+            assert_eq!(
+                (answer.status, answer.grpc_status()),
+                (status, grpc_status),
+                "{path}: {answer:?}"
+            );
+            assert_eq!(answer.header("x-replica"), None, "{path}: {answer:?}");
+        }
+    }
+}
