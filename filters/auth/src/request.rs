@@ -9,17 +9,16 @@ use proxy_host::{HostError, clock, property, request_head};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use crate::root::Plugin;
+use crate::plugin::Plugin;
 use crate::{signature, state};
 
 /// The context of one stream.
 pub(crate) struct Request {
-    /// Absent only if the host sends a request to a filter that it has not configured.
-    plugin: Option<Rc<Plugin>>,
+    plugin: Rc<Plugin>,
 }
 
 impl Request {
-    pub(crate) fn new(plugin: Option<Rc<Plugin>>) -> Self {
+    pub(crate) fn new(plugin: Rc<Plugin>) -> Self {
         Self { plugin }
     }
 }
@@ -28,17 +27,11 @@ impl Context for Request {}
 
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        match &self.plugin {
-            Some(plugin) => plugin.serve(),
-            None => reply(&unread_head(), &Policy::internal_error()),
-        }
+        self.plugin.serve()
     }
 
     fn on_http_request_trailers(&mut self, _num_trailers: usize) -> Action {
-        match &self.plugin {
-            Some(plugin) => plugin.clean_trailers(),
-            None => reply(&unread_head(), &Policy::internal_error()),
-        }
+        self.plugin.clean_trailers()
     }
 }
 

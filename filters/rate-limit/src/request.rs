@@ -9,7 +9,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use rate_limit_policy::{Counter, Facts, Reason, Step};
 
-use crate::root::Plugin;
+use crate::plugin::Plugin;
 use crate::tokens::Outcome;
 
 /// Filter state that carries the names of the limits that had no token, for the access log.
@@ -19,14 +19,13 @@ const X_RATE_LIMIT: &str = "x-ratelimit-";
 
 /// The context of one stream.
 pub(crate) struct Request {
-    /// Absent only if the host sends a request to a filter that it has not configured.
-    plugin: Option<Rc<Plugin>>,
+    plugin: Rc<Plugin>,
     /// What the response is to tell of the limits.
     answer: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Request {
-    pub(crate) fn new(plugin: Option<Rc<Plugin>>) -> Self {
+    pub(crate) fn new(plugin: Rc<Plugin>) -> Self {
         Request {
             plugin,
             answer: Vec::new(),
@@ -38,31 +37,18 @@ impl Context for Request {}
 
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        match &self.plugin {
-            Some(plugin) => match plugin.serve() {
-                Some(answer) => {
-                    self.answer = answer;
-                    Action::Continue
-                }
-                None => Action::Pause,
-            },
-            None => {
-                let problem = Reason::Internal.problem(Vec::new());
-                proxy_host::refuse(
-                    &RequestHead::new(HeaderMap::default()),
-                    &problem,
-                    Place::BeforeBridges,
-                );
-                Action::Pause
+        match self.plugin.serve() {
+            Some(answer) => {
+                self.answer = answer;
+                Action::Continue
             }
+            None => Action::Pause,
         }
     }
 
     fn on_http_response_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        if let Some(plugin) = &self.plugin {
-            // Empty for a reply of our own, which has its headers already.
-            plugin.tell(&std::mem::take(&mut self.answer));
-        }
+        // Empty for a reply of our own, which has its headers already.
+        self.plugin.tell(&std::mem::take(&mut self.answer));
         Action::Continue
     }
 }

@@ -6,7 +6,7 @@ use proxy_host::{HostError, clock, random};
 use rate_limit_policy::{Counter, Draw, Drawn, NAMESPACE, OnContention, Reason, Standings};
 use shared_table::HashKey;
 
-use crate::root::Plugin;
+use crate::plugin::Plugin;
 
 /// How often a write is tried. With two workers on one bucket a third of all tries fail: 32 of them, less than one request
 /// in 10^15.

@@ -9,16 +9,15 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use routing_policy::{Forward, Reason, Step};
 
-use crate::root::Plugin;
+use crate::plugin::Plugin;
 
 /// The context of one stream.
 pub(crate) struct Request {
-    /// Absent only if the host sends a request to a filter that it has not configured.
-    plugin: Option<Rc<Plugin>>,
+    plugin: Rc<Plugin>,
 }
 
 impl Request {
-    pub(crate) fn new(plugin: Option<Rc<Plugin>>) -> Self {
+    pub(crate) fn new(plugin: Rc<Plugin>) -> Self {
         Request { plugin }
     }
 }
@@ -27,17 +26,11 @@ impl Context for Request {}
 
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        match &self.plugin {
-            Some(plugin) => plugin.serve(),
-            None => unconfigured(),
-        }
+        self.plugin.serve()
     }
 
     fn on_http_request_trailers(&mut self, _num_trailers: usize) -> Action {
-        match &self.plugin {
-            Some(plugin) => plugin.clean_trailers(),
-            None => unconfigured(),
-        }
+        self.plugin.clean_trailers()
     }
 }
 
@@ -88,11 +81,6 @@ impl Plugin {
         log::debug!("decision=reply reason={}", reason.code_details());
         reply(head, problem)
     }
-}
-
-fn unconfigured() -> Action {
-    let problem = Reason::Internal.problem(Vec::new());
-    reply(&RequestHead::new(HeaderMap::default()), &problem)
 }
 
 fn obey(head: &RequestHead, forward: &Forward) -> Result<(), HostError> {

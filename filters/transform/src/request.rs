@@ -10,12 +10,11 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use transform_policy::{Body, Broken, Chunk, Counter, Forward, Plan, Reason, Respond, Step};
 
-use crate::root::Plugin;
+use crate::plugin::Plugin;
 
 /// The context of one stream.
 pub(crate) struct Exchange {
-    /// Absent only if the host sends a request to a filter that it has not configured.
-    plugin: Option<Rc<Plugin>>,
+    plugin: Rc<Plugin>,
     /// The request as it came, for the form of a reply.
     head: RequestHead,
     plan: Option<Plan>,
@@ -100,7 +99,7 @@ impl HttpContext for Exchange {
 }
 
 impl Exchange {
-    pub(crate) fn new(plugin: Option<Rc<Plugin>>) -> Self {
+    pub(crate) fn new(plugin: Rc<Plugin>) -> Self {
         Exchange {
             plugin,
             head: RequestHead::new(HeaderMap::default()),
@@ -112,7 +111,7 @@ impl Exchange {
     }
 
     fn serve(&mut self, end_of_stream: bool) -> Result<(), Stop> {
-        let plugin = self.plugin.clone().ok_or(HostError::Empty)?;
+        let plugin = Rc::clone(&self.plugin);
         self.head = request_head()?;
         let route = if plugin.policy.needs_route() {
             property::get(&["xds", "route_name"])?
@@ -176,9 +175,11 @@ impl Exchange {
     }
 
     fn clean_request_trailers(&self) -> Result<(), Stop> {
-        let plugin = self.plugin.as_ref().ok_or(HostError::Empty)?;
         let trailers = headers::read(Map::RequestTrailers)?;
-        let edits = plugin.policy.without_copies(&trailers, self.plan.as_ref());
+        let edits = self
+            .plugin
+            .policy
+            .without_copies(&trailers, self.plan.as_ref());
         headers::apply(Map::RequestTrailers, &edits.writes(&trailers))?;
         Ok(())
     }
@@ -200,7 +201,7 @@ impl Exchange {
     }
 
     fn respond(&mut self, end_of_stream: bool) -> Result<(), Stop> {
-        let (Some(plugin), Some(plan)) = (&self.plugin, &self.plan) else {
+        let Some(plan) = &self.plan else {
             return Ok(());
         };
         if !plan.touches_response() {
@@ -211,7 +212,7 @@ impl Exchange {
             return Ok(());
         }
         let head = headers::read(Map::Response)?;
-        match plugin.policy.response(plan, &head, end_of_stream) {
+        match self.plugin.policy.response(plan, &head, end_of_stream) {
             Respond::Forward {
                 edits,
                 body,
@@ -249,9 +250,7 @@ impl Exchange {
     }
 
     fn count(&self, counter: Counter) {
-        if let Some(plugin) = &self.plugin {
-            plugin.counters.count(counter);
-        }
+        self.plugin.counters.count(counter);
     }
 }
 

@@ -7,7 +7,7 @@ const PARTS: [&str; 11] = [
     "README.md",
     "config.example.yaml",
     "src/lib.rs",
-    "src/root.rs",
+    "src/plugin.rs",
     "src/request.rs",
     "policy/Cargo.toml",
     "policy/src/lib.rs",

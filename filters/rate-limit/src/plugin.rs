@@ -1,0 +1,42 @@
+//! One configuration of the filter, as its streams share it.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use proxy_host::CounterSet;
+use proxy_wasm::traits::HttpContext;
+use rate_limit_policy::{Counter, Needs, Policy};
+use shared_table::HashKey;
+
+use crate::request::Request;
+
+/// What the requests of one configuration share.
+pub(crate) struct Plugin {
+    pub(crate) policy: Policy,
+    pub(crate) needs: Needs,
+    pub(crate) counters: CounterSet<Counter>,
+    /// Read with the first request: what is done at configure is done once for each VM, those that serve nothing too.
+    pub(crate) hash_key: OnceCell<HashKey>,
+}
+
+impl proxy_host::Plugin for Plugin {
+    fn configure(configuration: &[u8]) -> Result<Self, String> {
+        let policy = Policy::from_bytes(configuration).map_err(|error| error.to_string())?;
+        let counters = CounterSet::define(Counter::ALL.map(|counter| (counter, counter.name())))
+            .map_err(|error| format!("counters: {error}"))?;
+        Ok(Plugin {
+            needs: policy.needs(),
+            policy,
+            counters,
+            hash_key: OnceCell::new(),
+        })
+    }
+
+    fn summary(&self) -> String {
+        format!("table_max_bytes={}", self.policy.table_bytes())
+    }
+
+    fn stream(plugin: Rc<Self>) -> Box<dyn HttpContext> {
+        Box::new(Request::new(plugin))
+    }
+}

@@ -1,0 +1,28 @@
+//! One configuration of the filter, as its streams share it.
+
+use std::rc::Rc;
+
+use proxy_host::CounterSet;
+use proxy_wasm::traits::HttpContext;
+use transform_policy::{Counter, Policy};
+
+use crate::request::Exchange;
+
+/// What the requests of one configuration share.
+pub(crate) struct Plugin {
+    pub(crate) policy: Policy,
+    pub(crate) counters: CounterSet<Counter>,
+}
+
+impl proxy_host::Plugin for Plugin {
+    fn configure(configuration: &[u8]) -> Result<Self, String> {
+        let policy = Policy::from_bytes(configuration).map_err(|error| error.to_string())?;
+        let counters = CounterSet::define(Counter::ALL.map(|counter| (counter, counter.name())))
+            .map_err(|error| format!("counters: {error}"))?;
+        Ok(Plugin { policy, counters })
+    }
+
+    fn stream(plugin: Rc<Self>) -> Box<dyn HttpContext> {
+        Box::new(Exchange::new(plugin))
+    }
+}
