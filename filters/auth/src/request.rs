@@ -68,7 +68,9 @@ impl Plugin {
         let now = clock::realtime();
         let mut evidence = Evidence::new();
         for _ in 0..=Evidence::MAX_ANSWERS {
-            match self.policy.decide(head, route, &evidence, now) {
+            // Nothing that is called from within comes back here, so nobody else has borrowed it.
+            let mut tokens = self.tokens.try_borrow_mut().ok()?;
+            match self.policy.decide(head, route, &evidence, &mut tokens, now) {
                 Step::Verify(check) => {
                     let holds = signature::holds(&check, self.host);
                     evidence.add(check, holds);

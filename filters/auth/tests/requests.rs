@@ -137,6 +137,30 @@ fn the_host_verifies_what_it_can() {
 }
 
 #[test]
+fn a_token_is_verified_once_for_each_configuration() {
+    // A signature costs more than all else together. What a former configuration's keys have signed proves nothing.
+    let vm = start(&host(), &config());
+    let [token, ..] = KEYS.tokens(&claims_with(json!({})));
+    let verified = || {
+        let (stream, status) = send(&vm, "/orders", &[("authorization", &bearer(&token))]);
+        assert_eq!(status, FilterStatus::Continue);
+        assert_eq!(words(&stream), ["jwt:alice", "orders", "allow", "ok"]);
+        stream
+            .host_calls("proxy_on_request_headers")
+            .iter()
+            .filter(|call| call.function == "proxy_call_foreign_function")
+            .count()
+    };
+    assert_eq!([verified(), verified(), verified()], [1, 0, 0]);
+    vm.reconfigure(config().to_string()).unwrap();
+    assert_eq!([verified(), verified()], [1, 0]);
+    let mut forgetful = config();
+    forgetful["jwt"]["token_cache"] = json!({ "max_entries": 0 });
+    vm.reconfigure(forgetful.to_string()).unwrap();
+    assert_eq!([verified(), verified()], [1, 1]);
+}
+
+#[test]
 fn a_forged_token_is_refused_with_and_without_the_hosts_help() {
     for host in [host(), host().without_foreign("verify_signature")] {
         let vm = start(&host, &config());

@@ -34,6 +34,15 @@ pub struct Expected {
     pub clock_skew: Duration,
 }
 
+/// When a token is good, the leeway for clocks included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// From this time since the Unix epoch: the later of `nbf` and `iat`, less the leeway.
+    pub from: Duration,
+    /// Until just before this time: `exp` and the leeway.
+    pub until: Duration,
+}
+
 /// Why claims are not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ClaimsError {
@@ -73,13 +82,11 @@ impl Claims {
         self.0.get("iss").and_then(Value::as_str)
     }
 
-    /// Checks issuer, audience and dates.
-    ///
-    /// `exp` is required. `now` is the time since the Unix epoch.
+    /// Checks issuer, audience and dates. `exp` is required. Whether the time has come is for [`Validity::check`] to say.
     ///
     /// # Errors
     /// [`ClaimsError`] names the first rule that the claims broke.
-    pub fn check(&self, expected: &Expected, now: Duration) -> Result<(), ClaimsError> {
+    pub fn check(&self, expected: &Expected) -> Result<Validity, ClaimsError> {
         if self.issuer() != Some(expected.issuer.as_str()) {
             return Err(ClaimsError::Issuer);
         }
@@ -93,18 +100,11 @@ impl Claims {
         if not_before.is_some_and(|not_before| expires <= not_before) {
             return Err(ClaimsError::Malformed);
         }
-        if now >= expires.saturating_add(skew) {
-            return Err(ClaimsError::Expired);
-        }
-        let latest = now.saturating_add(skew);
-        if [not_before, issued]
-            .into_iter()
-            .flatten()
-            .any(|start| latest < start)
-        {
-            return Err(ClaimsError::NotYetValid);
-        }
-        Ok(())
+        let start = not_before.max(issued).unwrap_or_default();
+        Ok(Validity {
+            from: start.saturating_sub(skew),
+            until: expires.saturating_add(skew),
+        })
     }
 
     /// A claim that has to be a string if it is there. An empty one counts as none.
@@ -202,6 +202,22 @@ impl Claims {
     }
 }
 
+impl Validity {
+    /// Whether the time is right; `now` is the time since the Unix epoch.
+    ///
+    /// # Errors
+    /// [`ClaimsError::Expired`] or [`ClaimsError::NotYetValid`].
+    pub fn check(&self, now: Duration) -> Result<(), ClaimsError> {
+        if now >= self.until {
+            return Err(ClaimsError::Expired);
+        }
+        if now < self.from {
+            return Err(ClaimsError::NotYetValid);
+        }
+        Ok(())
+    }
+}
+
 /// Adds a text to a list that holds each text once, none empty.
 fn push(list: &mut Vec<String>, text: &str, most: usize) -> Result<(), ClaimsError> {
     if text.is_empty() || list.iter().any(|held| held == text) {
@@ -230,7 +246,9 @@ mod tests {
 
     fn check(rest: &str) -> Result<(), ClaimsError> {
         let json = format!(r#"{{"iss":"https://issuer.test","aud":"api",{rest}}}"#);
-        Claims::parse(json.as_bytes())?.check(&expected(), NOW)
+        Claims::parse(json.as_bytes())?
+            .check(&expected())?
+            .check(NOW)
     }
 
     #[test]
@@ -261,7 +279,11 @@ mod tests {
             ..expected()
         };
         assert_eq!(
-            Claims::parse(json).unwrap().check(&wide, NOW),
+            Claims::parse(json)
+                .unwrap()
+                .check(&wide)
+                .unwrap()
+                .check(NOW),
             Err(ClaimsError::Expired)
         );
     }
@@ -317,11 +339,9 @@ mod tests {
         let claims =
             Claims::parse(br#"{"iss":"https://issuer.test","aud":"api","exp":9007199254740992}"#)
                 .unwrap();
-        assert_eq!(
-            claims.check(&expected(), Duration::MAX),
-            Err(ClaimsError::Expired)
-        );
-        assert_eq!(claims.check(&expected(), Duration::ZERO), Ok(()));
+        let validity = claims.check(&expected()).unwrap();
+        assert_eq!(validity.check(Duration::MAX), Err(ClaimsError::Expired));
+        assert_eq!(validity.check(Duration::ZERO), Ok(()));
     }
 
     #[test]
@@ -329,7 +349,8 @@ mod tests {
         let check = |json: &str| {
             Claims::parse(json.as_bytes())
                 .unwrap()
-                .check(&expected(), NOW)
+                .check(&expected())
+                .map(drop)
         };
         for issuer in [
             r#""https://issuer.test/""#,

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use filter_config::{BoundedDuration, BoundedList, BoundedMap, Name, Text, Version};
+use filter_config::{
+    Bounded, BoundedDuration, BoundedList, BoundedMap, ByteSize, Name, Text, Version,
+};
 use http_message::{HeaderName, HeaderPattern};
 use request_match::{MatchConfig, Mode, TwinConfig};
 use serde::Deserialize;
@@ -67,6 +69,15 @@ pub(crate) struct ApiKeyConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct JwtConfig {
     pub(crate) providers: BoundedList<ProviderConfig, 1, 32>,
+    #[serde(default)]
+    pub(crate) token_cache: TokenCacheConfig,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenCacheConfig {
+    pub(crate) max_entries: Option<Bounded<0, 1_000_000>>,
+    pub(crate) max_bytes: Option<ByteSize>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -72,7 +72,7 @@ impl Decision {
 
 /// What is known about the signatures of one request.
 ///
-/// Filled by the adapter with one answer for each [`Step::Verify`]; a cache of verified tokens would fill it as well.
+/// Filled by the adapter with one answer for each [`Step::Verify`].
 #[derive(Debug, Default)]
 pub struct Evidence {
     answers: Vec<(SignatureCheck, bool)>,

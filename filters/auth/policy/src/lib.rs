@@ -17,7 +17,8 @@
 //! }"#).unwrap();
 //! let ask = |path| {
 //!     let head = RequestHead::new(HeaderMap::from_pairs([(":method", "GET"), (":path", path)]));
-//!     matches!(policy.decide(&head, None, &Evidence::new(), Duration::ZERO), Step::Forward(_))
+//!     let (evidence, mut tokens) = (Evidence::new(), policy.token_cache([0; 4]));
+//!     matches!(policy.decide(&head, None, &evidence, &mut tokens, Duration::ZERO), Step::Forward(_))
 //! };
 //! assert!(ask("/healthz"));
 //! assert!(!ask("/orders"));
@@ -50,6 +51,7 @@ mod reason;
 mod roca;
 mod rules;
 pub mod signature;
+mod token_cache;
 mod upstream;
 
 pub use config::AuthConfig;
@@ -58,3 +60,4 @@ pub use decision::{Decision, Evidence, Forward, Refusal, Step};
 pub use policy::Policy;
 pub use reason::Reason;
 pub use signature::SignatureCheck;
+pub use token_cache::{TokenCache, TokenCacheLimits};

@@ -12,13 +12,14 @@ use request_match::{Ambiguity, Mode, Placement, RequestMatch, Rule, Rules, Subje
 
 use crate::api_keys::{ApiKeys, MAX_API_KEY_BYTES};
 use crate::challenge::{Challenges, Scheme};
-use crate::config::AuthConfig;
+use crate::config::{AuthConfig, TokenCacheConfig};
 use crate::credential::{Presented, Sources, Stripped};
 use crate::decision::{Decision, Evidence, Forward, Refusal, Step};
 use crate::provider::{Providers, Token};
 use crate::reason::Reason;
 use crate::rules::{Access, Denial, Known, Verified};
 use crate::signature::SignatureCheck;
+use crate::token_cache::{TokenCache, TokenCacheLimits};
 use crate::upstream::UpstreamHeaders;
 
 const DEFAULT_REALM: &str = "api";
@@ -40,6 +41,7 @@ pub struct Policy {
     sources: Sources,
     api_keys: ApiKeys,
     providers: Providers,
+    token_cache: TokenCacheLimits,
     upstream: UpstreamHeaders,
     twins: TwinTable,
     rules: Rules<Access>,
@@ -96,10 +98,14 @@ impl Policy {
         let has_keys = keys.is_some();
         let sources = Sources::compile(sources, config.jwt.is_some(), &keys_at.field("sources"))?;
         let api_keys = ApiKeys::compile(keys.unwrap_or_default(), &keys_at.field("keys"))?;
-        let providers = config
-            .jwt
-            .map_or_else(Vec::new, |jwt| jwt.providers.into_inner());
+        let (providers, token_cache) = match config.jwt {
+            Some(jwt) => (jwt.providers.into_inner(), jwt.token_cache),
+            None => (Vec::new(), TokenCacheConfig::default()),
+        };
         let providers = Providers::compile(providers, &root.field("jwt").field("providers"))?;
+
+        let cache_at = root.field("jwt").field("token_cache");
+        let token_cache = TokenCacheLimits::compile(&token_cache, &cache_at)?;
 
         let names = providers.names();
         let schemes = [
@@ -143,6 +149,7 @@ impl Policy {
             sources,
             api_keys,
             providers,
+            token_cache,
             twins: TwinTable::compile(config.twins.into_inner(), &root.field("twins"))?,
             rules: Rules::compile(rules, &rules_at)?,
         })
@@ -153,15 +160,22 @@ impl Policy {
         self.rules.needs_route()
     }
 
+    /// An empty cache for the tokens that this configuration verifies, and no other. `seeds` have to be random.
+    pub fn token_cache(&self, seeds: [u64; 4]) -> TokenCache {
+        TokenCache::new(self.token_cache, seeds)
+    }
+
     /// Decides on a request.
     ///
-    /// `route` is the name of the route if [`Policy::needs_route`], `evidence` what is known of its signatures, `now`
-    /// the time since the Unix epoch. The same arguments give the same step.
+    /// `route` is the name of the route if [`Policy::needs_route`], `evidence` what is known of its signatures, `tokens` what
+    /// was verified before, from [`Policy::token_cache`], `now` the time since the Unix epoch. The same arguments give the
+    /// same step.
     pub fn decide(
         &self,
         head: &RequestHead,
         route: Option<&[u8]>,
         evidence: &Evidence,
+        tokens: &mut TokenCache,
         now: Duration,
     ) -> Step<'_> {
         let mut edits = HeaderEdits::new();
@@ -179,7 +193,7 @@ impl Policy {
                 reason: None,
             });
         }
-        match self.judge(head, route, evidence, now) {
+        match self.judge(head, route, evidence, tokens, now) {
             Ok(Judged::Unknown(check)) => Step::Verify(check),
             Ok(Judged::Allowed(rule, identity, values)) => {
                 let mut edits = no_store(edits, stripped.any && !rule.value.cacheable);
@@ -230,6 +244,7 @@ impl Policy {
         head: &RequestHead,
         route: Option<&[u8]>,
         evidence: &Evidence,
+        tokens: &mut TokenCache,
         now: Duration,
     ) -> Result<Judged<'_>, Denied<'_>> {
         let subject = Subject::new(head, &self.twins).map_err(|ambiguity| {
@@ -239,7 +254,7 @@ impl Policy {
             })
         })?;
         let rule = self.rules.first_match(&subject.with_route(route));
-        let verified = match self.check_credentials(head, evidence, now) {
+        let verified = match self.check_credentials(head, evidence, tokens, now) {
             Checked::Good(verified) => verified,
             Checked::Unknown(check) => return Ok(Judged::Unknown(check)),
             Checked::Bad { reason, bearer } => {
@@ -271,7 +286,13 @@ impl Policy {
     }
 
     /// Every credential that was sent has to be good, also where none is asked for.
-    fn check_credentials(&self, head: &RequestHead, evidence: &Evidence, now: Duration) -> Checked {
+    fn check_credentials(
+        &self,
+        head: &RequestHead,
+        evidence: &Evidence,
+        tokens: &mut TokenCache,
+        now: Duration,
+    ) -> Checked {
         let bad = |reason, bearer| Checked::Bad { reason, bearer };
         let api_key = self.sources.api_key(head);
         let bearer = self.sources.bearer(head);
@@ -295,7 +316,7 @@ impl Policy {
         }
         match bearer {
             Presented::Nothing => {}
-            Presented::One(token) => match self.providers.check(&token, evidence, now) {
+            Presented::One(token) => match self.providers.check(&token, evidence, tokens, now) {
                 Token::Good(provider, identity) => verified.jwt = Some((provider, identity)),
                 Token::Bad(reason) => return bad(reason, true),
                 Token::Unknown(check) => return Checked::Unknown(check),

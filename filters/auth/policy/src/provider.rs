@@ -14,6 +14,7 @@ use crate::jws::{CompactJws, JoseHeader, media_subtype};
 use crate::key_set::{Algorithm, KeySet, VerificationKey};
 use crate::reason::Reason;
 use crate::signature::SignatureCheck;
+use crate::token_cache::{TokenCache, VerifiedToken};
 
 /// The `typ` of a plain token; one without a `typ` counts as this.
 const PLAIN_TYPE: &str = "JWT";
@@ -78,13 +79,29 @@ impl Providers {
             .collect()
     }
 
-    /// Checks a token against the provider that its issuer names.
-    pub(crate) fn check(&self, token: &[u8], evidence: &Evidence, now: Duration) -> Token {
-        self.try_check(token, evidence, now)
+    /// Checks a token against the provider that its issuer names, unless it is known already; if it is good, it is from now on.
+    pub(crate) fn check(
+        &self,
+        token: &[u8],
+        evidence: &Evidence,
+        known: &mut TokenCache,
+        now: Duration,
+    ) -> Token {
+        self.try_check(token, evidence, known, now)
             .unwrap_or_else(Token::Bad)
     }
 
-    fn try_check(&self, token: &[u8], evidence: &Evidence, now: Duration) -> Result<Token, Reason> {
+    fn try_check(
+        &self,
+        token: &[u8],
+        evidence: &Evidence,
+        known: &mut TokenCache,
+        now: Duration,
+    ) -> Result<Token, Reason> {
+        if let Some(verified) = known.get(token, now) {
+            let verified = verified?;
+            return Ok(Token::Good(verified.provider, verified.identity.clone()));
+        }
         let jws = CompactJws::parse(token)?;
         let claims = Claims::parse(jws.payload())?;
         // Not verified yet: it chooses whose keys the token is tried with, and every later check is against those.
@@ -101,8 +118,16 @@ impl Providers {
         if let Some(check) = provider.open_check(&jws, evidence)? {
             return Ok(Token::Unknown(check));
         }
-        claims.check(&provider.expected, now)?;
-        Ok(Token::Good(index, provider.identity(&claims)?))
+        let validity = claims.check(&provider.expected)?;
+        validity.check(now)?;
+        let identity = provider.identity(&claims)?;
+        let verified = VerifiedToken {
+            provider: index,
+            identity: identity.clone(),
+            validity,
+        };
+        known.insert(token, verified);
+        Ok(Token::Good(index, identity))
     }
 }
 

@@ -46,6 +46,11 @@ fn faults_are_refused_with_their_path() {
             "realm: a realm is visible ASCII and spaces, without \" and \\",
         ),
         (
+            "/jwt/token_cache",
+            json!({ "max_bytes": "1GiB" }),
+            "jwt.token_cache.max_bytes: at most 256MiB: each worker has a cache of its own",
+        ),
+        (
             "/api_keys/sources/0",
             json!({}),
             "api_keys.sources[0]: expected exactly one of header, query",

@@ -340,21 +340,71 @@ fn a_verified_signature_is_no_pass_for_ever() {
     // The verdict on a signature may be remembered; the dates are looked at again each time.
     let token = secret_token(json!({}));
     let head = request("/tokens", &[("authorization", &bearer(&token))]);
+    let mut tokens = POLICY.token_cache([1, 2, 3, 4]);
     let mut evidence = auth_policy::Evidence::new();
-    let Step::Verify(check) = POLICY.decide(&head, None, &evidence, NOW) else {
+    let Step::Verify(check) = POLICY.decide(&head, None, &evidence, &mut tokens, NOW) else {
         panic!("decided without the signature");
     };
     evidence.add(check, true);
-    let at = |now| summary(&POLICY.decide(&head, None, &evidence, now));
+    let first = summary(&POLICY.decide(&head, None, &evidence, &mut tokens, NOW));
+    assert_eq!(first, "allow jwt:alice by tokens");
+    // From here on nothing is known but what the cache knows.
+    let evidence = auth_policy::Evidence::new();
+    let mut at = |now| summary(&POLICY.decide(&head, None, &evidence, &mut tokens, now));
     assert_eq!(at(NOW), "allow jwt:alice by tokens");
-    assert_eq!(
-        at(NOW + Duration::from_secs(361)),
-        "401 token_expired by tokens"
-    );
     assert_eq!(
         at(NOW - Duration::from_secs(3600)),
         "allow jwt:alice by tokens"
     );
+    assert_eq!(
+        at(NOW + Duration::from_secs(361)),
+        "401 token_expired by tokens"
+    );
+    assert!(tokens.is_empty(), "what has expired is of no use");
+}
+
+#[test]
+fn only_what_a_key_has_signed_is_remembered() {
+    // Anybody could push good tokens out of the cache with forged ones, or have one remembered as good.
+    let good = secret_token(json!({}));
+    let mut tokens = POLICY.token_cache([1, 2, 3, 4]);
+    for (token, holds, left) in [
+        (good.as_str(), false, 0),
+        (secret_token(json!({ "exp": 1 })).as_str(), true, 0),
+        (secret_token(json!({ "aud": "other" })).as_str(), true, 0),
+        ("not.a.token", true, 0),
+        (good.as_str(), true, 1),
+    ] {
+        let head = request("/tokens", &[("authorization", &bearer(token))]);
+        let mut evidence = auth_policy::Evidence::new();
+        while let Step::Verify(check) = POLICY.decide(&head, None, &evidence, &mut tokens, NOW) {
+            evidence.add(check, holds);
+        }
+        assert_eq!(tokens.len(), left, "{token}");
+    }
+}
+
+#[test]
+fn a_remembered_token_is_judged_by_each_rule() {
+    // The cache knows who it is, not what the caller may.
+    let head = |path| {
+        request(
+            path,
+            &[("authorization", &bearer(&secret_token(json!({}))))],
+        )
+    };
+    let mut tokens = POLICY.token_cache([1, 2, 3, 4]);
+    let mut evidence = auth_policy::Evidence::new();
+    let first = head("/tokens");
+    while let Step::Verify(check) = POLICY.decide(&first, None, &evidence, &mut tokens, NOW) {
+        evidence.add(check, true);
+    }
+    let none = auth_policy::Evidence::new();
+    for path in ["/tokens", "/keys", "/nowhere"] {
+        let head = head(path);
+        let remembered = summary(&POLICY.decide(&head, None, &none, &mut tokens, NOW));
+        assert_eq!(remembered, summary(&decide(&POLICY, &head, NOW)), "{path}");
+    }
 }
 
 #[test]
@@ -999,8 +1049,8 @@ fn one_answer_is_asked_for_and_decides() {
     // The adapter's half of the bargain: what it answers is what counts, and it is asked once a key.
     let [_, token, _] = KEYS.tokens(&claims_with(json!({})));
     let head = request("/orders", &[("authorization", &bearer(&token))]);
-    let mut evidence = auth_policy::Evidence::new();
-    let Step::Verify(check) = POLICY.decide(&head, None, &evidence, NOW) else {
+    let (mut evidence, mut tokens) = (auth_policy::Evidence::new(), POLICY.token_cache([0; 4]));
+    let Step::Verify(check) = POLICY.decide(&head, None, &evidence, &mut tokens, NOW) else {
         panic!("decided without the signature");
     };
     assert!(check.verify());
@@ -1009,7 +1059,7 @@ fn one_answer_is_asked_for_and_decides() {
     assert_eq!(host.key_der, KEYS.es256.public_key().to_der().unwrap());
     assert_eq!(host.signature.first(), Some(&0x30), "DER, not the raw form");
     evidence.add(check, false);
-    let step = POLICY.decide(&head, None, &evidence, NOW);
+    let step = POLICY.decide(&head, None, &evidence, &mut tokens, NOW);
     assert_eq!(summary(&step), "401 token_signature by orders");
 }
 
@@ -1026,7 +1076,9 @@ fn a_signature_of_the_wrong_length_is_never_asked_about() {
         ] {
             let changed = bearer(&format!("{input}.{signature}"));
             let head = request("/orders", &[("authorization", &changed)]);
-            let step = POLICY.decide(&head, None, &auth_policy::Evidence::new(), NOW);
+            let mut tokens = POLICY.token_cache([0; 4]);
+            let evidence = auth_policy::Evidence::new();
+            let step = POLICY.decide(&head, None, &evidence, &mut tokens, NOW);
             assert!(matches!(step, Step::Reply(_)), "{}", summary(&step));
         }
     }
@@ -1036,7 +1088,9 @@ fn a_signature_of_the_wrong_length_is_never_asked_about() {
 fn the_host_is_asked_only_what_it_can_answer() {
     let forms = KEYS.tokens(&claims_with(json!({}))).map(|token| {
         let head = request("/orders", &[("authorization", &bearer(&token))]);
-        match POLICY.decide(&head, None, &auth_policy::Evidence::new(), NOW) {
+        let mut tokens = POLICY.token_cache([0; 4]);
+        let evidence = auth_policy::Evidence::new();
+        match POLICY.decide(&head, None, &evidence, &mut tokens, NOW) {
             Step::Verify(check) => check.host_form().is_some(),
             step => panic!("{}", summary(&step)),
         }

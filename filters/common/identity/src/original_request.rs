@@ -25,6 +25,12 @@ pub enum RecordedProtocol {
     Connect,
 }
 
+impl OriginalRequest {
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.path.len().saturating_add(self.content_type.len())
+    }
+}
+
 impl RecordedProtocol {
     /// Every protocol that this version writes.
     pub const ALL: [RecordedProtocol; 4] = [

@@ -52,6 +52,22 @@ impl Identity {
         self.kind == CredentialKind::Anonymous
     }
 
+    /// The bytes of all its texts, for those who keep records and have to bound them.
+    pub fn text_bytes(&self) -> usize {
+        let optional = [&self.consumer, &self.subject, &self.issuer, &self.plan];
+        let texts = optional
+            .into_iter()
+            .flatten()
+            .chain(&self.groups)
+            .chain(&self.scopes);
+        let labels = self.labels.iter().flat_map(|(name, value)| [name, value]);
+        texts
+            .chain(labels)
+            .chain([&self.credential_id])
+            .map(String::len)
+            .fold(self.original.text_bytes(), usize::saturating_add)
+    }
+
     /// The wire form, at most [`MAX_RECORD_BYTES`](crate::MAX_RECORD_BYTES).
     ///
     /// A record that [`check`](Identity::check) refuses becomes one that [`decode`](Identity::decode) refuses, so

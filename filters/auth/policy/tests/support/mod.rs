@@ -147,7 +147,7 @@ pub(crate) fn config() -> Value {
                 { "id": "idle", "sha256": sha256("idle-key") },
             ],
         },
-        "jwt": { "providers": [
+        "jwt": { "token_cache": {}, "providers": [
             { "name": "main", "issuer": ISSUER, "audiences": ["api"], "jwks": KEYS.jwks(),
               "claims": { "consumer": "azp", "plan": "plan", "groups": "groups" } },
             { "name": "secret", "issuer": SECRET_ISSUER, "audiences": ["api"],
@@ -196,9 +196,9 @@ pub(crate) fn policy(config: &Value) -> Policy {
 
 /// Decides with every signature verified in this process.
 pub(crate) fn decide<'p>(policy: &'p Policy, head: &RequestHead, now: Duration) -> Step<'p> {
-    let mut evidence = Evidence::new();
+    let (mut evidence, mut tokens) = (Evidence::new(), policy.token_cache([1, 2, 3, 4]));
     for _ in 0..=Evidence::MAX_ANSWERS {
-        match policy.decide(head, None, &evidence, now) {
+        match policy.decide(head, None, &evidence, &mut tokens, now) {
             Step::Verify(check) => {
                 let holds = check.verify();
                 evidence.add(check, holds);

@@ -1,0 +1,278 @@
+//! Tokens that were verified, so that each signature is checked once.
+
+use std::fmt;
+use std::time::Duration;
+
+use ahash::RandomState;
+use filter_config::{ByteSize, ConfigError, FieldPath};
+use identity::Identity;
+use lru::LruCache;
+
+use crate::claims::{ClaimsError, Validity};
+use crate::config::TokenCacheConfig;
+
+const DEFAULT_ENTRIES: u64 = 4_096;
+const DEFAULT_BYTES: ByteSize = ByteSize::new(4 << 20);
+
+/// A VM's memory ends at 4 GiB, and each worker has a VM.
+const MAX_BYTES: ByteSize = ByteSize::new(256 << 20);
+
+/// What an entry takes beside its texts, in bytes: the map's slot, the list's links, the identity's own fields.
+const ENTRY_BYTES: usize = 512;
+
+/// The most that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenCacheLimits {
+    /// Entries; none keeps nothing.
+    pub max_entries: usize,
+    /// Bytes of all entries together, as far as they depend on the tokens.
+    pub max_bytes: usize,
+}
+
+/// Verified tokens by their exact bytes, the least recently used going first.
+///
+/// Only what a key of the configuration has signed gets in, so that a flood of forged tokens pushes nothing out. An entry
+/// holds a verdict on the signature, never on the time: dates are looked at on each hit. It belongs to one configuration,
+/// whose keys and providers it was made with, and goes when that goes.
+pub struct TokenCache {
+    entries: LruCache<Box<[u8]>, Entry, RandomState>,
+    bytes: usize,
+    limits: TokenCacheLimits,
+}
+
+/// What a verified token says.
+#[derive(Clone, Debug)]
+pub(crate) struct VerifiedToken {
+    /// The place of its provider in the configuration.
+    pub(crate) provider: usize,
+    pub(crate) identity: Identity,
+    pub(crate) validity: Validity,
+}
+
+struct Entry {
+    token: VerifiedToken,
+    bytes: usize,
+}
+
+impl TokenCacheLimits {
+    pub(crate) fn compile(config: &TokenCacheConfig, at: &FieldPath) -> Result<Self, ConfigError> {
+        let entries = config
+            .max_entries
+            .map_or(DEFAULT_ENTRIES, |most| most.get());
+        let bytes = config.max_bytes.unwrap_or(DEFAULT_BYTES);
+        if bytes > MAX_BYTES {
+            let reason = format!("at most {MAX_BYTES}: each worker has a cache of its own");
+            return Err(ConfigError::new(&at.field("max_bytes"), reason));
+        }
+        Ok(Self {
+            max_entries: usize::try_from(entries).unwrap_or(usize::MAX),
+            max_bytes: usize::try_from(bytes.get()).unwrap_or(usize::MAX),
+        })
+    }
+}
+
+impl TokenCache {
+    /// An empty cache. `seeds` have to be random: clients choose the keys of the map.
+    pub fn new(limits: TokenCacheLimits, seeds: [u64; 4]) -> Self {
+        let [a, b, c, d] = seeds;
+        Self {
+            entries: LruCache::unbounded_with_hasher(RandomState::with_seeds(a, b, c, d)),
+            bytes: 0,
+            limits,
+        }
+    }
+
+    /// How many tokens it holds.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The bytes that its entries take, as [`TokenCacheLimits::max_bytes`] counts them.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What is known of the token, if it is good at this time; the fault of its dates otherwise. One that has expired goes.
+    pub(crate) fn get(
+        &mut self,
+        token: &[u8],
+        now: Duration,
+    ) -> Option<Result<&VerifiedToken, ClaimsError>> {
+        let fault = self.entries.get(token)?.token.validity.check(now).err();
+        match fault {
+            None => self.entries.peek(token).map(|entry| Ok(&entry.token)),
+            Some(fault) => {
+                if fault == ClaimsError::Expired {
+                    self.remove(token);
+                }
+                Some(Err(fault))
+            }
+        }
+    }
+
+    /// Keeps what was verified, in place of what was least recently used.
+    pub(crate) fn insert(&mut self, token: &[u8], verified: VerifiedToken) {
+        let bytes = verified
+            .identity
+            .text_bytes()
+            .saturating_add(token.len())
+            .saturating_add(ENTRY_BYTES);
+        if bytes > self.limits.max_bytes || self.limits.max_entries == 0 {
+            return;
+        }
+        self.remove(token);
+        while self.entries.len() >= self.limits.max_entries
+            || self.bytes.saturating_add(bytes) > self.limits.max_bytes
+        {
+            let Some((_, oldest)) = self.entries.pop_lru() else {
+                break;
+            };
+            self.bytes = self.bytes.saturating_sub(oldest.bytes);
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        let entry = Entry {
+            token: verified,
+            bytes,
+        };
+        self.entries.put(token.into(), entry);
+    }
+
+    fn remove(&mut self, token: &[u8]) {
+        if let Some(entry) = self.entries.pop(token) {
+            self.bytes = self.bytes.saturating_sub(entry.bytes);
+        }
+    }
+}
+
+/// Tokens are credentials: their number is all that is shown.
+impl fmt::Debug for TokenCache {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TokenCache")
+            .field("entries", &self.entries.len())
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1_800_000_000);
+
+    fn cache(max_entries: usize, max_bytes: usize) -> TokenCache {
+        let limits = TokenCacheLimits {
+            max_entries,
+            max_bytes,
+        };
+        TokenCache::new(limits, [1, 2, 3, 4])
+    }
+
+    fn verified(subject: &str) -> VerifiedToken {
+        VerifiedToken {
+            provider: 0,
+            identity: Identity {
+                subject: Some(subject.into()),
+                ..Identity::anonymous()
+            },
+            validity: Validity {
+                from: NOW - Duration::from_secs(60),
+                until: NOW + Duration::from_secs(60),
+            },
+        }
+    }
+
+    fn holds(cache: &mut TokenCache, token: &[u8]) -> bool {
+        matches!(cache.get(token, NOW), Some(Ok(_)))
+    }
+
+    // A cache without a bound would let anybody with a good token source fill the VM.
+    #[test]
+    fn entries_and_bytes_are_bounded() {
+        let mut few = cache(3, usize::MAX);
+        let one = ENTRY_BYTES + 8 + 5;
+        let mut small = cache(usize::MAX, 3 * one);
+        for number in 0..100_u32 {
+            let token = format!("{number:08}");
+            few.insert(token.as_bytes(), verified("alice"));
+            small.insert(token.as_bytes(), verified("alice"));
+            assert!(few.len() <= 3 && small.bytes() <= 3 * one);
+        }
+        assert_eq!((few.len(), small.len(), small.bytes()), (3, 3, 3 * one));
+        assert!(holds(&mut few, b"00000099") && !holds(&mut few, b"00000096"));
+    }
+
+    // What does not fit at all must not empty the cache for nothing.
+    #[test]
+    fn what_is_larger_than_the_cache_pushes_nothing_out() {
+        let mut cache = cache(10, 2 * ENTRY_BYTES);
+        cache.insert(b"small", verified("a"));
+        cache.insert(b"large", verified(&"x".repeat(2 * ENTRY_BYTES)));
+        assert!(holds(&mut cache, b"small") && !holds(&mut cache, b"large"));
+        let mut none = self::cache(0, usize::MAX);
+        none.insert(b"token", verified("a"));
+        assert!(none.is_empty());
+    }
+
+    // A token in use would go before one that nobody asks for any more.
+    #[test]
+    fn the_least_recently_used_goes_first() {
+        let mut cache = cache(2, usize::MAX);
+        cache.insert(b"a", verified("a"));
+        cache.insert(b"b", verified("b"));
+        assert!(holds(&mut cache, b"a"));
+        cache.insert(b"c", verified("c"));
+        assert!(holds(&mut cache, b"a") && !holds(&mut cache, b"b") && holds(&mut cache, b"c"));
+    }
+
+    // The same token verified twice, by requests that raced, would be counted twice and never given back.
+    #[test]
+    fn a_token_is_counted_once() {
+        let mut cache = cache(10, usize::MAX);
+        cache.insert(b"a", verified("a"));
+        let bytes = cache.bytes();
+        cache.insert(b"a", verified("a"));
+        assert_eq!((cache.len(), cache.bytes()), (1, bytes));
+    }
+
+    // A hit that skipped the dates would make every token good for ever.
+    #[test]
+    fn dates_are_looked_at_on_each_hit() {
+        let mut cache = cache(10, usize::MAX);
+        cache.insert(b"a", verified("a"));
+        let before = NOW - Duration::from_secs(61);
+        assert_eq!(
+            cache.get(b"a", before).unwrap().unwrap_err(),
+            ClaimsError::NotYetValid
+        );
+        assert!(holds(&mut cache, b"a"), "the time may come yet");
+        let after = NOW + Duration::from_secs(60);
+        assert_eq!(
+            cache.get(b"a", after).unwrap().unwrap_err(),
+            ClaimsError::Expired
+        );
+        assert!(cache.get(b"a", NOW).is_none() && cache.bytes() == 0);
+    }
+
+    // Bytes decide, not what they decode to: another spelling of the signature is another token.
+    #[test]
+    fn tokens_are_told_apart_by_every_byte() {
+        let mut cache = cache(10, usize::MAX);
+        cache.insert(b"header.payload.signature", verified("a"));
+        for other in [
+            &b"header.payload.signaturf"[..],
+            b"header.payload.signature=",
+            b"Header.payload.signature",
+            b"header.payload.signatur",
+            b"",
+        ] {
+            assert!(cache.get(other, NOW).is_none(), "{other:?}");
+        }
+    }
+}
