@@ -34,6 +34,7 @@
 
 #[allow(unsafe_code)] // The exported host functions: pointers from the caller, by the ABI's rules.
 mod abi;
+mod budget;
 mod callout;
 mod chain;
 mod clock;
@@ -55,12 +56,13 @@ mod stream;
 mod verify;
 mod vm;
 
+pub use budget::Budget;
 pub use callout::{Answer, Callout};
 pub use chain::Chain;
 pub use clock::Clock;
 pub use headers::Headers;
 pub use host::{Cluster, Host};
-pub use record::{HostCall, LogLine};
+pub use record::{Cost, HostCall, LogLine};
 pub use route::RouteView;
 pub use stream::{FilterStatus, Message, Reply, Stream};
 pub use vm::{ConfigRefused, FailurePolicy, Vm, VmOptions};

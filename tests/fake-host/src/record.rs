@@ -15,6 +15,16 @@ pub struct HostCall {
     pub returned: usize,
 }
 
+/// What the filters did for one request, or in one callback of it: exact, and the same on every machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// The host calls in order.
+    pub calls: Vec<HostCall>,
+    /// Allocations in the filter's own code, growth of what was allocated included. What the host puts into the VM's memory
+    /// is not among them: [`Cost::data_calls`] counts it.
+    pub allocations: u64,
+}
+
 /// One log line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
@@ -32,8 +42,55 @@ impl fmt::Display for LogLine {
     }
 }
 
+impl Cost {
+    /// Calls that brought data: the host re-enters the VM for the memory, the dear kind.
+    #[must_use]
+    pub fn data_calls(&self) -> u64 {
+        self.calls.iter().filter(|call| call.returned > 0).count() as u64
+    }
+
+    /// All other calls.
+    #[must_use]
+    pub fn other_calls(&self) -> u64 {
+        self.calls.len() as u64 - self.data_calls()
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (data, other) = (self.data_calls(), self.other_calls());
+        write!(
+            f,
+            "{data} calls for data, {other} others, {} allocations",
+            self.allocations
+        )?;
+        for HostCall {
+            callback,
+            function,
+            returned,
+            ..
+        } in &self.calls
+        {
+            write!(f, "\n  {callback:<26} {function}")?;
+            if *returned > 0 {
+                write!(f, " ({returned} bytes)")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The allocations of one callback.
+#[derive(Debug)]
+pub(crate) struct Allocations {
+    pub(crate) callback: &'static str,
+    pub(crate) context_id: u32,
+    pub(crate) count: u64,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     pub(crate) calls: Vec<HostCall>,
+    pub(crate) allocations: Vec<Allocations>,
     pub(crate) logs: Vec<LogLine>,
 }

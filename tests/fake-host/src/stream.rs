@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::headers::Headers;
 use crate::host::{HostShared, locked};
-use crate::record::HostCall;
+use crate::record::{Cost, HostCall};
 use crate::route::{Route, RouteView};
 use crate::vm::{Vm, VmThread};
 
@@ -224,16 +224,31 @@ impl Stream {
     /// The host calls that filters made for this request in `callback`, such as `proxy_on_request_headers`.
     #[must_use]
     pub fn host_calls(&self, callback: &str) -> Vec<HostCall> {
-        let mut calls = Vec::new();
+        self.cost_where(|name| name == callback).calls
+    }
+
+    /// What the filters did for this request in `callback`.
+    #[must_use]
+    pub fn cost_of(&self, callback: &str) -> Cost {
+        self.cost_where(|name| name == callback)
+    }
+
+    /// What the filters did for this request.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        self.cost_where(|_| true)
+    }
+
+    fn cost_where(&self, is_asked: impl Fn(&str) -> bool) -> Cost {
+        let mut cost = Cost::default();
         for (element, filter) in self.shared.filters() {
             if let (Element::Filter(vm), Some((_, context_id))) = (element, filter) {
-                let ours = vm.host_calls().into_iter();
-                calls.extend(
-                    ours.filter(|call| call.context_id == context_id && call.callback == callback),
-                );
+                let part = vm.cost(|id, callback| id == context_id && is_asked(callback));
+                cost.calls.extend(part.calls);
+                cost.allocations += part.allocations;
             }
         }
-        calls
+        cost
     }
 
     /// The request is over: `on_log`, `on_done`, `on_delete` in every filter that saw it.

@@ -11,7 +11,7 @@ use crate::callout::{Answer, Callout};
 use crate::chain::Chain;
 use crate::host::{HostShared, locked};
 use crate::properties::Declaration;
-use crate::record::{HostCall, LogLine, Records};
+use crate::record::{Allocations, Cost, HostCall, LogLine, Records};
 use crate::sdk::Entry;
 use crate::stream::{Direction, Reply, Stream, StreamShared};
 
@@ -303,6 +303,23 @@ impl Vm {
         locked(&self.0.records).logs.clone()
     }
 
+    /// What it did where that is asked for, by context and callback.
+    pub(crate) fn cost(&self, is_asked: impl Fn(u32, &str) -> bool) -> Cost {
+        let records = locked(&self.0.records);
+        let calls = records.calls.iter();
+        let allocations = records.allocations.iter();
+        Cost {
+            calls: calls
+                .filter(|call| is_asked(call.context_id, call.callback))
+                .cloned()
+                .collect(),
+            allocations: allocations
+                .filter(|part| is_asked(part.context_id, part.callback))
+                .map(|part| part.count)
+                .sum(),
+        }
+    }
+
     /// The host calls that were made, oldest first.
     #[must_use]
     pub fn host_calls(&self) -> Vec<HostCall> {
@@ -450,7 +467,13 @@ impl VmThread {
         let state = Arc::clone(&self.state);
         let job: Job = Box::new(move || {
             state.begin(context, entry.name());
-            let value = entry.call(context);
+            let mut value = 0;
+            let info = allocation_counter::measure(|| value = entry.call(context));
+            locked(&state.records).allocations.push(Allocations {
+                callback: entry.name(),
+                context_id: context,
+                count: info.count_total,
+            });
             let after = state.end();
             // Nobody waits any more only if the driver panicked.
             let _ = answer.send((value, after));

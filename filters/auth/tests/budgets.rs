@@ -1,0 +1,86 @@
+//! What a request may cost on each path that is taken often. The figures are exact: a change that raises one fails here, and
+//! whoever makes it sees the calls.
+
+#[path = "../policy/tests/support/mod.rs"]
+mod support;
+
+use fake_host::{Budget, Cost, Host, Vm, VmOptions};
+use serde_json::json;
+use support::{API_KEY, KEYS, NOW, claims_with, config, secret_token};
+
+/// What a browser sends beside its credential.
+const BROWSER: [(&str, &str); 8] = [
+    (
+        "user-agent",
+        "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101",
+    ),
+    ("accept", "application/json"),
+    ("accept-language", "en-GB,en;q=0.7"),
+    ("accept-encoding", "gzip, deflate, br"),
+    ("referer", "https://app.gatehouse.test/orders"),
+    ("x-forwarded-proto", "https"),
+    ("x-request-id", "6f1f6a3e-5f0b-4c9e-8f7f-0d5a3f1f6a3e"),
+    ("sec-fetch-mode", "cors"),
+];
+
+fn start() -> Vm {
+    let host = Host::new();
+    host.clock().set_realtime(NOW);
+    let options = VmOptions::new("auth", gatehouse_auth::register).config(config().to_string());
+    host.start(options).expect("a good configuration")
+}
+
+fn cost(vm: &Vm, path: &str, credential: Option<(&str, &str)>) -> Cost {
+    let pseudo = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "api.gatehouse.test"),
+        (":path", path),
+    ];
+    let mut stream = vm.request(pseudo.into_iter().chain(BROWSER).chain(credential));
+    stream.request_headers(true);
+    stream.cost()
+}
+
+#[test]
+fn common_paths_keep_to_their_budgets() {
+    let vm = start();
+    let [rs256, ..] = KEYS.tokens(&claims_with(json!({})));
+    let good = format!("Bearer {rs256}");
+    let forged = format!("Bearer {}", secret_token(json!({})).replace('.', ".e"));
+    fn bearer(token: &str) -> Option<(&str, &str)> {
+        Some(("authorization", token))
+    }
+    let key = Some(("x-api-key", API_KEY));
+    // The first request of a token pays for its signature.
+    let cold = cost(&vm, "/orders/7", bearer(&good));
+    for (name, cost, [data_calls, other_calls, allocations]) in [
+        ("nothing asked for", cost(&vm, "/healthz", None), [1, 7, 11]),
+        ("API key", cost(&vm, "/orders/7", key), [1, 13, 70]),
+        ("cold token", cold, [2, 14, 154]),
+        (
+            "warm token",
+            cost(&vm, "/orders/7", bearer(&good)),
+            [1, 14, 68],
+        ),
+        ("no credential", cost(&vm, "/orders/7", None), [1, 10, 52]),
+        (
+            "garbage token",
+            cost(&vm, "/orders/7", bearer("Bearer x")),
+            [1, 10, 53],
+        ),
+        (
+            "forged token",
+            cost(&vm, "/orders/7", bearer(&forged)),
+            [1, 10, 65],
+        ),
+        ("no rule", cost(&vm, "/nowhere", None), [1, 10, 52]),
+    ] {
+        Budget {
+            data_calls,
+            other_calls,
+            allocations,
+        }
+        .check(name, &cost);
+    }
+}
