@@ -6,8 +6,7 @@ use std::rc::Rc;
 use proxy_host::CounterSet;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
-use rate_limit_policy::{Counter, Needs, Policy};
-use shared_table::HashKey;
+use rate_limit_policy::{Counter, Instance, Needs, Policy};
 
 use crate::request::Request;
 
@@ -23,7 +22,7 @@ pub(crate) struct Plugin {
     pub(crate) needs: Needs,
     pub(crate) counters: CounterSet<Counter>,
     /// Read with the first request: what is done at configure is done once for each VM, those that serve nothing too.
-    pub(crate) hash_key: OnceCell<HashKey>,
+    pub(crate) instance: OnceCell<Instance>,
 }
 
 impl Root {
@@ -38,7 +37,7 @@ impl Root {
             needs: policy.needs(),
             policy,
             counters,
-            hash_key: OnceCell::new(),
+            instance: OnceCell::new(),
         }));
         Ok(table_bytes)
     }
