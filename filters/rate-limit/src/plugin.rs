@@ -5,8 +5,7 @@ use std::rc::Rc;
 
 use proxy_host::CounterSet;
 use proxy_wasm::traits::HttpContext;
-use rate_limit_policy::{Counter, Needs, Policy};
-use shared_table::HashKey;
+use rate_limit_policy::{Counter, Instance, Needs, Policy};
 
 use crate::request::Request;
 
@@ -16,7 +15,7 @@ pub(crate) struct Plugin {
     pub(crate) needs: Needs,
     pub(crate) counters: CounterSet<Counter>,
     /// Read with the first request: what is done at configure is done once for each VM, those that serve nothing too.
-    pub(crate) hash_key: OnceCell<HashKey>,
+    pub(crate) instance: OnceCell<Instance>,
 }
 
 impl proxy_host::Plugin for Plugin {
@@ -28,7 +27,7 @@ impl proxy_host::Plugin for Plugin {
             needs: policy.needs(),
             policy,
             counters,
-            hash_key: OnceCell::new(),
+            instance: OnceCell::new(),
         })
     }
 

@@ -70,7 +70,7 @@ impl Plugin {
         &self,
         head: &RequestHead,
     ) -> Result<Option<Vec<(HeaderName, HeaderValue)>>, HostError> {
-        let decision = self.policy.decide(head, &self.facts()?, self.hash_key()?);
+        let decision = self.policy.decide(head, &self.facts()?, self.instance()?);
         for counter in &decision.counters {
             self.counters.count(*counter);
         }
@@ -90,7 +90,10 @@ impl Plugin {
             }
             Outcome::Refused(problem, kind, reason, violated) => {
                 self.count(reason);
-                property::set(STATE_VIOLATED, violated.join(",").as_bytes())?;
+                // For the access log alone: the refusal stands without it.
+                if let Err(error) = property::set(STATE_VIOLATED, violated.join(",").as_bytes()) {
+                    log::debug!("filter state error={error}");
+                }
                 reply(head, &problem, &kind);
                 None
             }

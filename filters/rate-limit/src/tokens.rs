@@ -2,8 +2,10 @@
 
 use http_message::{Problem, ProblemType};
 use proxy_host::shared_data::{self, Entry, Write};
-use proxy_host::{HostError, clock, random};
-use rate_limit_policy::{Counter, Draw, Drawn, NAMESPACE, OnContention, Reason, Standings};
+use proxy_host::{HostError, clock, property, random};
+use rate_limit_policy::{
+    Counter, Draw, Drawn, Instance, NAMESPACE, OnContention, Reason, Standings,
+};
 use shared_table::HashKey;
 
 use crate::plugin::Plugin;
@@ -36,13 +38,14 @@ enum Take {
 }
 
 impl Plugin {
-    /// The key under which clients are hashed: random, made by the worker that is first to need it.
-    pub(crate) fn hash_key(&self) -> Result<&HashKey, HostError> {
-        if let Some(key) = self.hash_key.get() {
-            return Ok(key);
+    /// Where the buckets are. The key under which clients are hashed is random, made by the worker that is first to need it.
+    pub(crate) fn instance(&self) -> Result<&Instance, HostError> {
+        if let Some(instance) = self.instance.get() {
+            return Ok(instance);
         }
-        let key = shared_key()?;
-        Ok(self.hash_key.get_or_init(|| key))
+        let name = property::get(&["plugin_name"])?.unwrap_or_default();
+        let instance = self.policy.instance(shared_key()?, &name);
+        Ok(self.instance.get_or_init(|| instance))
     }
 
     /// Takes a token of each, or of none.
@@ -68,7 +71,7 @@ impl Plugin {
             let take = match self.take(hand, now) {
                 Ok(take) => take,
                 Err(error) => {
-                    self.give_back(&hands, now);
+                    self.give_back(&mut hands, now);
                     return Err(error);
                 }
             };
@@ -77,14 +80,14 @@ impl Plugin {
             match take {
                 Take::Done => {}
                 Take::NoToken if enforced => {
-                    self.give_back(&hands, now);
+                    self.give_back(&mut hands, now);
                     return Ok(self.exceeded(&hands));
                 }
                 Take::NoToken => self.counters.count(Counter::ShadowLimited),
                 Take::Contended => {
                     self.counters.count(Counter::Contended);
                     if enforced && self.policy.on_contention() == OnContention::Reject {
-                        self.give_back(&hands, now);
+                        self.give_back(&mut hands, now);
                         let name = draw.name();
                         let (problem, kind) = self.policy.contended(name);
                         return Ok(Outcome::Refused(
@@ -144,10 +147,13 @@ impl Plugin {
     }
 
     /// Undoes what was taken. What cannot be undone stays taken: too few tokens for a moment, never too many.
-    fn give_back(&self, hands: &[Hand<'_, '_>], now: u64) {
-        for hand in hands.iter().filter(|hand| hand.taken) {
+    fn give_back(&self, hands: &mut [Hand<'_, '_>], now: u64) {
+        for hand in hands.iter_mut().filter(|hand| hand.taken) {
             let counter = match give_back(hand, now) {
-                Ok(true) => Counter::GivenBack,
+                Ok(true) => {
+                    hand.taken = false;
+                    Counter::GivenBack
+                }
                 Ok(false) => Counter::Kept,
                 Err(error) => {
                     log::warn!("give_back error={error}");
@@ -174,7 +180,7 @@ impl Hand<'_, '_> {
 fn standings<'a>(hands: &[Hand<'_, 'a>]) -> Standings<'a> {
     let mut standings = Standings::default();
     for hand in hands {
-        standings.push(hand.draw, &hand.drawn);
+        standings.push(hand.draw, &hand.drawn, hand.taken);
     }
     standings
 }

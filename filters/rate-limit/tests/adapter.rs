@@ -269,8 +269,10 @@ fn shared_data_is_bounded() {
     // Four slots and the key of the hash.
     assert_eq!(host.shared_keys("rate-limit").len(), 5);
     assert!(vm.counter("gatehouse.rate_limit.overflow") > 0);
-    let slot = host.shared_data("rate-limit", format!("{TABLE}/0").as_bytes());
-    assert!(slot.unwrap().0.len() < 1000);
+    for key in host.shared_keys("rate-limit") {
+        assert!(key.starts_with(TABLE.as_bytes()));
+        assert!(host.shared_data("rate-limit", &key).unwrap().0.len() < 1000);
+    }
 }
 
 // What a client sends appears in no key.
@@ -304,7 +306,10 @@ fn a_slot_of_another_form_counts_as_absent() {
     let mut config = by_tenant();
     config["table"] = json!({ "slots": 1 });
     let vm = start(&host, &config);
-    host.set_shared_data("rate-limit", format!("{TABLE}/0").as_bytes(), b"\x09newer");
+    assert!(admitted(&tenant(&vm, "a")));
+    let keys = host.shared_keys("rate-limit");
+    let slot = keys.iter().find(|key| key.ends_with(b"/1/0")).unwrap();
+    host.set_shared_data("rate-limit", slot, b"\x09newer");
     assert!(admitted(&tenant(&vm, "a")));
     assert_eq!(vm.counter("gatehouse.rate_limit.unknown_form"), 1);
     assert_eq!(count(&vm, 30, "a"), 19);
@@ -330,7 +335,7 @@ fn all_limits_or_none() {
         assert_eq!(body["violated-policies"], json!(["narrow"]));
         assert_eq!(
             reply(&refused).headers.text("ratelimit"),
-            Some(r#""wide";r=1;t=7200, "narrow";r=0;t=3600"#)
+            Some(r#""wide";r=2;t=3600, "narrow";r=0;t=3600"#)
         );
     }
     assert_eq!(count(&vm, 5, "a"), 2);
@@ -417,6 +422,52 @@ fn the_address_is_that_of_the_trusted_hop() {
     assert!(!ask("192.0.2.1:2000", "198.51.100.2"));
     assert!(ask("[2001:db8::1]:1", ""));
     assert!(!ask("[2001:db8::2]:1", ""));
+}
+
+// In one VM under Istio: limits of one name in two filters of a chain would take two tokens of one bucket for each request.
+#[test]
+fn two_instances_in_one_vm_have_buckets_of_their_own() {
+    let host = Host::new();
+    let start = |plugin: &str| {
+        let options = VmOptions::new(plugin, gatehouse_rate_limit::register).vm_id("");
+        host.start(options.config(by_tenant().to_string())).unwrap()
+    };
+    let (one, other) = (start("one"), start("other"));
+    assert_eq!(count(&one, 30, "a"), 20);
+    assert_eq!(count(&other, 30, "a"), 20);
+    assert_eq!(count(&start("one"), 30, "a"), 0);
+}
+
+#[test]
+fn a_cdn_names_the_client_and_nobody_else_does() {
+    let host = Host::new();
+    let mut config = config(json!([
+        { "name": "address", "key": "address", "rate": "1/h", "burst": 1 },
+    ]));
+    config["address"] = json!({ "cdns": [
+        { "header": "cf-connecting-ip", "networks": ["192.0.2.0/24"] },
+    ] });
+    let vm = start(&host, &config);
+    let ask = |source: &str, client: &str| {
+        let mut stream = vm
+            .request(get("/", &[("cf-connecting-ip", client)]))
+            .with_property(&["source", "address"], source);
+        stream.request_headers(true);
+        admitted(&stream)
+    };
+    assert!(ask("192.0.2.1:1000", "203.0.113.1"));
+    assert!(!ask("192.0.2.2:1000", "203.0.113.1"));
+    assert!(ask("192.0.2.2:1000", "203.0.113.2"));
+    assert!(ask("198.51.100.1:1000", "203.0.113.3"));
+    assert!(!ask("198.51.100.1:1000", "203.0.113.4"));
+    assert_eq!(vm.counter("gatehouse.rate_limit.cdn_address"), 0);
+    assert!(ask("192.0.2.2:1000", "not an address"));
+    assert!(!ask("192.0.2.2:1001", ""));
+    assert_eq!(vm.counter("gatehouse.rate_limit.cdn_address"), 2);
+    // Envoy had these from x-forwarded-for: all who wrote one are one client.
+    assert!(ask("192.0.2.9:0", "203.0.113.5"));
+    assert!(!ask("192.0.2.10:0", "203.0.113.6"));
+    assert_eq!(vm.counter("gatehouse.rate_limit.unknown_address"), 2);
 }
 
 #[test]

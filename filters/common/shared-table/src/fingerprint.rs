@@ -46,6 +46,13 @@ impl fmt::Debug for HashKey {
     }
 }
 
+/// Hexadecimal.
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.number())
+    }
+}
+
 impl Fingerprint {
     /// The length of a fingerprint.
     pub const BYTES: usize = 16;

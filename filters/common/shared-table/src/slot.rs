@@ -5,16 +5,15 @@ use crate::fingerprint::Fingerprint;
 /// What the owner of the table keeps for a client; all zeros mean nothing special.
 pub type State = [u8; 16];
 
-/// The form in which slots are written. Another build may share the map: what it wrote in another form reads as absent.
-const VERSION: u8 = 1;
-/// Version, number of entries, number of overflow entries.
-const HEADER_BYTES: usize = 3;
+/// Form, time as of which the rest is (nanoseconds, little-endian), number of entries, number of overflow entries.
+const HEADER_BYTES: usize = 11;
 /// Fingerprint, time in nanoseconds (little-endian), state.
 const ENTRY_BYTES: usize = 40;
 
 /// One slot as of some moment: entries that by then said nothing any more are not in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
+    as_of: u64,
     entries: Vec<Entry>,
     overflow: Vec<Entry>,
 }
@@ -51,6 +50,8 @@ pub enum Seat {
 pub struct UnknownForm;
 
 impl Slot {
+    /// The form in which slots are written; the first byte of each. Another build may share the map.
+    pub const FORM: u8 = 1;
     /// How many clients have an entry of their own.
     pub const ENTRIES: usize = 8;
     /// How many groups can have an overflow entry.
@@ -61,25 +62,31 @@ impl Slot {
     /// A slot without entries.
     pub fn empty() -> Slot {
         Slot {
+            as_of: 0,
             entries: Vec::new(),
             overflow: Vec::new(),
         }
     }
 
-    /// Reads a slot at the time `now`, in nanoseconds. Absent is empty.
+    /// Reads a slot at the time `now`, in nanoseconds, or at the latest time at which anybody has read it to write, whichever
+    /// is later. Absent is empty.
     ///
     /// # Errors
     /// Bytes of another form: take the slot for [`empty`](Slot::empty), and count it.
     pub fn read(bytes: Option<&[u8]>, now: u64) -> Result<Slot, UnknownForm> {
         let Some(bytes) = bytes else {
-            return Ok(Slot::empty());
+            return Ok(Slot {
+                as_of: now,
+                ..Slot::empty()
+            });
         };
-        let ([VERSION, entries, overflow], rest) = bytes
+        let ([Slot::FORM, as_of @ .., entries, overflow], rest) = bytes
             .split_first_chunk::<HEADER_BYTES>()
             .ok_or(UnknownForm)?
         else {
             return Err(UnknownForm);
         };
+        let as_of = u64::from_le_bytes(*as_of).max(now);
         let (entries, overflow) = (usize::from(*entries), usize::from(*overflow));
         let (all, []) = rest.as_chunks::<ENTRY_BYTES>() else {
             return Err(UnknownForm);
@@ -94,13 +101,20 @@ impl Slot {
         let live = |all: &[[u8; ENTRY_BYTES]]| -> Vec<Entry> {
             all.iter()
                 .filter_map(Entry::read)
-                .filter(|entry| entry.expires_at > now)
+                .filter(|entry| entry.expires_at > as_of)
                 .collect()
         };
         Ok(Slot {
+            as_of,
             entries: live(entries),
             overflow: live(overflow),
         })
+    }
+
+    /// The time as of which this is the slot. Entries that expired by then are gone, so a step that goes by an earlier time, read
+    /// from the clock before another worker wrote, would take for untouched what was not so at that time: go by this one.
+    pub fn as_of(&self) -> u64 {
+        self.as_of
     }
 
     /// The state of a client, and where its next state belongs. `group` names the newcomers that may share an entry.
@@ -163,6 +177,16 @@ impl Slot {
         true
     }
 
+    /// The state that is in this seat, and not one to start from.
+    pub fn state(&self, client: &Fingerprint, group: &Fingerprint, seat: Seat) -> Option<State> {
+        match seat {
+            Seat::Own => find(&self.entries, client),
+            Seat::Overflow => find(&self.overflow, group),
+            Seat::Full(_) => None,
+        }
+        .map(|entry| entry.state)
+    }
+
     /// Takes the state of a client away, so that it is as if it had never been put. `false` if there is none.
     pub fn remove(&mut self, client: &Fingerprint, group: &Fingerprint, seat: Seat) -> bool {
         let (list, fingerprint) = match seat {
@@ -178,7 +202,9 @@ impl Slot {
     /// The slot as it is written.
     pub fn to_bytes(&self) -> Vec<u8> {
         let count = |list: &[Entry]| u8::try_from(list.len()).unwrap_or(u8::MAX);
-        let mut bytes = vec![VERSION, count(&self.entries), count(&self.overflow)];
+        let mut bytes = vec![Slot::FORM];
+        bytes.extend_from_slice(&self.as_of.to_le_bytes());
+        bytes.extend_from_slice(&[count(&self.entries), count(&self.overflow)]);
         for entry in self.entries.iter().chain(&self.overflow) {
             bytes.extend_from_slice(entry.fingerprint.as_bytes());
             bytes.extend_from_slice(&entry.expires_at.to_le_bytes());

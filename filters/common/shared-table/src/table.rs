@@ -1,37 +1,50 @@
 //! Which slot a client is in.
 
+use std::borrow::Cow;
+
 use crate::fingerprint::Fingerprint;
 use crate::slot::Slot;
 
 /// The slots of one table, by their names in the shared map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
-    namespace: &'static str,
+    namespace: Cow<'static, str>,
     slots: u32,
 }
 
+/// What a map of the host needs for one key and its value besides their bytes: its node, its bucket, what the allocator adds.
+const HOST_BYTES: u64 = 192;
+
 impl Table {
     /// The table `namespace` of so many slots; none are taken for one.
-    pub fn new(namespace: &'static str, slots: u32) -> Table {
+    pub fn new(namespace: impl Into<Cow<'static, str>>, slots: u32) -> Table {
         Table {
-            namespace,
+            namespace: namespace.into(),
             slots: slots.max(1),
         }
     }
 
     /// The key in the shared map of the slot that the client is in. There are as many keys as slots, whoever the clients are.
+    ///
+    /// The form of the slots is part of it: builds that write two forms would take each other's slots for empty while they run
+    /// side by side, again and again.
     pub fn slot_key(&self, client: &Fingerprint) -> String {
         let slot = client
             .number()
             .checked_rem(u128::from(self.slots))
             .unwrap_or_default();
-        format!("{}/{slot}", self.namespace)
+        self.key(slot)
     }
 
-    /// The most bytes that the values of all slots can take together.
+    /// The most bytes that all slots can take together in the host's memory: keys, values, and what the host adds to each.
     pub fn max_bytes(&self) -> u64 {
-        let slot = u64::try_from(Slot::MAX_BYTES).unwrap_or(u64::MAX);
-        u64::from(self.slots).saturating_mul(slot)
+        let key = self.key(u128::from(self.slots)).len();
+        let slot = u64::try_from(Slot::MAX_BYTES.saturating_add(key)).unwrap_or(u64::MAX);
+        u64::from(self.slots).saturating_mul(slot.saturating_add(HOST_BYTES))
+    }
+
+    fn key(&self, slot: u128) -> String {
+        format!("{}/{}/{slot}", self.namespace, Slot::FORM)
     }
 }
 
@@ -56,12 +69,12 @@ mod tests {
             slots.values().all(|count| (800..1200).contains(count)),
             "{slots:?}"
         );
-        assert!(slots.contains_key("t/0") && slots.contains_key("t/15"));
+        assert!(slots.contains_key("t/1/0") && slots.contains_key("t/1/15"));
     }
 
     #[test]
     fn a_table_of_no_slots_has_one() {
         let client = HashKey::new([3; 16]).fingerprint([&b"a"[..]]);
-        assert_eq!(Table::new("t", 0).slot_key(&client), "t/0");
+        assert_eq!(Table::new("t", 0).slot_key(&client), "t/1/0");
     }
 }

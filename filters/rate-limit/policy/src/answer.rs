@@ -30,14 +30,18 @@ struct Line<'a> {
 }
 
 impl<'a> Standings<'a> {
-    /// Adds a limit, if it acts.
-    pub fn push(&mut self, draw: &Draw<'a>, drawn: &Drawn) {
+    /// Adds a limit, if it acts. `taken` is whether its token has been taken, and stays so; where it could have been and was
+    /// not, it is there for the next request.
+    pub fn push(&mut self, draw: &Draw<'a>, drawn: &Drawn, taken: bool) {
         if draw.enforced() {
             self.0.push(Line {
                 name: draw.name,
                 burst: draw.bucket.burst(),
                 window: seconds(draw.bucket.fill_time()),
-                standing: drawn.standing,
+                standing: match taken || !drawn.admits() {
+                    true => drawn.standing,
+                    false => drawn.untouched,
+                },
             });
         }
     }

@@ -29,6 +29,8 @@ pub(crate) struct Taken {
     pub(crate) kept: Option<Kept>,
     /// How the bucket stands after it.
     pub(crate) standing: Standing,
+    /// How it stands if the tokens stay in it.
+    pub(crate) untouched: Standing,
 }
 
 /// A bucket that is not full.
@@ -73,11 +75,6 @@ impl Bucket {
         unscale(self.capacity)
     }
 
-    /// When a bucket in this state is full, in whole nanoseconds, rounded up.
-    pub(crate) fn full_at(state: &State) -> u64 {
-        unscale(u128::from_le_bytes(*state))
-    }
-
     /// Takes `cost` tokens at the time `now`, in nanoseconds of a clock that does not go back; should it, the bucket is
     /// as it was at its latest. `state` is what was kept; absent is a full bucket. One that was kept for another size or
     /// pace is full at the time that it had, but never further away than this one takes to fill.
@@ -88,20 +85,40 @@ impl Bucket {
             .map_or(0, |state| u128::from_le_bytes(*state))
             .clamp(now, empty);
         let then = full_at.saturating_add(self.token.saturating_mul(u128::from(cost)));
+        let untouched = self.standing(full_at, now, 0);
         if then > empty {
             Taken {
                 kept: None,
                 standing: self.standing(full_at, now, then.saturating_sub(empty)),
+                untouched,
             }
         } else {
             Taken {
-                kept: Some(Kept {
-                    state: then.to_le_bytes(),
-                    full_at: unscale(then),
-                }),
+                kept: Some(Kept::at(then)),
                 standing: self.standing(then, now, 0),
+                untouched,
             }
         }
+    }
+
+    /// What is to be kept at the time `now` so that a token is back which was taken at the time `taken_at` from a bucket that
+    /// was `before`; `state` is what is kept now, others having taken theirs meanwhile. `None` if nothing is to be given back.
+    ///
+    /// Had the token not been taken, the bucket may have been full for a while between then and now, and what comes to a full
+    /// bucket is lost. So of the token that time is taken off: the bucket is never fuller than if it had not been taken.
+    pub(crate) fn give_back(
+        &self,
+        state: &State,
+        before: Option<&State>,
+        taken_at: u64,
+        now: u64,
+    ) -> Option<Kept> {
+        let since = before
+            .map_or(0, |state| u128::from_le_bytes(*state))
+            .max(scale(taken_at));
+        let idle = scale(now).saturating_sub(since);
+        let back = self.token.checked_sub(idle).filter(|back| *back > 0)?;
+        Some(Kept::at(u128::from_le_bytes(*state).saturating_sub(back)))
     }
 
     fn standing(&self, full_at: u128, now: u128, wait: u128) -> Standing {
@@ -115,6 +132,15 @@ impl Bucket {
             remaining: u64::try_from(remaining).unwrap_or(u64::MAX),
             wait: unscale(wait),
             until_full: unscale(missing),
+        }
+    }
+}
+
+impl Kept {
+    fn at(full_at: u128) -> Kept {
+        Kept {
+            state: full_at.to_le_bytes(),
+            full_at: unscale(full_at),
         }
     }
 }
@@ -301,6 +327,44 @@ mod tests {
                     let count = u128::try_from(last - first + 1).unwrap();
                     let come = u128::from(end - start) * u128::from(requests) / u128::from(per);
                     prop_assert!(count <= u128::from(burst) + come);
+                }
+            }
+        }
+
+        // Others may ask at any time between the taking and the giving back: with the token back the bucket must never be
+        // fuller than if it had not been taken, and where no time passes it is as if.
+        #[test]
+        fn what_is_given_back_is_never_more_than_was_taken(
+            per_token in 1..1000_u64,
+            burst in 1..10_u64,
+            before in proptest::collection::vec(0..2000_u64, 0..20),
+            between in proptest::collection::vec(0..400_u64, 0..20),
+            at_once: bool,
+        ) {
+            let bucket = Bucket::new(1, per_token, burst);
+            let (mut now, mut with, mut without) = (SECOND, Held(bucket, None), Held(bucket, None));
+            for gap in before {
+                now += gap;
+                with.take(now);
+                without.take(now);
+            }
+            let (state, taken_at) = (with.1, now);
+            if with.admits(now) {
+                for gap in between {
+                    now += if at_once { 0 } else { gap };
+                    // What is refused with the token taken is not asked for without.
+                    if with.admits(now) {
+                        prop_assert!(without.admits(now));
+                    }
+                }
+                let held = with.1.unwrap();
+                if let Some(kept) = bucket.give_back(&held, state.as_ref(), taken_at, now) {
+                    with.1 = Some(kept.state);
+                }
+                let full_at = |held: &Held| held.1.map_or(0, u128::from_le_bytes).max(scale(now));
+                prop_assert!(full_at(&with) >= full_at(&without));
+                if at_once {
+                    prop_assert_eq!(full_at(&with), full_at(&without));
                 }
             }
         }

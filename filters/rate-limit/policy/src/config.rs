@@ -5,9 +5,8 @@ use request_match::{
     MatchConfig, Mode, Placement, RequestMatch, Rule, Rules, TwinConfig, TwinTable,
 };
 use serde::Deserialize;
-use shared_table::Table;
 
-use crate::address::{AddressConfig, Masks};
+use crate::address::{AddressConfig, Addresses};
 use crate::bucket::Bucket;
 use crate::key::{Key, KeyPart};
 use crate::rate::{MAX_REQUESTS, Rate};
@@ -89,8 +88,8 @@ pub(crate) enum OnMissingKey {
 #[derive(Debug)]
 pub struct Policy {
     pub(crate) mode: Mode,
-    pub(crate) table: Table,
-    pub(crate) masks: Masks,
+    pub(crate) slots: u32,
+    pub(crate) addresses: Addresses,
     pub(crate) rate_limit_headers: bool,
     pub(crate) x_rate_limit_headers: bool,
     pub(crate) on_contention: OnContention,
@@ -139,8 +138,11 @@ impl Policy {
         let slots = config.table.map_or(4096, |table| table.slots.get());
         Ok(Policy {
             mode: config.mode,
-            table: Table::new(NAMESPACE, u32::try_from(slots).unwrap_or(u32::MAX)),
-            masks: Masks::compile(config.address.unwrap_or_default()),
+            slots: u32::try_from(slots).unwrap_or(u32::MAX),
+            addresses: Addresses::compile(
+                config.address.unwrap_or_default(),
+                &root.field("address"),
+            )?,
             rate_limit_headers: headers.rate_limit.unwrap_or(true),
             x_rate_limit_headers: headers.x_rate_limit.unwrap_or(false),
             on_contention: config.on_contention,
@@ -168,11 +170,6 @@ impl Policy {
     /// What becomes of a request when other workers were faster too often.
     pub fn on_contention(&self) -> OnContention {
         self.on_contention
-    }
-
-    /// The most bytes of shared data that the limits can take.
-    pub fn table_bytes(&self) -> u64 {
-        self.table.max_bytes()
     }
 
     /// Whether the older headers, which take one value, are written on responses.
@@ -244,14 +241,14 @@ mod tests {
         let rule = policy.limits.iter().next().unwrap();
         assert_eq!(rule.value.bucket.burst(), 10);
         assert_eq!(rule.value.on_missing_key, OnMissingKey::Deny);
-        assert_eq!(policy.table_bytes(), 4096 * 963);
+        assert_eq!(policy.slots, 4096);
     }
 
     // A fault that is let through is a limit that does not hold, found out too late.
     #[test]
     fn each_fault_is_named_with_its_path() {
         type Edit = fn(&mut Value);
-        let cases: [(Edit, &str); 12] = [
+        let cases: [(Edit, &str); 15] = [
             (
                 |c| c["version"] = json!(2),
                 "version: unsupported version 2",
@@ -289,7 +286,22 @@ mod tests {
             (|c| c["on_contention"] = json!("drop"), "on_contention: "),
             (
                 |c| c["address"] = json!({ "cdn": "x" }),
-                "address.cdn: unknown field",
+                "address.cdn: unknown field, did you mean cdns?",
+            ),
+            (
+                |c| {
+                    let networks = json!(["192.0.2.0/24", "192.0.2.1/24"]);
+                    c["address"] = json!({ "cdns": [{ "header": "x-ip", "networks": networks }] });
+                },
+                "address.cdns[0].networks[1]: has bits beyond its prefix",
+            ),
+            (
+                |c| c["limits"][0]["cost"] = json!(2),
+                "limits[0].cost: unknown field",
+            ),
+            (
+                |c| c["limits"][0]["weight"] = json!(-1),
+                "limits[0].weight: unknown field",
             ),
         ];
         for (edit, says) in cases {

@@ -15,6 +15,10 @@ pub enum Counter {
     ShadowRefused,
     /// A limit was left out, since the request has no key for it.
     SkippedKey,
+    /// The address is none, or one that Envoy took from a header without leave.
+    UnknownAddress,
+    /// A node of a CDN did not name the client.
+    CdnAddress,
     /// Refused: the request has no key.
     MissingKey,
     /// Refused: the request has two keys.
@@ -29,7 +33,7 @@ pub enum Counter {
     Overflow,
     /// Taken, and given back since a later limit refused.
     GivenBack,
-    /// Taken, and kept although a later limit refused: others had used the bucket meanwhile.
+    /// Taken, and kept although a later limit refused: the bucket would have been full again meanwhile, or is gone.
     Kept,
     /// A slot in a form that this build does not know was taken for an empty one.
     UnknownForm,
@@ -39,13 +43,15 @@ pub enum Counter {
 
 impl Counter {
     /// Every counter, in the order of declaration.
-    pub const ALL: [Counter; 16] = [
+    pub const ALL: [Counter; 18] = [
         Counter::Admitted,
         Counter::Unlimited,
         Counter::Limited,
         Counter::ShadowLimited,
         Counter::ShadowRefused,
         Counter::SkippedKey,
+        Counter::UnknownAddress,
+        Counter::CdnAddress,
         Counter::MissingKey,
         Counter::AmbiguousKey,
         Counter::AmbiguousRequest,
@@ -67,6 +73,8 @@ impl Counter {
             Counter::ShadowLimited => "gatehouse.rate_limit.shadow_limited",
             Counter::ShadowRefused => "gatehouse.rate_limit.shadow_refused",
             Counter::SkippedKey => "gatehouse.rate_limit.skipped_key",
+            Counter::UnknownAddress => "gatehouse.rate_limit.unknown_address",
+            Counter::CdnAddress => "gatehouse.rate_limit.cdn_address",
             Counter::MissingKey => "gatehouse.rate_limit.missing_key",
             Counter::AmbiguousKey => "gatehouse.rate_limit.ambiguous_key",
             Counter::AmbiguousRequest => "gatehouse.rate_limit.ambiguous_request",

@@ -3,11 +3,12 @@
 use http_message::{Problem, RequestHead};
 use identity::Identity;
 use request_match::{Mode, Rule, Subject};
-use shared_table::{Fingerprint, HashKey};
+use shared_table::Fingerprint;
 
 use crate::config::{Limit, OnMissingKey, Policy};
 use crate::counters::Counter;
 use crate::draw::Draw;
+use crate::instance::Instance;
 use crate::key::{KeyFault, KeySource};
 use crate::reason::Reason;
 
@@ -44,9 +45,9 @@ pub enum Step<'a> {
 
 impl Policy {
     /// Finds the limits that are for a request, in the order of the configuration. Pure: the same arguments, the same step.
-    pub fn decide(&self, head: &RequestHead, facts: &Facts, hash: &HashKey) -> Decision<'_> {
+    pub fn decide(&self, head: &RequestHead, facts: &Facts, instance: &Instance) -> Decision<'_> {
         let mut counters = Vec::new();
-        let step = match self.draws(head, facts, hash, &mut counters) {
+        let step = match self.draws(head, facts, instance, &mut counters) {
             Ok(draws) if draws.is_empty() => {
                 counters.push(Counter::Unlimited);
                 Step::Forward
@@ -64,13 +65,16 @@ impl Policy {
         &self,
         head: &RequestHead,
         facts: &Facts,
-        hash: &HashKey,
+        instance: &Instance,
         counters: &mut Vec<Counter>,
     ) -> Result<Vec<Draw<'_>>, Reason> {
         let mut draws = Vec::new();
         if self.active().next().is_none() {
             return Ok(draws);
         }
+        let client = facts.address.as_deref();
+        let client = client.map(|address| self.addresses.client(address, head.headers()));
+        counters.extend(client.as_ref().and_then(|client| client.doubt));
         let mut shadowed = |reason: Reason, enforced: bool| match enforced {
             true => Err(reason),
             false => {
@@ -93,16 +97,18 @@ impl Policy {
         let source = KeySource {
             head,
             identity: Some(&identity),
-            address: facts.address.as_deref(),
+            network: client.as_ref().map(|client| client.network.as_slice()),
             route: facts.route.as_deref(),
-            masks: self.masks,
         };
         let mut skipped = false;
         for rule in self.active().filter(|rule| rule.matcher.matches(&subject)) {
             let limit = &rule.value;
             let enforced = self.enforces(rule);
-            match limit.key.fingerprint(rule.name.as_str(), &source, hash) {
-                Ok(client) => draws.push(self.draw(rule, enforced, client, hash)),
+            match limit
+                .key
+                .fingerprint(rule.name.as_str(), &source, &instance.hash)
+            {
+                Ok(client) => draws.push(self.draw(rule, enforced, client, instance)),
                 Err(KeyFault::Missing) if limit.on_missing_key == OnMissingKey::Skip => {
                     skipped = true;
                 }
@@ -130,16 +136,16 @@ impl Policy {
         rule: &'a Rule<Limit>,
         enforced: bool,
         client: Fingerprint,
-        hash: &HashKey,
+        instance: &Instance,
     ) -> Draw<'a> {
         let name = rule.name.as_str();
         Draw {
             name,
             bucket: &rule.value.bucket,
             enforced,
-            slot: self.table.slot_key(&client),
+            slot: instance.table.slot_key(&client),
             client,
-            group: hash.fingerprint([name.as_bytes()]),
+            group: instance.hash.fingerprint([name.as_bytes()]),
         }
     }
 }
@@ -148,6 +154,7 @@ impl Policy {
 mod tests {
     use http_message::HeaderMap;
     use serde_json::{Value, json};
+    use shared_table::HashKey;
 
     use super::*;
 
@@ -166,7 +173,8 @@ mod tests {
     }
 
     fn decide<'a>(policy: &'a Policy, head: &RequestHead, facts: &Facts) -> Decision<'a> {
-        policy.decide(head, facts, &HashKey::new([4; 16]))
+        let instance = policy.instance(HashKey::new([4; 16]), b"rate-limit");
+        policy.decide(head, facts, &instance)
     }
 
     fn names<'a>(decision: &'a Decision<'_>) -> Vec<&'a str> {

@@ -2,7 +2,7 @@
 
 use shared_table::{Fingerprint, Seat, Slot};
 
-use crate::bucket::{Bucket, Kept, Standing, Taken};
+use crate::bucket::{Bucket, Standing, Taken};
 
 /// A limit that is for a request, and the slot in the shared table where its bucket for this client is.
 #[derive(Debug)]
@@ -23,13 +23,15 @@ pub struct Drawn {
     pub write: Option<Vec<u8>>,
     /// How the bucket stands after it.
     pub standing: Standing,
+    /// How it stands if the token stays in it.
+    pub untouched: Standing,
     /// Whether the bucket is shared by clients that have no place of their own.
     pub overflow: bool,
     /// Whether the slot had a form that this build does not know, and was taken for an empty one.
     pub unknown_form: bool,
     seat: Seat,
     before: Option<[u8; 16]>,
-    kept: Option<Kept>,
+    taken_at: u64,
 }
 
 impl<'a> Draw<'a> {
@@ -54,6 +56,8 @@ impl<'a> Draw<'a> {
             Ok(slot) => (slot, false),
             Err(_) => (Slot::empty(), true),
         };
+        // Another worker may have read the clock later and written first.
+        let now = slot.as_of().max(now);
         let found = slot.look_up(&self.client, &self.group);
         let taken = match found.seat {
             Seat::Full(until) => no_place(until.saturating_sub(now)),
@@ -72,29 +76,34 @@ impl<'a> Draw<'a> {
         Drawn {
             write,
             standing: taken.standing,
+            untouched: taken.untouched,
             overflow: found.seat != Seat::Own,
             unknown_form,
             seat: found.seat,
             before: found.state,
-            kept: taken.kept,
+            taken_at: now,
         }
     }
 
-    /// What is to be written to give a token back: exactly as if it had not been taken. `None` if others have used the
-    /// bucket since then; to give it back by then could make more of it than there ever was, so it stays taken.
+    /// What is to be written to give a token back that was taken, at the time `now`. What others took meanwhile stays taken,
+    /// and the bucket never gets fuller than if this token had stayed in it. `None` if there is nothing to give back any more.
     pub fn give_back(&self, slot: Option<&[u8]>, now: u64, drawn: &Drawn) -> Option<Vec<u8>> {
         let mut slot = Slot::read(slot, now).ok()?;
-        let kept = drawn.kept?;
-        let found = slot.look_up(&self.client, &self.group);
-        if found.seat != drawn.seat || found.state != Some(kept.state) {
-            return None;
-        }
-        match drawn.before {
-            Some(before) => {
-                let full_at = Bucket::full_at(&before);
-                slot.put(&self.client, &self.group, drawn.seat, before, full_at)
-            }
-            None => slot.remove(&self.client, &self.group, drawn.seat),
+        let now = slot.as_of();
+        let state = slot.state(&self.client, &self.group, drawn.seat)?;
+        let back = self
+            .bucket
+            .give_back(&state, drawn.before.as_ref(), drawn.taken_at, now)?;
+        if back.full_at > now {
+            slot.put(
+                &self.client,
+                &self.group,
+                drawn.seat,
+                back.state,
+                back.full_at,
+            )
+        } else {
+            slot.remove(&self.client, &self.group, drawn.seat)
         }
         .then(|| slot.to_bytes())
     }
@@ -110,13 +119,15 @@ impl Drawn {
 /// No token, until something in the slot has expired.
 fn no_place(wait: u64) -> Taken {
     let wait = wait.max(1);
+    let standing = Standing {
+        remaining: 0,
+        wait,
+        until_full: wait,
+    };
     Taken {
         kept: None,
-        standing: Standing {
-            remaining: 0,
-            wait,
-            until_full: wait,
-        },
+        standing,
+        untouched: standing,
     }
 }
 
@@ -201,11 +212,43 @@ mod tests {
         let slot = draw
             .give_back(first.write.as_deref(), SECOND, &first)
             .unwrap();
-        assert_eq!(Slot::read(Some(&slot), SECOND), Ok(Slot::empty()));
+        assert_eq!(
+            Slot::read(Some(&slot), SECOND),
+            Slot::read(None, SECOND),
+            "as if nobody had come"
+        );
 
         let second = draw.take(first.write.as_deref(), SECOND);
         let slot = draw.give_back(second.write.as_deref(), SECOND + 7, &second);
-        assert_eq!(slot, first.write);
+        let at = |slot: Option<&[u8]>| Slot::read(slot, SECOND + 7).unwrap();
+        assert_eq!(at(slot.as_deref()), at(first.write.as_deref()));
+    }
+
+    // A worker reads the clock, is held up, and takes after others have seen the bucket full and gone: it must not take from
+    // a full bucket as of the time at which it was empty, and leave it full for the next.
+    #[test]
+    fn a_worker_that_comes_late_mints_nothing() {
+        let bucket = Bucket::new(1, SECOND, 3);
+        let mut slot = None;
+        let (client, neighbour) = (draw(&bucket, "a"), draw(&bucket, "b"));
+        assert_eq!(admitted(&client, &mut slot, SECOND, 5), 3);
+        assert_eq!(admitted(&neighbour, &mut slot, 5 * SECOND, 1), 1);
+        let late = admitted(&client, &mut slot, SECOND, 5);
+        assert_eq!(late + admitted(&client, &mut slot, 5 * SECOND, 5), 3);
+    }
+
+    // Others of the same client ask in between all the time where it matters: what is kept then is lost to it.
+    #[test]
+    fn what_is_given_back_is_not_lost_to_those_who_asked_in_between() {
+        let bucket = Bucket::new(1, SECOND, 3);
+        let draw = draw(&bucket, "a");
+        let mut slot = None;
+        assert_eq!(admitted(&draw, &mut slot, SECOND, 1), 1);
+        let mine = draw.take(slot.as_deref(), SECOND);
+        slot = mine.write.clone();
+        assert_eq!(admitted(&draw, &mut slot, SECOND, 5), 1);
+        slot = draw.give_back(slot.as_deref(), SECOND, &mine).or(slot);
+        assert_eq!(admitted(&draw, &mut slot, SECOND, 5), 1);
     }
 
     // Bucket full again, used by another, and then the token on top: more than the limit allows.

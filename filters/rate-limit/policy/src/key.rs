@@ -3,13 +3,11 @@
 use std::fmt;
 
 use filter_config::BoundedList;
-use http_message::{HeaderName, Occurrence, RequestHead};
+use http_message::{HeaderMap, HeaderName, RequestHead, same_spelling};
 use identity::Identity;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use shared_table::{Fingerprint, HashKey};
-
-use crate::address::Masks;
 
 /// One thing that tells clients apart.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -32,9 +30,9 @@ pub(crate) struct Key(Vec<KeyPart>);
 pub(crate) struct KeySource<'a> {
     pub(crate) head: &'a RequestHead,
     pub(crate) identity: Option<&'a Identity>,
-    pub(crate) address: Option<&'a [u8]>,
+    /// As much of the address as tells clients apart; empty for all those whose address cannot be told.
+    pub(crate) network: Option<&'a [u8]>,
     pub(crate) route: Option<&'a [u8]>,
-    pub(crate) masks: Masks,
 }
 
 /// Why a request has no key.
@@ -42,7 +40,7 @@ pub(crate) struct KeySource<'a> {
 pub(crate) enum KeyFault {
     /// A part of it is absent or empty.
     Missing,
-    /// A header occurs twice: it is open which of the two an upstream takes.
+    /// A header occurs twice, or in a spelling that some upstreams read as the same: it is open which of them counts.
     Ambiguous,
 }
 
@@ -82,22 +80,33 @@ impl KeyPart {
                     .map(str::as_bytes)
             }
             KeyPart::Address => {
-                let address = source.address.ok_or(KeyFault::Missing)?;
-                values.push(source.masks.client(address));
+                values.push(source.network.ok_or(KeyFault::Missing)?.to_vec());
                 return Ok(());
             }
             KeyPart::Route => source.route,
             KeyPart::Method => Some(source.head.method()),
-            KeyPart::Header(name) => match source.head.headers().occurrence(name.as_str()) {
-                Occurrence::Absent => None,
-                Occurrence::Once(value) => Some(value),
-                Occurrence::Repeated => return Err(KeyFault::Ambiguous),
-            },
+            KeyPart::Header(name) => the_one(source.head.headers(), name)?,
         };
         let value = value.filter(|value| !value.is_empty());
         values.push(value.ok_or(KeyFault::Missing)?.to_vec());
         Ok(())
     }
+}
+
+/// The value of a header that is there once and in no other spelling: a client that is counted by `x-tenant` must not be another,
+/// or nobody, to an upstream that reads `x_tenant` as well.
+fn the_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, KeyFault> {
+    let mut found = None;
+    for (other, value) in headers {
+        if !same_spelling(other, name.as_bytes()) {
+            continue;
+        }
+        if found.is_some() || !other.eq_ignore_ascii_case(name.as_bytes()) {
+            return Err(KeyFault::Ambiguous);
+        }
+        found = Some(value);
+    }
+    Ok(found)
 }
 
 impl<'de> Deserialize<'de> for Key {
@@ -139,8 +148,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::address::AddressConfig;
-
     fn read(value: serde_json::Value) -> Result<Key, String> {
         filter_config::from_value(value).map_err(|error| error.to_string())
     }
@@ -164,9 +171,8 @@ mod tests {
         let source = KeySource {
             head: &head,
             identity,
-            address: Some(b"192.0.2.1:9"),
+            network: Some(&[192, 0, 2, 1]),
             route: None,
-            masks: Masks::compile(AddressConfig::default()),
         };
         key.fingerprint("orders", &source, &HashKey::new([1; 16]))
     }
@@ -232,6 +238,28 @@ mod tests {
             print(&tenant, &[("x-tenant", "a"), ("x-tenant", "b")], None),
             Err(KeyFault::Ambiguous)
         );
+    }
+
+    // To an upstream behind CGI or WSGI `x_tenant` is `x-tenant`, and a limit that skips requests without it is passed by.
+    #[test]
+    fn another_spelling_of_a_header_is_no_key() {
+        let tenant = read(json!({ "header": "x-tenant" })).unwrap();
+        for other in ["x_tenant", "x.tenant", "X_Tenant"] {
+            for headers in [
+                &[(other, "b")][..],
+                &[("x-tenant", "a"), (other, "b")],
+                &[(other, "b"), ("x-tenant", "a")],
+            ] {
+                assert_eq!(
+                    print(&tenant, headers, None),
+                    Err(KeyFault::Ambiguous),
+                    "{headers:?}"
+                );
+            }
+        }
+        let one = print(&tenant, &[("X-Tenant", "a"), ("x-tenants", "b")], None);
+        assert_eq!(one, print(&tenant, &[("x-tenant", "a")], None));
+        assert!(one.is_ok());
     }
 
     #[test]

@@ -14,7 +14,8 @@
 //!     "limits": [{ "name": "all", "key": "method", "rate": "1/s", "burst": 1 }]
 //! }"#).unwrap();
 //! let head = RequestHead::new(HeaderMap::from_pairs([(":method", "GET"), (":path", "/")]));
-//! let decision = policy.decide(&head, &Facts::default(), &HashKey::new([7; 16]));
+//! let instance = policy.instance(HashKey::new([7; 16]), b"gatehouse.rate_limit");
+//! let decision = policy.decide(&head, &Facts::default(), &instance);
 //! let Step::Draw(draws) = decision.step else { panic!() };
 //!
 //! let first = draws[0].take(None, 0);
@@ -38,11 +39,14 @@
 mod address;
 mod answer;
 mod bucket;
+mod cdn;
 mod config;
 mod counters;
 mod decision;
 mod draw;
+mod instance;
 mod key;
+mod masks;
 mod rate;
 mod reason;
 
@@ -52,4 +56,5 @@ pub use config::{Config, NAMESPACE, Needs, OnContention, Policy};
 pub use counters::Counter;
 pub use decision::{Decision, Facts, Step};
 pub use draw::{Draw, Drawn};
+pub use instance::Instance;
 pub use reason::Reason;

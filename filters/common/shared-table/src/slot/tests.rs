@@ -31,7 +31,35 @@ fn a_state_is_found_again_until_it_expires() {
     slot.put(&one, &group, Seat::Own, [7; 16], 100);
     assert_eq!(at(&slot, 99).look_up(&one, &group).state, Some([7; 16]));
     assert_eq!(at(&slot, 99).look_up(&client(2), &group).state, None);
-    assert_eq!(at(&slot, 100), Slot::empty());
+    assert_eq!(at(&slot, 100), Slot::read(None, 100).unwrap());
+}
+
+// A worker that read the clock earlier would find no entry, and think of its own time that there was none at that time.
+#[test]
+fn time_does_not_go_back_in_a_slot() {
+    let (one, two, group) = (client(1), client(2), print("group"));
+    let mut slot = Slot::read(None, 10).unwrap();
+    slot.put(&one, &group, Seat::Own, [7; 16], 100);
+    let mut later = at(&slot, 150);
+    later.put(&two, &group, Seat::Own, [7; 16], 200);
+    let late = at(&later, 50);
+    assert_eq!(
+        (late.as_of(), late.look_up(&one, &group).state),
+        (150, None)
+    );
+    assert_eq!(at(&later, 160).as_of(), 160);
+    assert_eq!(at(&slot, 5).as_of(), 10);
+}
+
+#[test]
+fn the_state_in_a_seat_is_not_the_one_to_start_from() {
+    let mut slot = full();
+    let (newcomer, group) = (client(100), print("group"));
+    slot.put(&newcomer, &group, Seat::Overflow, [2; 16], 5000);
+    let slot = at(&slot, 1000);
+    assert_eq!(slot.look_up(&newcomer, &group).state, Some([2; 16]));
+    assert_eq!(slot.state(&newcomer, &group, Seat::Own), None);
+    assert_eq!(slot.state(&newcomer, &group, Seat::Overflow), Some([2; 16]));
 }
 
 #[test]
@@ -103,7 +131,7 @@ fn another_form_is_told_from_an_absent_one() {
     let mut newer = good.clone();
     newer[0] = 2;
     let mut more = good.clone();
-    more[1] = 9;
+    more[9] = 9;
     let mut longer = good.clone();
     longer.push(0);
     for bytes in [
@@ -111,7 +139,7 @@ fn another_form_is_told_from_an_absent_one() {
         &more,
         &longer,
         &good[..good.len() - 1],
-        &good[..2],
+        &good[..10],
         &[],
     ] {
         assert_eq!(Slot::read(Some(bytes), 0), Err(UnknownForm));
