@@ -723,7 +723,44 @@ mod tests {
             ),
             (
                 r#""request":{"headers":{"set":{"x-a":"1"},"rename":{"x_a":"x-b"}}}"#,
-                "rules[0].request.headers.rename.x_a: this filter writes that header, so a client cannot send it",
+                "rules[0].request.headers.rename.x_a: this rule writes that header, so there is nothing to rename",
+            ),
+            (
+                r#""response":{"headers":{"rename":{"x-a":"x-b","x-b":"x-c"}}}"#,
+                "rules[0].response.headers.rename.x-b: this rule writes that header, so there is nothing to rename",
+            ),
+            (
+                r#""response":{"headers":{"rename":{"x-a":"X-A"}}}"#,
+                "rules[0].response.headers.rename.x-a: this rule writes that header",
+            ),
+            // A client would tell Envoy where to go, and a filter behind this one who it is.
+            (
+                r#""request":{"headers":{"rename":{"x-a":"x-envoy-original-dst-host"}}}"#,
+                "rules[0].request.headers.rename.x-a: proxies act on that header",
+            ),
+            (
+                r#""request":{"headers":{"rename":{"x-a":"X_Forwarded-Host"}}}"#,
+                "rules[0].request.headers.rename.x-a: proxies act on that header",
+            ),
+            (
+                r#""request":{"headers":{"set":{":path":"/admin"}}}"#,
+                "rules[0].request.headers.set",
+            ),
+            (
+                r#""request":{"headers":{"set":{"x-a":"b\r\nx-user: root"}}}"#,
+                "rules[0].request.headers.set.x-a",
+            ),
+            (
+                r#""response":{"headers":{"append":{"x-a":"b\u0000"}}}"#,
+                "rules[0].response.headers.append.x-a",
+            ),
+            (
+                r#""request":{"headers":{"set":{"Host":"admin"}}}"#,
+                "rules[0].request.headers.set.host: that header is not for filters to write",
+            ),
+            (
+                r#""request":{"headers":{"rename":{"x-a":"transfer_encoding"}}}"#,
+                "rules[0].request.headers.rename.transfer_encoding: that header is not for filters to write",
             ),
             (
                 r#""request":{"headers":{"set":{"x-a":"1","x_a":"2"}}}"#,
