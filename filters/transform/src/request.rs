@@ -8,7 +8,7 @@ use proxy_host::headers::{self, Map};
 use proxy_host::{HostError, property, request_head};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use transform_policy::{Body, Broken, Chunk, Counter, Forward, Plan, Reason, Respond, Step};
+use transform_policy::{Body, Broken, Chunk, Counter, Ended, Forward, Plan, Reason, Respond, Step};
 
 use crate::plugin::Plugin;
 
@@ -59,6 +59,7 @@ impl HttpContext for Exchange {
             None => return Action::Continue,
         };
         let done = done.and_then(|()| self.request_ended(end_of_stream));
+        let done = done.map(drop);
         self.settle(done)
     }
 
@@ -68,7 +69,7 @@ impl HttpContext for Exchange {
         }
         let done = self
             .request_ended(true)
-            .and_then(|()| self.clean_request_trailers());
+            .and_then(|body| self.clean_request_trailers(body));
         self.settle(done)
     }
 
@@ -87,13 +88,14 @@ impl HttpContext for Exchange {
             None => return Action::Continue,
         };
         let done = done.and_then(|()| self.response_ended(end_of_stream));
+        let done = done.map(drop);
         self.settle(done)
     }
 
     fn on_http_response_trailers(&mut self, _num_trailers: usize) -> Action {
         let done = self
             .response_ended(true)
-            .and_then(|()| self.clean_response_trailers());
+            .and_then(|body| self.clean_response_trailers(body));
         self.settle(done)
     }
 }
@@ -145,58 +147,61 @@ impl Exchange {
         Ok(())
     }
 
-    fn request_ended(&mut self, ended: bool) -> Result<(), Stop> {
+    /// What became of the body, if it is over and was looked at.
+    fn request_ended(&mut self, ended: bool) -> Result<Option<Ended>, Stop> {
         let (rewritten, passed) = (Counter::RequestBodyRewritten, Counter::RequestBodyPassed);
         match self.request_body.take_if(|_| ended) {
             Some(body) => self.end(body, Reason::BrokenRequest, rewritten, passed),
-            None => Ok(()),
+            None => Ok(None),
         }
     }
 
-    fn response_ended(&mut self, ended: bool) -> Result<(), Stop> {
+    /// What became of the body, if it is over and was looked at.
+    fn response_ended(&mut self, ended: bool) -> Result<Option<Ended>, Stop> {
         let (rewritten, passed) = (Counter::ResponseBodyRewritten, Counter::ResponseBodyPassed);
         match self.response_body.take_if(|_| ended) {
             Some(body) => self.end(body, Reason::BrokenResponse, rewritten, passed),
-            None => Ok(()),
+            None => Ok(None),
         }
     }
 
     /// A document that has not closed by now is cut: what is there of it must not pass for the whole.
     fn end(
         &self,
-        mut body: Body,
+        body: Body,
         broken: Reason,
         rewritten: Counter,
         passed: Counter,
-    ) -> Result<(), Stop> {
-        body.end().map_err(|_| broken)?;
-        self.count(if body.was_passed() { passed } else { rewritten });
-        Ok(())
+    ) -> Result<Option<Ended>, Stop> {
+        let ended = body.end().map_err(|_| broken)?;
+        match ended {
+            Ended::Empty => {}
+            Ended::Rewritten => self.count(rewritten),
+            Ended::Passed => self.count(passed),
+        }
+        Ok(Some(ended))
     }
 
-    fn clean_request_trailers(&self) -> Result<(), Stop> {
+    fn clean_request_trailers(&self, body: Option<Ended>) -> Result<(), Stop> {
         let trailers = headers::read(Map::RequestTrailers)?;
-        let edits = self
-            .plugin
-            .policy
-            .without_copies(&trailers, self.plan.as_ref());
+        let edits =
+            self.plugin
+                .policy
+                .request_trailers(&trailers, self.plan.as_ref(), body);
         headers::apply(Map::RequestTrailers, &edits.writes(&trailers))?;
         Ok(())
     }
 
-    fn clean_response_trailers(&self) -> Result<(), Stop> {
-        let Some(plan) = self
-            .plan
-            .as_ref()
-            .filter(|plan| plan.touches_response_trailers())
-        else {
+    fn clean_response_trailers(&self, body: Option<Ended>) -> Result<(), Stop> {
+        let Some(plan) = &self.plan else {
             return Ok(());
         };
+        let edits = plan.response_trailers(body);
+        if edits.is_empty() {
+            return Ok(());
+        }
         let trailers = headers::read(Map::ResponseTrailers)?;
-        headers::apply(
-            Map::ResponseTrailers,
-            &plan.response_trailers().writes(&trailers),
-        )?;
+        headers::apply(Map::ResponseTrailers, &edits.writes(&trailers))?;
         Ok(())
     }
 

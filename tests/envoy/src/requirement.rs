@@ -8,7 +8,8 @@ use std::io::Write;
 pub struct Missing(String);
 
 impl Missing {
-    pub(crate) fn new(what: impl Into<String>) -> Self {
+    /// What is missing, and what brings it.
+    pub fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
 }

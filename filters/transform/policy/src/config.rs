@@ -203,7 +203,7 @@ fn owned(rules: &Rules<Rc<Transform>>, at: &FieldPath) -> Result<NamePatterns, C
             if owned.matches(from.as_bytes()) {
                 return Err(ConfigError::new(
                     &headers.field("rename").field(from.as_str()),
-                    "this filter writes that header, so a client cannot send it",
+                    "another rule writes that header, so a client cannot send it",
                 ));
             }
         }
@@ -314,6 +314,25 @@ fn compile_headers(
             "name at least one of set, append, remove, rename",
         ));
     }
+    for (from, to) in &edits.rename {
+        let at = at.field("rename").field(from.as_str());
+        // All renames read the headers as they came: a chain of two would lose what went through it.
+        if edits
+            .owned()
+            .any(|name| same_spelling(name.as_bytes(), from.as_bytes()))
+        {
+            return Err(ConfigError::new(
+                &at,
+                "this rule writes that header, so there is nothing to rename",
+            ));
+        }
+        if direction == Direction::Request && is_read_by_proxies(to) {
+            return Err(ConfigError::new(
+                &at,
+                "proxies act on that header, and a client would choose its value; use set",
+            ));
+        }
+    }
     // Two writers of one header in one rule are a slip.
     let written: Vec<&HeaderName> = edits.owned().collect();
     for (index, name) in written.iter().enumerate() {
@@ -326,6 +345,16 @@ fn compile_headers(
         }
     }
     Ok(edits)
+}
+
+/// Headers by which Envoy, and proxies behind it, are told what to do with a request.
+fn is_read_by_proxies(name: &HeaderName) -> bool {
+    const FAMILIES: [&str; 3] = ["x-envoy-", "x-forwarded-", "x-gatehouse-"];
+    let is_in = |family: &&str| {
+        let letters = fold_name(name.as_bytes()).take(family.len());
+        letters.eq(family.bytes())
+    };
+    FAMILIES.iter().any(is_in) || name.as_str() == "forwarded"
 }
 
 /// Headers that frame a message or say what its body is belong to the filter itself, and gRPC's to the call.

@@ -2,11 +2,13 @@
 
 use std::rc::Rc;
 
-use http_message::{HeaderEdits, HeaderMap, PathError, Problem, RequestHead};
+use http_message::{
+    HeaderEdits, HeaderMap, HeaderName, HeaderValue, PathError, Problem, Protocol, RequestHead,
+};
 use identity::Identity;
 use request_match::{Ambiguity, Mode, Subject};
 
-use crate::body::Body;
+use crate::body::{Body, Ended};
 use crate::config::{BodyRule, Policy, Transform};
 use crate::content;
 use crate::counters::Counter;
@@ -69,8 +71,12 @@ const ABOUT_THE_BODY: [&str; 7] = [
     "accept-ranges",
 ];
 
-/// Headers by which a client asks for a body that could not be read.
-const ASKING_FOR_ANOTHER_FORM: [&str; 3] = ["accept-encoding", "range", "if-range"];
+/// Headers by which a client asks for a part of a document.
+const ASKING_FOR_A_PART: [&str; 2] = ["range", "if-range"];
+
+/// Where this header is absent, any coding will do (RFC 9110 section 12.5.3).
+const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("accept-encoding");
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 impl Policy {
     /// Whether a rule looks at the route, so that the filter has to ask the host for it.
@@ -109,7 +115,7 @@ impl Policy {
         end_of_stream: bool,
     ) -> Result<Forward, Reason> {
         let mut forward = Forward {
-            edits: self.without_copies(head.headers(), None),
+            edits: self.without_copies(head.headers()),
             ..Forward::default()
         };
         let identity = Identity::read(identity).map_err(|_| Reason::MalformedIdentity)?;
@@ -122,14 +128,23 @@ impl Policy {
             }
             Err(_) => return Err(Reason::Ambiguous),
         };
-        let Some(rule) = self.rules.first_match(&subject) else {
+        let mut rules = self.rules.iter().filter(|rule| rule.mode != Mode::Off);
+        let mut next = || rules.find(|rule| rule.matcher.matches(&subject));
+        let mut rule = next();
+        // A rule on trial takes nothing from those behind it: a mask among them must hold.
+        if rule.is_some_and(|rule| rule.mode == Mode::Shadow) {
+            forward.counters.push(Counter::Shadowed);
+            while rule.is_some_and(|rule| rule.mode == Mode::Shadow) {
+                rule = next();
+            }
+            if rule.is_none() {
+                return Ok(forward);
+            }
+        }
+        let Some(rule) = rule else {
             forward.counters.push(Counter::Unmatched);
             return Ok(forward);
         };
-        if rule.mode == Mode::Shadow {
-            forward.counters.push(Counter::Shadowed);
-            return Ok(forward);
-        }
         forward.counters.push(Counter::Matched);
         rule.value
             .edit_request(&subject, end_of_stream, &mut forward)?;
@@ -146,53 +161,59 @@ impl Policy {
     pub fn response(&self, plan: &Plan, headers: &HeaderMap, end_of_stream: bool) -> Respond {
         let mut edits = HeaderEdits::new();
         plan.transform.response.apply(headers, &mut edits);
-        let mut forward = Respond::Forward {
-            edits: HeaderEdits::new(),
-            body: None,
-            counter: None,
-        };
-        let Some(rule) = &plan.transform.response_body else {
-            return Respond::Forward {
-                edits,
-                body: None,
-                counter: None,
-            };
-        };
-        let status = headers.get_all(":status").next().unwrap_or_default();
-        let bodiless = plan.is_head || matches!(status, b"204" | b"304");
-        if let Respond::Forward {
-            edits: of_forward,
+        let mut body = None;
+        let mut counter = None;
+        if let Some(rule) = &plan.transform.response_body {
+            let status = headers.get_all(":status").next().unwrap_or_default();
+            // 101: what follows is another protocol's. 206: a part of a document.
+            let readable = !matches!(status, b"101" | b"206") && content::is_json_document(headers);
+            let is_unchanged = status == b"304";
+            let bodiless = plan.is_head || is_unchanged || status == b"204";
+            if end_of_stream || bodiless || content::is_empty(headers) {
+                // These describe the answer to a GET, which would have been rewritten.
+                if is_unchanged || (plan.is_head && (readable || !rule.pass)) {
+                    remove_what_is_about_the_body(&mut edits);
+                }
+                body = (!end_of_stream).then(Body::absent);
+            } else if readable {
+                body = Some(rule.begin(&mut edits));
+            } else if rule.pass {
+                counter = Some(Counter::ResponseBodyPassed);
+            } else {
+                let reason = Reason::UndecodableResponse;
+                return Respond::Reply(reason.problem(), reason);
+            }
+        }
+        Respond::Forward {
+            edits,
             body,
             counter,
-        } = &mut forward
-        {
-            if !(end_of_stream || bodiless || content::is_empty(headers)) {
-                // 101: what follows is another protocol's. 206: a part of a document.
-                let readable =
-                    !matches!(status, b"101" | b"206") && content::is_json_document(headers);
-                match (readable, rule.pass) {
-                    (true, _) => *body = Some(rule.begin(&mut edits)),
-                    (false, true) => *counter = Some(Counter::ResponseBodyPassed),
-                    (false, false) => {
-                        let reason = Reason::UndecodableResponse;
-                        return Respond::Reply(reason.problem(), reason);
-                    }
-                }
-            }
-            *of_forward = edits;
         }
-        forward
     }
 
-    /// The edits that a request's headers need, and its trailers: what rules write, no client may send, and what the rule
-    /// removes from the headers does not come back in the trailers.
-    pub fn without_copies(&self, headers: &HeaderMap, plan: Option<&Plan>) -> HeaderEdits {
+    /// The edits of a request's trailers: what rules write, no client may send, and what was removed with the headers does
+    /// not come back here. `body`: what became of the body that ends with them.
+    pub fn request_trailers(
+        &self,
+        trailers: &HeaderMap,
+        plan: Option<&Plan>,
+        body: Option<Ended>,
+    ) -> HeaderEdits {
+        let mut edits = self.without_copies(trailers);
+        if let Some(plan) = plan {
+            plan.transform.request.removals(&mut edits);
+        }
+        if body == Some(Ended::Rewritten) {
+            remove_what_is_about_the_body(&mut edits);
+        }
+        edits
+    }
+
+    /// The edits that remove a client's copies of what rules write.
+    fn without_copies(&self, headers: &HeaderMap) -> HeaderEdits {
         let mut edits = HeaderEdits::new();
         for name in self.owned.matching(headers) {
             edits.remove(name);
-        }
-        if let Some(plan) = plan {
-            plan.transform.request.removals(&mut edits);
         }
         edits
     }
@@ -204,16 +225,21 @@ impl Plan {
         self.transform.touches_response()
     }
 
-    /// Whether a response's trailers need [`Plan::response_trailers`].
-    pub fn touches_response_trailers(&self) -> bool {
-        !self.transform.response.remove.is_empty()
-    }
-
-    /// The edits of a response's trailers: what is removed from its headers does not come back there.
-    pub fn response_trailers(&self) -> HeaderEdits {
+    /// The edits of a response's trailers: what was removed with the headers does not come back here. `body`: what became of
+    /// the body that ends with them.
+    pub fn response_trailers(&self, body: Option<Ended>) -> HeaderEdits {
         let mut edits = HeaderEdits::new();
         self.transform.response.removals(&mut edits);
+        if body == Some(Ended::Rewritten) {
+            remove_what_is_about_the_body(&mut edits);
+        }
         edits
+    }
+}
+
+fn remove_what_is_about_the_body(edits: &mut HeaderEdits) {
+    for name in ABOUT_THE_BODY {
+        edits.remove(name.as_bytes());
     }
 }
 
@@ -238,9 +264,10 @@ impl Transform {
         }
         if let Some(rule) = &self.request_body
             && !end_of_stream
-            && !content::is_empty(head.headers())
         {
-            if content::is_json_document(head.headers()) {
+            if content::is_empty(head.headers()) {
+                forward.body = Some(Body::absent());
+            } else if content::is_json_document(head.headers()) {
                 forward.body = Some(rule.begin(&mut forward.edits));
             } else if rule.pass {
                 forward.counters.push(Counter::RequestBodyPassed);
@@ -248,10 +275,16 @@ impl Transform {
                 return Err(Reason::UndecodableRequest);
             }
         }
-        if self.response_body.is_some() {
-            for name in ASKING_FOR_ANOTHER_FORM {
+        if let Some(rule) = &self.response_body {
+            // The answer to frames is frames: a call whose answer would be withheld had better not be made.
+            let framed = Protocol::of_content_type(head.content_type()) != Protocol::Http;
+            if framed && !rule.pass {
+                return Err(Reason::UndecodableRequest);
+            }
+            for name in ASKING_FOR_A_PART {
                 forward.edits.remove(name.as_bytes());
             }
+            forward.edits.set(ACCEPT_ENCODING, IDENTITY);
         }
         Ok(())
     }
@@ -259,9 +292,7 @@ impl Transform {
 
 impl BodyRule {
     fn begin(&self, edits: &mut HeaderEdits) -> Body {
-        for name in ABOUT_THE_BODY {
-            edits.remove(name.as_bytes());
-        }
+        remove_what_is_about_the_body(edits);
         Body::new(Rc::clone(&self.program), self.pass)
     }
 }
@@ -369,11 +400,11 @@ mod tests {
         assert_eq!(
             found,
             [
-                "-accept-encoding",
                 "-range",
                 "-x-debug",
                 "-x-old",
                 "-x_team",
+                "accept-encoding=identity",
                 "x-new+b",
                 "x-new=a",
                 "x-team=crm",
@@ -397,7 +428,7 @@ mod tests {
         assert_eq!(found, ["-x-team", "-x_new"]);
         let trailers = HeaderMap::from_pairs([("x.team", "a"), ("x-debug", "b"), ("x", "c")]);
         let here = forward(&head("GET", "/customers", &[]), true);
-        let edits = policy().without_copies(&trailers, here.plan.as_ref());
+        let edits = policy().request_trailers(&trailers, here.plan.as_ref(), None);
         assert_eq!(writes(&edits, &trailers), ["-x.team", "-x-debug"]);
     }
 
@@ -493,6 +524,21 @@ mod tests {
         };
         assert!(forward.edits.is_empty() && forward.plan.is_none());
         assert_eq!(forward.counters, [Counter::Shadowed]);
+        // A rule on trial in front of one that masks must not switch it off.
+        let config = r#"{"version":1,"rules":[
+            {"name":"trial","mode":"shadow","response":{"headers":{"remove":["x"]}}},
+            {"name":"second","mode":"shadow","response":{"headers":{"remove":["x"]}}},
+            {"name":"mask","response":{"body":[{"mask":"/a"}]}}]}"#;
+        let both = Policy::from_bytes(config.as_bytes()).unwrap();
+        let Step::Forward(forward) = both.request(&head, None, None, true) else {
+            panic!("refused")
+        };
+        assert!(
+            forward
+                .plan
+                .is_some_and(|plan| plan.transform.response_body.is_some())
+        );
+        assert_eq!(forward.counters, [Counter::Shadowed, Counter::Matched]);
         assert!(policy().needs_identity() && !policy().needs_route());
     }
 
@@ -538,36 +584,44 @@ mod tests {
         }
     }
 
+    // What it says is of the answer to a GET. Where that one is rewritten, its length and its digests tell what was hidden.
     #[test]
-    fn a_response_without_a_body_keeps_what_it_says_of_it() {
+    fn a_response_without_a_body_says_nothing_of_the_one_that_is_hidden() {
         let not_json = [
             (":status", "200"),
             ("content-type", "text/html"),
             ("content-length", "9"),
             ("etag", "x"),
         ];
-        for (method, status, end_of_stream) in [
-            ("HEAD", "200", false),
-            ("GET", "204", false),
-            ("GET", "304", false),
-            ("GET", "200", true),
+        let strict = "/customers";
+        for (method, path, status, end_of_stream, kept) in [
+            ("HEAD", strict, "200", false, false),
+            ("HEAD", strict, "200", true, false),
+            ("GET", strict, "304", false, false),
+            ("GET", "/lenient", "304", true, false),
+            ("GET", strict, "204", false, true),
+            ("GET", strict, "200", true, true),
+            // A GET would pass as it is.
+            ("HEAD", "/lenient", "200", true, true),
         ] {
             let mut headers = not_json;
             headers[0].1 = status;
             let Respond::Forward {
                 edits,
-                body: None,
+                body,
                 counter: None,
-            } = respond(method, "/customers", &headers, end_of_stream)
+            } = respond(method, path, &headers, end_of_stream)
             else {
                 panic!("{method} {status}")
             };
-            let found = writes(&edits, &HeaderMap::from_pairs(headers));
-            assert_eq!(
-                found,
-                ["x-frame-options=DENY"].map(|write| write.to_owned()),
-                "{method} {status}"
-            );
+            assert_eq!(body.is_none(), end_of_stream, "{method} {status}");
+            let mut found = writes(&edits, &HeaderMap::from_pairs(headers));
+            found.retain(|write| write != "x-frame-options=DENY");
+            let removed: &[&str] = match kept {
+                true => &[],
+                false => &["-content-length", "-etag"],
+            };
+            assert_eq!(found, removed, "{method} {path} {status}");
         }
     }
 
@@ -669,7 +723,44 @@ mod tests {
             ),
             (
                 r#""request":{"headers":{"set":{"x-a":"1"},"rename":{"x_a":"x-b"}}}"#,
-                "rules[0].request.headers.rename.x_a: this filter writes that header, so a client cannot send it",
+                "rules[0].request.headers.rename.x_a: this rule writes that header, so there is nothing to rename",
+            ),
+            (
+                r#""response":{"headers":{"rename":{"x-a":"x-b","x-b":"x-c"}}}"#,
+                "rules[0].response.headers.rename.x-b: this rule writes that header, so there is nothing to rename",
+            ),
+            (
+                r#""response":{"headers":{"rename":{"x-a":"X-A"}}}"#,
+                "rules[0].response.headers.rename.x-a: this rule writes that header",
+            ),
+            // A client would tell Envoy where to go, and a filter behind this one who it is.
+            (
+                r#""request":{"headers":{"rename":{"x-a":"x-envoy-original-dst-host"}}}"#,
+                "rules[0].request.headers.rename.x-a: proxies act on that header",
+            ),
+            (
+                r#""request":{"headers":{"rename":{"x-a":"X_Forwarded-Host"}}}"#,
+                "rules[0].request.headers.rename.x-a: proxies act on that header",
+            ),
+            (
+                r#""request":{"headers":{"set":{":path":"/admin"}}}"#,
+                "rules[0].request.headers.set",
+            ),
+            (
+                r#""request":{"headers":{"set":{"x-a":"b\r\nx-user: root"}}}"#,
+                "rules[0].request.headers.set.x-a",
+            ),
+            (
+                r#""response":{"headers":{"append":{"x-a":"b\u0000"}}}"#,
+                "rules[0].response.headers.append.x-a",
+            ),
+            (
+                r#""request":{"headers":{"set":{"Host":"admin"}}}"#,
+                "rules[0].request.headers.set.host: that header is not for filters to write",
+            ),
+            (
+                r#""request":{"headers":{"rename":{"x-a":"transfer_encoding"}}}"#,
+                "rules[0].request.headers.rename.transfer_encoding: that header is not for filters to write",
             ),
             (
                 r#""request":{"headers":{"set":{"x-a":"1","x_a":"2"}}}"#,

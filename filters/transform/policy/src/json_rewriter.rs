@@ -28,6 +28,9 @@ pub struct JsonRewriter {
     held: Vec<u8>,
     /// The key that is being read, where it matters.
     key: Option<Key>,
+    /// Bytes that came in, and bytes that operations have put in.
+    read: u64,
+    written: u64,
     broken: Option<Broken>,
 }
 
@@ -49,6 +52,12 @@ pub enum Broken {
     /// Something other than blanks after the document.
     #[error("data after the document")]
     TrailingData,
+    /// The operations would put in more than [`JsonRewriter::MAX_WRITTEN`] bytes and 16 for each that came.
+    #[error("operations write too much")]
+    TooLong,
+    /// The message says that it has no body.
+    #[error("a body where none was announced")]
+    Unannounced,
     /// The body is over and the document is not.
     #[error("incomplete")]
     Incomplete,
@@ -140,6 +149,9 @@ impl JsonRewriter {
     /// The most blanks that stay between two members of an object, or elements of an array, that an operation may reach;
     /// further ones are left out, so that none need be held back.
     pub const MAX_BLANKS: usize = 4096;
+    /// What operations may put into a document, in bytes, beside 16 for each byte that came in. Two bytes of a client's,
+    /// `0,`, can make 64 KiB of them.
+    pub const MAX_WRITTEN: u64 = 1 << 20;
 
     /// Nothing read yet.
     pub fn new(program: Rc<Program>) -> JsonRewriter {
@@ -151,6 +163,8 @@ impl JsonRewriter {
             muted: None,
             held: Vec::new(),
             key: None,
+            read: 0,
+            written: 0,
             broken: None,
         }
     }
@@ -166,6 +180,8 @@ impl JsonRewriter {
         let mut rest = chunk;
         while let Some((&byte, after)) = rest.split_first() {
             let text = self.plain_text(rest);
+            let length = u64::try_from(text.len().max(1)).unwrap_or(u64::MAX);
+            self.read = self.read.saturating_add(length);
             let read = if text.is_empty() {
                 rest = after;
                 self.step(byte, out)
@@ -308,6 +324,7 @@ impl JsonRewriter {
             Next::Replace(operation) => {
                 let program = Rc::clone(&self.program);
                 if let Some(Change::Replace(text) | Change::Set(text)) = program.change(operation) {
+                    self.count_written(text)?;
                     self.emit(text, out);
                 }
                 self.mute();
@@ -395,7 +412,10 @@ impl JsonRewriter {
             && self.muted.is_none()
         {
             let mut comma = frame.kept;
-            for (name, value) in self.program.missing(frame.active, frame.seen, level) {
+            let program = Rc::clone(&self.program);
+            for (name, value) in program.missing(frame.active, frame.seen, level) {
+                self.count_written(name.as_bytes())?;
+                self.count_written(value)?;
                 if comma {
                     out.push(b',');
                 }
@@ -641,6 +661,16 @@ impl JsonRewriter {
         } else if self.muted.is_none() {
             out.push(byte);
         }
+    }
+
+    /// Counts what an operation is about to put in. It depends on the bytes so far alone, not on how they were cut.
+    fn count_written(&mut self, text: &[u8]) -> Result<(), Broken> {
+        let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
+        self.written = self.written.saturating_add(length);
+        if self.written > Self::MAX_WRITTEN.saturating_add(self.read.saturating_mul(16)) {
+            return Err(Broken::TooLong);
+        }
+        Ok(())
     }
 
     fn emit(&self, bytes: &[u8], out: &mut Vec<u8>) {

@@ -42,7 +42,7 @@ mod path_rewrite;
 mod pointer;
 mod reason;
 
-pub use body::{Body, Chunk};
+pub use body::{Body, Chunk, Ended};
 pub use config::{Config, Policy};
 pub use counters::Counter;
 pub use decision::{Forward, Plan, Respond, Step};

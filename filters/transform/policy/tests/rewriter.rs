@@ -240,3 +240,29 @@ fn what_is_held_is_bounded() {
     assert!(rewriter.is_complete());
     assert!(format!("{rewriter:?}").len() < 4096);
 }
+
+// Few bytes of a client's make many of the operator's: the answer is the worker's memory.
+#[test]
+fn what_operations_write_is_bounded() {
+    let value = json!("x".repeat(4096));
+    let cases = [
+        (Operation::set(at("/*"), &value), "0,"),
+        (Operation::set(at("/*/a"), &value), "{},"),
+        (Operation::mask(at("/*"), &"x".repeat(4096)), "0,"),
+    ];
+    for (operation, element) in cases {
+        let mut rewriter = start(vec![operation]);
+        let mut out = Vec::new();
+        rewriter.push(b"[", &mut out).unwrap();
+        let piece = element.repeat(1 << 12);
+        let pushed = (0..64).try_for_each(|_| rewriter.push(piece.as_bytes(), &mut out));
+        assert_eq!(pushed, Err(Broken::TooLong));
+        assert!(out.len() < 4 << 20, "{}", out.len());
+    }
+    // As much as a person may want is no flood.
+    let mut rewriter = start(vec![Operation::mask(at("/*"), "hidden by policy")]);
+    let mut out = Vec::new();
+    let text = format!("[{}0]", "0,".repeat(1 << 17));
+    rewriter.push(text.as_bytes(), &mut out).unwrap();
+    rewriter.finish().unwrap();
+}

@@ -16,12 +16,12 @@ fn get_7() -> Vec<u8> {
 }
 
 /// A key that may read the stock.
-fn reader() -> String {
+pub(crate) fn reader() -> String {
     demo_key("acme-2026")
 }
 
 /// A token that may do anything to the stock.
-fn writer(gateway: &Gateway) -> String {
+pub(crate) fn writer(gateway: &Gateway) -> String {
     let token = gateway.token("alice").groups(&["staff"]);
     token.scope("stock:read stock:write").sign()
 }
@@ -37,14 +37,14 @@ fn gateway() -> Option<Shared> {
 }
 
 /// Whether a replica of the inventory answered: each message of one names it.
-fn reached_inventory(body: &[u8]) -> bool {
+pub(crate) fn reached_inventory(body: &[u8]) -> bool {
     body.windows(b"inventory-".len())
         .any(|window| window == b"inventory-")
 }
 
 /// Who calls, and how: the same method each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Caller {
+pub(crate) enum Caller {
     Grpc,
     GrpcWeb,
     GrpcWebText,
@@ -52,10 +52,10 @@ enum Caller {
 }
 
 impl Caller {
-    const ALL: [Self; 4] = [Self::Grpc, Self::GrpcWeb, Self::GrpcWebText, Self::Rest];
+    pub(crate) const ALL: [Self; 4] = [Self::Grpc, Self::GrpcWeb, Self::GrpcWebText, Self::Rest];
 
     /// `inventory.v1.Stock/Get` of item 7.
-    fn get_7(self) -> Request {
+    pub(crate) fn get_7(self) -> Request {
         const PATH: &str = "/inventory.v1.Stock/Get";
         match self {
             Self::Grpc => Request::grpc(PATH, &get_7()),

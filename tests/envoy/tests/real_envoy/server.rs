@@ -32,6 +32,10 @@ pub(crate) struct Received {
     pub(crate) headers: Vec<(String, Vec<u8>)>,
     /// Body.
     pub(crate) body: Vec<u8>,
+    /// Whether the body came to its end, and did not break off.
+    pub(crate) complete: bool,
+    /// Trailers, as the headers.
+    pub(crate) trailers: Vec<(String, Vec<u8>)>,
 }
 
 /// A body that is sent piece by piece.
@@ -98,13 +102,20 @@ impl Received {
                 .to_owned(),
             headers: pairs(&head.headers),
             body: Vec::new(),
+            complete: false,
+            trailers: Vec::new(),
         };
         // A body that breaks off is as long as it is: nobody waits for the answer any more.
-        while let Some(Ok(frame)) = body.frame().await {
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return received };
             if let Some(data) = frame.data_ref() {
                 received.body.extend_from_slice(data);
             }
+            if let Some(trailers) = frame.trailers_ref() {
+                received.trailers = pairs(trailers);
+            }
         }
+        received.complete = true;
         received
     }
 }
@@ -112,9 +123,18 @@ impl Received {
 impl Pieces {
     /// These pieces, and then trailers, if there are any.
     pub(crate) fn new(pieces: &[&'static str], trailers: Option<HeaderMap>) -> Self {
-        let data = pieces
+        let pieces = pieces
             .iter()
-            .map(|piece| Frame::data(Bytes::from_static(piece.as_bytes())));
+            .map(|piece| Bytes::from_static(piece.as_bytes()));
+        Self::of(pieces, trailers)
+    }
+
+    /// The same of bytes that are made at run time. Over HTTP/2 each piece is a frame, and reaches the filters as such.
+    pub(crate) fn of(
+        pieces: impl IntoIterator<Item = Bytes>,
+        trailers: Option<HeaderMap>,
+    ) -> Self {
+        let data = pieces.into_iter().map(Frame::data);
         Self(data.chain(trailers.map(Frame::trailers)).collect())
     }
 }

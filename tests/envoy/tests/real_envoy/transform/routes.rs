@@ -1,0 +1,158 @@
+//! What is rewritten takes another route, after auth has decided: no form of rewriting leads to what auth keeps.
+
+use envoy_harness::{Bootstrap, Echo, Gateway, Options, Read, Reload, Request};
+use serde_json::{Value, json};
+
+use crate::attacks::Answer;
+
+const TRANSFORM: &str = "gatehouse.transform";
+
+/// The chain with a rule that uses every form of rewriting there is, for callers that auth knows nothing of; and with a route
+/// to what auth keeps that is taken by a header.
+fn bootstrap(normalized: bool) -> Bootstrap {
+    let mut bootstrap = Bootstrap::chain();
+    bootstrap.edit_filter_config(TRANSFORM, |config| {
+        config["rules"] = json!([{
+            "name": "public",
+            "match": { "path": { "prefix": "/public" } },
+            "request": {
+                "path": {
+                    "replace_prefix": { "from": "/public", "to": "/" },
+                    "allowed_paths": ["/users", "/orders/open", "/stock/public"],
+                },
+                "headers": {
+                    "set": { "x-target": "users" },
+                    "append": { "x-via": "gatehouse" },
+                    "remove": ["x-debug"],
+                    "rename": { "x-client": "x-client-name" },
+                },
+            },
+        }]);
+    });
+    let manager = bootstrap.connection_manager_mut();
+    if !normalized {
+        manager["normalize_path"] = false.into();
+        manager["merge_slashes"] = false.into();
+        manager["path_with_escaped_slashes_action"] = "KEEP_UNCHANGED".into();
+        manager["common_http_protocol_options"]["headers_with_underscores_action"] = "ALLOW".into();
+    }
+    let routes = manager["route_config"]["virtual_hosts"][0]["routes"]
+        .as_array_mut()
+        .expect("routes");
+    routes.insert(
+        0,
+        json!({
+            "name": "admin-by-header",
+            "match": { "prefix": "/", "headers": [{ "name": "x-target", "string_match": { "exact": "admin" } }] },
+            "route": { "cluster": "orders", "prefix_rewrite": "/admin/" },
+        }),
+    );
+    bootstrap
+}
+
+/// What of the answer is the protected upstream's, if any.
+fn leaked(answer: &Answer) -> Option<String> {
+    let echo: Echo = serde_json::from_str(&answer.body).ok()?;
+    let path = echo.path.split('?').next().unwrap_or_default();
+    let under = |prefix: &str| path == prefix || path.starts_with(&format!("{prefix}/"));
+    let open = match echo.service.as_str() {
+        "users" => under("/users") || under("/public"),
+        _ => under("/orders/open"),
+    };
+    (!open).then(|| format!("{} got {}", echo.service, echo.path))
+}
+
+// An open path that a rule rewrites must not be a door to a path that is not.
+#[test]
+fn no_rewritten_path_leads_to_what_auth_keeps() {
+    let suffixes = [
+        "/admin", "/admin/", "/admin/keys", "//admin", "/./admin", "/users/../admin", "/users/..%2fadmin", "/users%2f..%2fadmin",
+        "/users/..;/admin", "/%61dmin", "/%2561dmin", "/admin?x=/users", "/admin%3f/users", "/users%3f/../../admin", "/admin#/users",
+        "/users/%2e%2e/admin", "/users\\..\\admin", "/users/..%5cadmin", "/admin%00/users", "/;/admin", "/users;/../admin", "/ADMIN",
+        "/orders", "/orders/7", "/ordersopen", "/orders/open/../../admin", "/orders/open/../7", "/orders/opened", "/usersx", "/reports",
+        "/reports/7", "/stock/7", "/stock/7/watch", "/stock/public/../7", "/inventory.v1.Stock/Get", "/v1/users/7", "/v2/users", "/healthz", "",
+        "/", "/public/admin", "/%2fadmin", "/%5cadmin", "/users/%c0%ae%c0%ae/admin", "/users/.%00./admin",
+    ];
+    for normalized in [true, false] {
+        let Some(gateway) = Gateway::start(&bootstrap(normalized)) else {
+            return;
+        };
+        let send = |method: &str, path: &str, headers: &str| {
+            let request = format!(
+                "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: 0\r\n\r\n"
+            );
+            let bytes = gateway.h1().raw(request.as_bytes(), Read::OneAnswer);
+            Answer::parse(&bytes.0)
+        };
+        for suffix in suffixes {
+            for prefix in ["/public", "/PUBLIC", "/%70ublic", "/public/..", "//public", "http://localhost/public"] {
+                let path = format!("{prefix}{suffix}");
+                let answer = send("GET", &path, "");
+                assert_eq!(leaked(&answer), None, "{path}");
+            }
+        }
+        for path in ["/public/admin", "/public/orders", "/public/stock/7", "/public/inventory.v1.Stock/Get"] {
+            let answer = send("GET", path, "");
+            assert_eq!(answer.status, 403, "{path}: {}", answer.body);
+            gateway.envoy().access_log_entry(|entry| {
+                entry["details"] == "gatehouse_transform_path_not_allowed"
+            });
+        }
+        // Headers by which a route is taken, in the client's hand.
+        for header in [
+            "x-target: admin", "X-Target: admin", "x_target: admin", "x.target: admin", "x-target: users\r\nx-target: admin",
+            "x-client: admin", "x-client-name: admin", "x-via: admin", "x-debug: admin", "x-envoy-original-path: /admin",
+            "x-original-url: /admin", "x-rewrite-url: /admin", "x-forwarded-prefix: /admin", "x-http-method-override: DELETE",
+        ] {
+            for path in ["/public/users/7", "/public/7", "/public", "/public/orders/open"] {
+                for method in ["GET", "HEAD"] {
+                    let answer = send(method, path, &format!("{header}\r\n"));
+                    assert_eq!(leaked(&answer), None, "{method} {path} {header}");
+                }
+            }
+        }
+        let answer = gateway.h2().send(&Request::get("/public/users/7?a=%2e%2e").header("x-client", "c"));
+        let echo = answer.echo();
+        assert_eq!((echo.service.as_str(), echo.path.as_str()), ("users", "/users/7?a=%2e%2e"));
+        assert_eq!(echo.header("x-target"), ["users"]);
+        assert_eq!(echo.header("x-client-name"), ["c"]);
+        gateway.assert_filters_alive();
+    }
+}
+
+// The second half of the same promise: what could lead there by configuration is refused before it is in force.
+#[test]
+fn a_rewrite_that_leads_elsewhere_is_refused_at_configuration() {
+    let good = bootstrap(true);
+    let options = Options {
+        reloadable: true,
+        ..Options::default()
+    };
+    let Some(gateway) = Gateway::start_with(&good, &options) else {
+        return;
+    };
+    let cases: [(&str, Value, &str); 8] = [
+        ("/path/replace_prefix/to", json!("/admin"), "rules[0].request.path.replace_prefix.to"),
+        ("/path/replace_prefix/to", json!("/users/../admin"), "rules[0].request.path.replace_prefix.to"),
+        ("/path/allowed_paths", json!([]), "rules[0].request.path.allowed_paths"),
+        ("/path/allowed_paths", json!(["/users?admin"]), "rules[0].request.path.allowed_paths[0]"),
+        ("/headers/set", json!({ ":path": "/admin" }), "rules[0].request.headers.set"),
+        ("/headers/set", json!({ "host": "admin.test" }), "rules[0].request.headers.set"),
+        ("/headers/rename", json!({ "x-client": "x-envoy-original-path" }), "rules[0].request.headers.rename"),
+        ("/headers/remove", json!(["authorization"]), "rules[0].request.headers.remove"),
+    ];
+    for (pointer, value, at) in cases {
+        let mut changed = good.clone();
+        changed.edit_filter_config(TRANSFORM, |config| {
+            let request = &mut config["rules"][0]["request"];
+            *request.pointer_mut(pointer).expect("it is there") = value;
+        });
+        let Reload::Rejected(log) = gateway.reload(&changed) else {
+            panic!("{pointer} is taken")
+        };
+        assert!(log.contains(at), "{pointer}: {log}");
+        let answer = gateway.h2().send(&Request::get("/public/users/7"));
+        assert_eq!(answer.echo().path, "/users/7", "{pointer}");
+    }
+    gateway.assert_filters_alive();
+}
