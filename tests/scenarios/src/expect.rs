@@ -27,7 +27,7 @@ pub struct Refusal {
     pub status: u16,
     /// `grpc-status` as a header; absent from every other reply.
     pub grpc_status: Option<u32>,
-    /// `title` of the problem (RFC 9457), or `grpc-message`.
+    /// `title` of the problem (RFC 9457), `code` of a Connect error, or `grpc-message`.
     pub title: Option<&'static str>,
     /// Its headers.
     pub headers: Vec<Header>,
@@ -105,6 +105,19 @@ impl Refusal {
                 Header::Is("content-type", "application/problem+json"),
                 Header::Is("cache-control", "no-store"),
                 Header::Absent("grpc-message"),
+            ],
+        }
+    }
+
+    /// Refused with this status and code, as a Connect client reads them.
+    pub fn connect(status: u16, code: &'static str) -> Self {
+        Refusal {
+            status,
+            grpc_status: None,
+            title: Some(code),
+            headers: vec![
+                Header::Is("content-type", "application/json"),
+                Header::Is("cache-control", "no-store"),
             ],
         }
     }
@@ -195,7 +208,10 @@ impl Refusal {
                 None if head => Some(title.to_owned()),
                 None => serde_json::from_slice::<Value>(&outcome.body)
                     .ok()
-                    .and_then(|problem| Some(problem.get("title")?.as_str()?.to_owned())),
+                    .and_then(|body| {
+                        let title = body.get("title").or_else(|| body.get("code"))?;
+                        Some(title.as_str()?.to_owned())
+                    }),
             };
             if is.as_deref() != Some(title) {
                 found.push(format!("title is {is:?}, not {title:?}"));

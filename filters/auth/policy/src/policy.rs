@@ -249,7 +249,7 @@ impl Policy {
     ) -> Result<Judged<'_>, Denied<'_>> {
         let subject = Subject::new(head, &self.twins).map_err(|ambiguity| {
             Denied::anonymous(match ambiguity {
-                Ambiguity::Path(_) => Reason::BadPath,
+                Ambiguity::Path(_) | Ambiguity::Call => Reason::BadPath,
                 Ambiguity::Host => Reason::BadHost,
             })
         })?;

@@ -31,6 +31,29 @@ impl GrpcStatus {
         self as u8
     }
 
+    /// What the Connect protocol calls it (<https://connectrpc.com/docs/protocol#error-codes>).
+    pub(crate) fn connect_code(self) -> &'static str {
+        match self {
+            GrpcStatus::Cancelled => "canceled",
+            // No error is OK.
+            GrpcStatus::Ok | GrpcStatus::Unknown => "unknown",
+            GrpcStatus::InvalidArgument => "invalid_argument",
+            GrpcStatus::DeadlineExceeded => "deadline_exceeded",
+            GrpcStatus::NotFound => "not_found",
+            GrpcStatus::AlreadyExists => "already_exists",
+            GrpcStatus::PermissionDenied => "permission_denied",
+            GrpcStatus::ResourceExhausted => "resource_exhausted",
+            GrpcStatus::FailedPrecondition => "failed_precondition",
+            GrpcStatus::Aborted => "aborted",
+            GrpcStatus::OutOfRange => "out_of_range",
+            GrpcStatus::Unimplemented => "unimplemented",
+            GrpcStatus::Internal => "internal",
+            GrpcStatus::Unavailable => "unavailable",
+            GrpcStatus::DataLoss => "data_loss",
+            GrpcStatus::Unauthenticated => "unauthenticated",
+        }
+    }
+
     /// The status that a reply with this HTTP status should have.
     ///
     /// Envoy's own table, for replies that name no status, differs: it makes 429 and all of 5xx `UNAVAILABLE`, which clients

@@ -69,10 +69,26 @@ struct Body<'a> {
     violated_policies: &'a [String],
 }
 
+/// An error of the Connect protocol.
+#[derive(Serialize)]
+struct ConnectError {
+    code: &'static str,
+    message: &'static str,
+}
+
+/// Flags of the frame that carries a gRPC-Web answer's trailers.
+const WEB_TRAILERS: u8 = 0x80;
+/// Flags of the frame that ends a Connect stream.
+const END_OF_CONNECT_STREAM: u8 = 0x02;
+
 /// Who reads the reply.
 enum Reader {
-    /// A client of plain HTTP; also unary Connect, and REST through the transcoder.
+    /// A client of plain HTTP; also REST through the transcoder.
     Http,
+    /// A Connect client whose call is one message each way.
+    Connect,
+    /// A Connect client whose call is a stream, in messages of that content type.
+    ConnectStream(&'static str),
     /// A gRPC client, for whom the host writes the status.
     Grpc,
     /// A gRPC-Web client with no bridge in between.
@@ -84,7 +100,9 @@ enum Reader {
 impl Problem {
     /// The reply that tells this problem to the one who sent `head`:
     ///
-    /// - HTTP and Connect: the status, `application/problem+json` (RFC 9457) with the request id, `cache-control: no-store`;
+    /// - HTTP: the status, `application/problem+json` (RFC 9457) with the request id, `cache-control: no-store`;
+    /// - Connect: its JSON of code and message, since from a bare 429 its clients read `unavailable` and try again
+    ///   (<https://connectrpc.com/docs/protocol#error-codes>); with the status, or as the end of a stream;
     /// - gRPC: the gRPC status, the title as message;
     /// - gRPC-Web: HTTP 200, `grpc-status` and `grpc-message` as headers and in a trailer frame;
     /// - behind the bridges, what each bridge turns into these.
@@ -100,6 +118,8 @@ impl Problem {
     pub fn render_as(&self, kind: &ProblemType, head: &RequestHead, place: Place) -> LocalReply {
         match reader(head, place) {
             Reader::Http => self.for_http(kind, head),
+            Reader::Connect => self.for_connect(),
+            Reader::ConnectStream(content_type) => self.for_connect_stream(content_type),
             Reader::Grpc => self.for_grpc(),
             Reader::GrpcWeb { text } => self.for_grpc_web(text),
             Reader::BridgedGrpcWeb => self.for_bridged_grpc_web(),
@@ -129,6 +149,40 @@ impl Problem {
         }
     }
 
+    fn for_connect(&self) -> LocalReply {
+        let own: [(&[u8], &[u8]); 2] = [
+            (b"content-type", b"application/json"),
+            (b"cache-control", b"no-store"),
+        ];
+        LocalReply {
+            status: self.status,
+            details: self.code_details,
+            headers: self.headers_with(&own),
+            body: self.connect_error(),
+            grpc_status: None,
+        }
+    }
+
+    fn for_connect_stream(&self, content_type: &'static str) -> LocalReply {
+        let end = [&b"{\"error\":"[..], &self.connect_error(), b"}"].concat();
+        LocalReply {
+            status: 200,
+            details: self.code_details,
+            headers: self.headers_with(&[(b"content-type", content_type.as_bytes())]),
+            body: frame(END_OF_CONNECT_STREAM, &end),
+            grpc_status: None,
+        }
+    }
+
+    fn connect_error(&self) -> Vec<u8> {
+        let error = ConnectError {
+            code: self.grpc_status.connect_code(),
+            message: self.title,
+        };
+        // Two strings always serialize.
+        serde_json::to_vec(&error).unwrap_or_default()
+    }
+
     fn for_grpc(&self) -> LocalReply {
         LocalReply {
             status: self.status,
@@ -142,14 +196,8 @@ impl Problem {
     fn for_grpc_web(&self, text: bool) -> LocalReply {
         let code = self.grpc_status.code().to_string();
         let trailers = format!("grpc-status:{code}\r\ngrpc-message:{}\r\n", self.title);
-        // 0x80 marks a frame of trailers; an empty body would lose its content type.
-        let mut frame = vec![0x80];
-        frame.extend_from_slice(
-            &u32::try_from(trailers.len())
-                .unwrap_or(u32::MAX)
-                .to_be_bytes(),
-        );
-        frame.extend_from_slice(trailers.as_bytes());
+        // An empty body would lose its content type.
+        let frame = frame(WEB_TRAILERS, trailers.as_bytes());
         let (content_type, body) = if text {
             (
                 &b"application/grpc-web-text+proto"[..],
@@ -201,6 +249,12 @@ impl Problem {
     }
 }
 
+/// A message with its flags and its length in front.
+fn frame(flags: u8, message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+    [&[flags][..], &length.to_be_bytes(), message].concat()
+}
+
 /// Who will read a reply to this request.
 ///
 /// Behind the bridges everything is gRPC, and what the client was is told by what it or the bridge left in the head. A client
@@ -210,7 +264,17 @@ fn reader(head: &RequestHead, place: Place) -> Reader {
     let accepts_text = is_media_type(accept, b"application/grpc-web-text");
     let accepts_binary = is_media_type(accept, b"application/grpc-web");
     match (head.protocol(), place) {
-        (Protocol::Http | Protocol::Connect, _) => Reader::Http,
+        (Protocol::Http, _) => Reader::Http,
+        (Protocol::Connect, _) => {
+            let content_type = head.content_type();
+            if is_media_type(content_type, b"application/connect+proto") {
+                Reader::ConnectStream("application/connect+proto")
+            } else if is_media_type(content_type, b"application/connect+json") {
+                Reader::ConnectStream("application/connect+json")
+            } else {
+                Reader::Connect
+            }
+        }
         (Protocol::GrpcWeb, _) => {
             let sends_text = is_media_type(head.content_type(), b"application/grpc-web-text");
             Reader::GrpcWeb {
@@ -471,18 +535,39 @@ mod tests {
     }
 
     #[test]
-    fn connect_gets_plain_http() {
-        for pairs in [
-            ("content-type", "application/connect+proto"),
-            ("connect-protocol-version", "1"),
-        ] {
-            let reply = denied().render(&head(&[pairs]), Place::BeforeBridges);
-            assert_eq!(reply.status, 401);
+    fn connect_gets_its_own_json() {
+        // From a bare 429 a Connect client reads "unavailable", and tries again.
+        let exceeded = Problem {
+            status: 429,
+            grpc_status: GrpcStatus::ResourceExhausted,
+            ..denied()
+        };
+        for place in [Place::BeforeBridges, Place::BehindBridges] {
+            let unary = head(&[
+                ("connect-protocol-version", "1"),
+                ("content-type", "application/proto"),
+            ]);
+            let reply = exceeded.render(&unary, place);
+            assert_eq!(reply.status, 429);
+            assert_eq!(header(&reply, "content-type"), Some("application/json"));
             assert_eq!(
-                header(&reply, "content-type"),
-                Some("application/problem+json")
+                header(&reply, "www-authenticate"),
+                Some("Bearer realm=\"api\"")
             );
             assert_no_grpc_headers(&reply);
+            let error = br#"{"code":"resource_exhausted","message":"unauthorized"}"#;
+            assert_eq!(reply.body, error);
+
+            for kind in ["application/connect+proto", "application/connect+json"] {
+                let reply = exceeded.render(&head(&[("content-type", kind)]), place);
+                assert_eq!(reply.status, 200);
+                assert_eq!(header(&reply, "content-type"), Some(kind));
+                assert_no_grpc_headers(&reply);
+                let end = [&b"{\"error\":"[..], error, b"}"].concat();
+                let length = u8::try_from(end.len()).unwrap();
+                assert_eq!(reply.body[..5], [2, 0, 0, 0, length]);
+                assert_eq!(reply.body[5..], end);
+            }
         }
     }
 }

@@ -14,4 +14,7 @@ pub enum Ambiguity {
     /// find that host in it.
     #[error("it is not clear which host is meant")]
     Host,
+    /// It may become one gRPC method or another: its path names one and is the REST form of another, or is so once decoded.
+    #[error("it is not clear which gRPC method is meant")]
+    Call,
 }

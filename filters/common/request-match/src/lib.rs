@@ -21,7 +21,7 @@
 //!
 //! Paths are compared in their canonical form, by decoded segments. A path that has none, or an authority of which it is not
 //! clear what the host is, makes no subject: [`Subject::new`] fails and the request is answered with 400, before any rule is
-//! looked at.
+//! looked at. So does a request that may become one gRPC method or another.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -48,6 +48,7 @@ mod path;
 mod placement;
 mod query;
 mod request_match;
+mod rest_template;
 mod rules;
 mod subject;
 mod template;

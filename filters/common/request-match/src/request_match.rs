@@ -110,10 +110,11 @@ impl RequestMatch {
                 .is_none_or(|route| subject.route() == Some(route.as_str().as_bytes()))
             && self.headers.iter().all(|test| test.matches(head.headers()))
             && self.query.iter().all(|test| test.matches(head.query()))
-            && self
-                .grpc
-                .as_ref()
-                .is_none_or(|grpc| subject.possible_calls().any(|call| grpc.matches(&call)))
+            && self.grpc.as_ref().is_none_or(|grpc| {
+                subject
+                    .possible_call()
+                    .is_some_and(|call| grpc.matches(&call))
+            })
             && self.identity.as_ref().is_none_or(|test| {
                 subject
                     .identity()
@@ -323,6 +324,11 @@ mod tests {
                 ),
                 "encoded",
             ),
+            // To a transcoder with auto_mapping the final slash is nothing.
+            (
+                head("POST", "/inventory.v1.Stock/Get/", &[]),
+                "a final slash",
+            ),
             (head("GET", "/v1/stock/7", &[]), "the twin"),
             (
                 head(
@@ -358,11 +364,7 @@ mod tests {
                 "another service",
             ),
             (
-                head(
-                    "POST",
-                    "/inventory.v1.Stock/Get/",
-                    &[("content-type", "application/grpc")],
-                ),
+                head("POST", "/inventory.v1.Stock/Get/x", &[]),
                 "not a method",
             ),
             (

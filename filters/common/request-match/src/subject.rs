@@ -1,8 +1,6 @@
 //! What a match looks at.
 
-use std::cell::OnceCell;
-
-use http_message::{CanonicalPath, GrpcMethod, RequestHead};
+use http_message::{CanonicalPath, GrpcMethod, Protocol, RequestHead};
 use identity::Identity;
 
 use crate::ambiguity::Ambiguity;
@@ -15,9 +13,10 @@ pub struct Subject<'a> {
     head: &'a RequestHead,
     path: &'a CanonicalPath,
     host: Option<&'a [u8]>,
-    twins: &'a TwinTable,
-    /// What the twins make of the request, found when first asked for.
-    twin_calls: OnceCell<Vec<GrpcMethod<'a>>>,
+    /// The gRPC method that an upstream may take the request for.
+    possible_call: Option<GrpcMethod<'a>>,
+    /// Whether it is called by its twin, and not by its own path.
+    by_twin: bool,
     route: Option<&'a [u8]>,
     identity: Option<&'a Identity>,
 }
@@ -26,8 +25,8 @@ impl<'a> Subject<'a> {
     /// A request without a route and without an identity.
     ///
     /// # Errors
-    /// The path has no canonical form, or it is not clear what the host is: the request must be answered with 400, whatever
-    /// the rules are. No authority at all is clear: no rule for a host is for such a request.
+    /// The path has no canonical form, or it is not clear what the host or the gRPC method is: the request must be answered
+    /// with 400, whatever the rules are. No authority at all is clear: no rule for a host is for such a request.
     pub fn new(head: &'a RequestHead, twins: &'a TwinTable) -> Result<Subject<'a>, Ambiguity> {
         let path = head.path()?;
         let authority = head.authority();
@@ -35,12 +34,15 @@ impl<'a> Subject<'a> {
         if host.is_none() && !authority.is_empty() {
             return Err(Ambiguity::Host);
         }
+        let raw = head.raw_path().split(|byte| *byte == b'?').next();
+        let twin = twins.call(head.method(), raw.unwrap_or_default(), path)?;
+        let (possible_call, by_twin) = one_call(head, named_method(path), twin, twins)?;
         Ok(Subject {
             head,
             path,
             host,
-            twins,
-            twin_calls: OnceCell::new(),
+            possible_call,
+            by_twin,
             route: None,
             identity: None,
         })
@@ -72,23 +74,17 @@ impl<'a> Subject<'a> {
         self.head
     }
 
-    /// The gRPC method that is called: the path's if the request is gRPC, gRPC-Web or Connect, else that of the first twin
-    /// that fits. A name for logs and labels; [`RequestMatch`](crate::RequestMatch) is stricter.
+    /// The gRPC method that is called: by gRPC, gRPC-Web or Connect, or by a twin. A name for logs and labels;
+    /// [`RequestMatch`](crate::RequestMatch) is stricter.
     pub fn call(&self) -> Option<GrpcMethod<'a>> {
-        let direct = if self.head.protocol().has_methods() {
-            GrpcMethod::parse(self.path)
-        } else {
-            None
-        };
-        direct.or_else(|| self.twin_calls().first().copied())
+        self.possible_call
+            .filter(|_| self.by_twin || self.head.protocol().has_methods())
     }
 
-    /// Every gRPC method that an upstream may take the request for. The path alone tells: a Connect server takes a plain
+    /// The gRPC method that an upstream may take the request for. The path alone tells: a Connect server takes a plain
     /// POST, and so does the transcoder with `auto_mapping`; a client chooses its content type freely.
-    pub(crate) fn possible_calls(&self) -> impl Iterator<Item = GrpcMethod<'a>> {
-        GrpcMethod::parse(self.path)
-            .into_iter()
-            .chain(self.twin_calls().iter().copied())
+    pub(crate) fn possible_call(&self) -> Option<GrpcMethod<'a>> {
+        self.possible_call
     }
 
     /// The host without port and final dot, if the request names one.
@@ -103,11 +99,42 @@ impl<'a> Subject<'a> {
     pub(crate) fn identity(&self) -> Option<&'a Identity> {
         self.identity
     }
+}
 
-    fn twin_calls(&self) -> &[GrpcMethod<'a>] {
-        self.twin_calls
-            .get_or_init(|| self.twins.calls(self.head.method(), self.path).collect())
+/// The method that the path itself names. The transcoder, where it maps methods by their names (`auto_mapping`), ignores a `/`
+/// at the end.
+fn named_method(path: &CanonicalPath) -> Option<GrpcMethod<'_>> {
+    let text = path.as_str().strip_prefix('/')?;
+    let (service, method) = text.strip_suffix('/').unwrap_or(text).split_once('/')?;
+    GrpcMethod::new(service, method)
+}
+
+/// Which of the two it becomes, if the path names a method and is the REST form of another; and whether that is the twin.
+fn one_call<'a>(
+    head: &RequestHead,
+    named: Option<GrpcMethod<'a>>,
+    twin: Option<GrpcMethod<'a>>,
+    twins: &TwinTable,
+) -> Result<(Option<GrpcMethod<'a>>, bool), Ambiguity> {
+    let (Some(by_name), Some(by_twin)) = (named, twin) else {
+        return Ok((named.or(twin), twin.is_some()));
+    };
+    if by_name == by_twin || is_grpc_to_envoy(head.content_type()) {
+        return Ok((named, false));
     }
+    let may_be_mapped = head.method() == b"POST" && twins.knows(by_name.service);
+    if head.protocol() == Protocol::Http && !may_be_mapped {
+        return Ok((twin, true));
+    }
+    // A bridge makes it gRPC, or the transcoder takes it as it is: it depends on what stands there.
+    Err(Ambiguity::Call)
+}
+
+/// Whether Envoy's own filters take it for gRPC (`Grpc::Common::hasGrpcContentType`): the transcoder leaves it alone then.
+fn is_grpc_to_envoy(content_type: &[u8]) -> bool {
+    content_type
+        .strip_prefix(b"application/grpc")
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
 }
 
 #[cfg(test)]
@@ -148,6 +175,70 @@ mod tests {
         );
         // A REST path of two segments is not called a method, although a grpc rule would hold for it.
         assert_eq!(call(&[(":path", "/users/seven"), (":method", "GET")]), None);
+    }
+
+    #[test]
+    fn a_request_becomes_one_call_or_is_refused() {
+        let twins = json!([
+            {"method": "GET", "template": "/{kind}/{id}", "service": "inventory.v1.Stock", "rpc": "Find"},
+            {"method": "POST", "template": "/{kind}/{id}", "service": "inventory.v1.Stock", "rpc": "Put"},
+        ]);
+        let twins = TwinTable::compile(from_value(twins).unwrap(), &FieldPath::root()).unwrap();
+        for (method, path, content_type, expected) in [
+            // As the transcoder takes them. With the name counting too, a lax rule for Health would open Find.
+            ("GET", "/grpc.health.v1.Health/Check", "", Ok("Find")),
+            (
+                "GET",
+                "/grpc.health.v1.Health/Check",
+                "text/plain",
+                Ok("Find"),
+            ),
+            ("POST", "/shoes/left", "application/json", Ok("Put")),
+            ("POST", "/a.B/Get", "application/grpc", Ok("Get")),
+            ("POST", "/a.B/Get", "application/grpc+proto", Ok("Get")),
+            // Only some take these for gRPC.
+            (
+                "POST",
+                "/a.B/Get",
+                "application/grpc;x=y",
+                Err(Ambiguity::Call),
+            ),
+            ("POST", "/a.B/Get", "Application/gRPC", Err(Ambiguity::Call)),
+            (
+                "POST",
+                "/a.B/Get",
+                "application/grpc-web",
+                Err(Ambiguity::Call),
+            ),
+            (
+                "POST",
+                "/a.B/Get",
+                "application/connect+json",
+                Err(Ambiguity::Call),
+            ),
+            // The transcoder may map a service that it knows by its name.
+            (
+                "POST",
+                "/inventory.v1.Stock/Get",
+                "application/json",
+                Err(Ambiguity::Call),
+            ),
+            (
+                "POST",
+                "/inventory.v1.Stock/Put",
+                "application/json",
+                Ok("Put"),
+            ),
+        ] {
+            let head = RequestHead::new(HeaderMap::from_pairs([
+                (":method", method),
+                (":path", path),
+                ("content-type", content_type),
+            ]));
+            let call = Subject::new(&head, &twins)
+                .map(|subject| subject.possible_call().map_or("", |call| call.method));
+            assert_eq!(call, expected, "{method} {path} {content_type}");
+        }
     }
 
     #[test]

@@ -81,20 +81,6 @@ impl Template {
         }) && (self.open || segments.next().is_none())
     }
 
-    /// Whether the template fits the path for one who ignores a `/` at its end, as Envoy's transcoder does.
-    pub(crate) fn matches_ignoring_final_slash(&self, path: &CanonicalPath) -> bool {
-        if self.matches(path) {
-            return true;
-        }
-        let mut segments = path.segments();
-        self.segments.iter().all(|wanted| {
-            segments
-                .next()
-                .is_some_and(|segment| wanted.matches(segment))
-        }) && segments.next() == Some("")
-            && segments.next().is_none()
-    }
-
     /// Makes the literals canonical: decoded, and with whatever no request can have refused.
     fn decode(&mut self, at: &FieldPath) -> Result<(), ConfigError> {
         let mut text = String::new();
@@ -240,22 +226,6 @@ mod tests {
                 .unwrap()
                 .matches(&path("/orders/7:cancel"))
         );
-    }
-
-    #[test]
-    fn a_final_slash_can_be_ignored() {
-        for (text, target, fits) in [
-            ("/users/{id}", "/users/7", true),
-            ("/users/{id}", "/users/7/", true),
-            ("/users/{id}", "/users/7/x", false),
-            ("/users/{id}", "/users/", false),
-            ("/users/{id}/{rest=**}", "/users/7/", true),
-        ] {
-            let fit = template(text)
-                .unwrap()
-                .matches_ignoring_final_slash(&path(target));
-            assert_eq!(fit, fits, "{text} on {target}");
-        }
     }
 
     #[test]

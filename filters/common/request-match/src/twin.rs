@@ -4,9 +4,10 @@ use filter_config::{ConfigError, FieldPath, Text};
 use http_message::{CanonicalPath, GrpcMethod};
 use serde::Deserialize;
 
+use crate::ambiguity::Ambiguity;
 use crate::grpc::{check_rpc, check_service};
 use crate::method::check_method;
-use crate::template::Template;
+use crate::rest_template::{Fit, RestTemplate, Writing, path_parts};
 
 /// One REST request that the transcoder makes a gRPC call, as its proto annotation says.
 #[derive(Clone, Debug, Deserialize)]
@@ -19,25 +20,29 @@ pub struct TwinConfig {
 }
 
 /// The REST twins of gRPC methods, so that a rule for a method holds for its twin too.
+///
+/// Templates overlap, and rules are tried in order. So of all twins that fit a request the one counts that the transcoder
+/// takes: with any other, a lax rule for one method would open another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TwinTable(Vec<Twin>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Twin {
+    /// `*` is any.
     method: Text<32>,
-    template: Template,
+    template: RestTemplate,
     service: Text<512>,
     rpc: Text<256>,
 }
 
 impl TwinTable {
-    /// The most twins in a table: each is tried on every request that a `grpc` condition is asked about.
+    /// The most twins in a table: each is tried on every request.
     pub const MAX_TWINS: usize = 1024;
 
     /// Checks the twins that stand at `at`.
     ///
     /// # Errors
-    /// A method, template or name that no request can have, a twin given twice, or too many.
+    /// A method, template or name that no request can have, two twins that no request can tell apart, or too many.
     pub fn compile(configs: Vec<TwinConfig>, at: &FieldPath) -> Result<TwinTable, ConfigError> {
         if configs.len() > Self::MAX_TWINS {
             return Err(ConfigError::new(
@@ -52,36 +57,84 @@ impl TwinTable {
             check_service(config.service.as_str(), &at.field("service"))?;
             check_rpc(config.rpc.as_str(), &at.field("rpc"))?;
             let twin = Twin {
-                template: Template::compile(config.template.as_str(), &at.field("template"))?,
+                template: RestTemplate::compile(config.template.as_str(), &at.field("template"))?,
                 method: config.method,
                 service: config.service,
                 rpc: config.rpc,
             };
-            if twins.contains(&twin) {
-                return Err(ConfigError::new(&at, "the same twin is given above"));
+            let same_request =
+                |other: &&Twin| other.method == twin.method && other.template == twin.template;
+            match twins.iter().find(same_request) {
+                None => twins.push(twin),
+                Some(other) if *other == twin => {
+                    return Err(ConfigError::new(&at, "the same twin is given above"));
+                }
+                Some(other) => {
+                    return Err(ConfigError::new(
+                        &at,
+                        format!(
+                            "the same method and path are {}/{} above",
+                            other.service.as_str(),
+                            other.rpc.as_str()
+                        ),
+                    ));
+                }
             }
-            twins.push(twin);
         }
         Ok(TwinTable(twins))
     }
 
-    /// Every gRPC method that such a request may become. Templates overlap, and which one the transcoder takes is its
-    /// business: a rule for any of them has to hold.
-    pub(crate) fn calls<'a>(
+    /// The gRPC method that the transcoder makes of a request. `raw` is the path as it is on the wire, without the query.
+    ///
+    /// # Errors
+    /// It depends on whether the path is decoded first.
+    pub(crate) fn call<'a>(
         &'a self,
         method: &[u8],
+        raw: &[u8],
         path: &CanonicalPath,
-    ) -> impl Iterator<Item = GrpcMethod<'a>> {
-        self.0
-            .iter()
-            .filter(move |twin| {
-                twin.method.as_str().as_bytes() == method
-                    && twin.template.matches_ignoring_final_slash(path)
-            })
-            .map(|twin| GrpcMethod {
-                service: twin.service.as_str(),
-                method: twin.rpc.as_str(),
-            })
+    ) -> Result<Option<GrpcMethod<'a>>, Ambiguity> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let as_written = self.lookup(method, raw, Writing::Raw);
+        if raw == path.as_bytes() {
+            return Ok(as_written);
+        }
+        match (
+            as_written,
+            self.lookup(method, path.as_bytes(), Writing::Decoded),
+        ) {
+            (Some(one), Some(other)) if one != other => Err(Ambiguity::Call),
+            (one, other) => Ok(one.or(other)),
+        }
+    }
+
+    /// Whether a method of the service has a twin, so that the transcoder knows the service.
+    pub(crate) fn knows(&self, service: &str) -> bool {
+        self.0.iter().any(|twin| twin.service.as_str() == service)
+    }
+
+    fn lookup(&self, method: &[u8], path: &[u8], writing: Writing) -> Option<GrpcMethod<'_>> {
+        let is_verb = |verb: &[u8]| {
+            self.0
+                .iter()
+                .any(|twin| twin.template.has_verb(verb, writing))
+        };
+        let parts = path_parts(path, is_verb);
+        let fits = self.0.iter().filter_map(|twin| {
+            let any = twin.method.as_str() == "*";
+            if !any && twin.method.as_str().as_bytes() != method {
+                return None;
+            }
+            // Of two that fit alike the one that names the method is taken.
+            Some(((twin.template.fit(&parts, writing)?, any), twin))
+        });
+        let closest = fits.min_by(|(one, _): &((Fit, bool), _), (other, _)| one.cmp(other));
+        closest.map(|(_, twin)| GrpcMethod {
+            service: twin.service.as_str(),
+            method: twin.rpc.as_str(),
+        })
     }
 }
 
@@ -101,38 +154,70 @@ mod tests {
         json!({"method": method, "template": template, "service": "inventory.v1.Stock", "rpc": rpc})
     }
 
-    fn calls(table: &TwinTable, method: &str, target: &str) -> Vec<String> {
+    fn call(table: &TwinTable, method: &str, target: &str) -> Option<String> {
         let path = CanonicalPath::parse(target.as_bytes()).unwrap();
-        table
-            .calls(method.as_bytes(), &path)
-            .map(|call| call.method.to_owned())
-            .collect()
+        let call = table
+            .call(method.as_bytes(), target.as_bytes(), &path)
+            .unwrap();
+        call.map(|call| call.method.to_owned())
     }
 
     #[test]
-    fn all_twins_that_fit_count() {
+    fn the_twin_counts_that_the_transcoder_takes() {
         let table = table(json!([
             twin("GET", "/v1/stock/{id}", "Get"),
             twin("GET", "/v1/stock/special", "GetSpecial"),
+            twin("GET", "/v1/{rest=**}", "List"),
             twin("DELETE", "/v1/stock/{id}", "Delete"),
+            twin("GET", "/v1/stock/{id}:cancel", "Cancel"),
+            twin("*", "/v1/stock/{id}/log", "Log"),
+            twin("POST", "/v1/stock/{id}/log", "PutLog"),
         ]))
         .unwrap();
-        assert_eq!(calls(&table, "GET", "/v1/stock/7"), ["Get"]);
-        assert_eq!(
-            calls(&table, "GET", "/v1/stock/special"),
-            ["Get", "GetSpecial"]
-        );
-        assert_eq!(calls(&table, "DELETE", "/v1/stock/7"), ["Delete"]);
-        assert!(calls(&table, "get", "/v1/stock/7").is_empty());
-        assert!(calls(&table, "POST", "/v1/stock/7").is_empty());
-        assert!(calls(&table, "GET", "/v1/stock").is_empty());
+        for (method, path, expected) in [
+            ("GET", "/v1/stock/7", Some("Get")),
+            ("GET", "/v1/stock/7/", Some("Get")),
+            ("GET", "/v1/stock/special", Some("GetSpecial")),
+            // A rule for Get alone would open List.
+            ("GET", "/v1/stock/**", Some("Get")),
+            ("GET", "/v1/**", Some("List")),
+            ("GET", "/v1", Some("List")),
+            ("GET", "/v1/stock/7:cancel", Some("Cancel")),
+            ("GET", "/v1/stock/7/cancel", Some("Cancel")),
+            ("GET", "/v1/stock/7:other", Some("Get")),
+            ("GET", "/v1/stock/7/log", Some("Log")),
+            ("BREW", "/v1/stock/7/log", Some("Log")),
+            ("POST", "/v1/stock/7/log", Some("PutLog")),
+            ("DELETE", "/v1/stock/7", Some("Delete")),
+            // Only the encoded slash and colon could be meant; to the transcoder they are text.
+            ("GET", "/v1/stock/a%20b", Some("Get")),
+            ("get", "/v1/stock/7", None),
+            ("POST", "/v1/stock/7", None),
+            ("GET", "/v2/stock", None),
+        ] {
+            assert_eq!(
+                call(&table, method, path).as_deref(),
+                expected,
+                "{method} {path}"
+            );
+        }
     }
 
     #[test]
-    fn a_final_slash_hides_no_twin() {
-        // The transcoder ignores it, so a rule that did not would be passed by.
-        let table = table(json!([twin("DELETE", "/v1/stock/{id}", "Delete")])).unwrap();
-        assert_eq!(calls(&table, "DELETE", "/v1/stock/7/"), ["Delete"]);
+    fn a_path_that_is_another_method_once_decoded_is_refused() {
+        let table = table(json!([
+            twin("GET", "/stock/{id}", "Get"),
+            twin("GET", "/stock/special", "GetSpecial"),
+        ]))
+        .unwrap();
+        let ask = |raw: &str| {
+            let path = CanonicalPath::parse(raw.as_bytes()).unwrap();
+            table.call(b"GET", raw.as_bytes(), &path)
+        };
+        assert_eq!(ask("/stock/speci%61l"), Err(Ambiguity::Call));
+        // Not what the transcoder takes; what stands behind may.
+        assert_eq!(ask("/%73tock/7").unwrap().unwrap().method, "Get");
+        assert_eq!(ask("/stock/%37").unwrap().unwrap().method, "Get");
     }
 
     #[test]
@@ -153,6 +238,10 @@ mod tests {
             (
                 json!([twin("GET", "/{a}", "Get"), twin("GET", "/{b}", "Get")]),
                 "twins[1]: the same twin is given above",
+            ),
+            (
+                json!([twin("GET", "/{a}", "Get"), twin("GET", "/{b}", "Put")]),
+                "twins[1]: the same method and path are inventory.v1.Stock/Get above",
             ),
             (
                 json!([{"method": "GET", "template": "/a", "service": "/a.B", "rpc": "C"}]),

@@ -144,12 +144,15 @@ pub(super) fn table() -> Vec<Scenario> {
         ),
         scenario(
             "a refused Connect call",
-            "a Connect client reads HTTP statuses",
+            "a Connect client reads the code of its own JSON",
             Request::new("POST", "/inventory.v1.Stock/Get")
                 .header("content-type", "application/json")
                 .header("connect-protocol-version", "1")
                 .body(*b"{}"),
-            unauthorized(),
+            Refusal::connect(401, "unauthenticated").and(Header::Contains(
+                "www-authenticate",
+                "realm=\"scenarios\"",
+            )),
         ),
         scenario(
             "a Connect call",
