@@ -125,8 +125,14 @@ impl Bootstrap {
         let plugin = self.clone().plugin_mut(plugin).take();
         let file = plugin.pointer("/vm_config/code/local/filename");
         let file = file.and_then(Value::as_str).unwrap_or_default();
-        let name = Path::new(file).file_stem().unwrap_or_default().to_string_lossy();
-        format!("gatehouse.{}", name.trim_start_matches("gatehouse_").replace('-', "_"))
+        let name = Path::new(file)
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy();
+        format!(
+            "gatehouse.{}",
+            name.trim_start_matches("gatehouse_").replace('-', "_")
+        )
     }
 
     /// A filter's own configuration, in whichever form it stands there.

@@ -22,8 +22,8 @@ const MAX_DELAY: Duration = Duration::from_secs(60);
 /// - `/healthz` says 200, or 503 while the replica is set unhealthy;
 /// - `…/delay/<ms>` answers after that many milliseconds;
 /// - `…/status/<code>` answers with that status;
-/// - `GET …/customers/<id>` answers with all that there is on a customer, as a careless service does;
-/// - `GET …/customers/<id>/broken` begins so, and is no JSON any more behind the card;
+/// - `GET /customers/<id>` answers with all that there is on a customer, as a careless service does;
+/// - `GET /customers/<id>/broken` begins so, and is no JSON any more behind the card;
 /// - a gRPC call gets the same JSON as the one message of a successful answer.
 #[derive(Clone, Debug)]
 pub struct Replica(Arc<Inner>);
@@ -117,10 +117,10 @@ enum Asked {
 
 impl Asked {
     fn of(path: &str) -> Self {
-        let mut segments = path.rsplit('/');
-        match [segments.next(), segments.next(), segments.next()] {
-            [Some(id), Some("customers"), _] => Self::Customer(id.into()),
-            [Some("broken"), Some(id), Some("customers")] => Self::BrokenCustomer(id.into()),
+        let customer = path.strip_prefix("/customers/").unwrap_or_default();
+        match customer.split_once('/') {
+            None if !customer.is_empty() => Self::Customer(customer.into()),
+            Some((id, "broken")) => Self::BrokenCustomer(id.into()),
             _ => Self::by_number(path),
         }
     }

@@ -54,12 +54,20 @@ impl Places {
 
     /// One gRPC call.
     pub(crate) fn call(&self, credential: &str, method: &str, message: &str) -> String {
-        let Self { folder, host, port, grpc_client, .. } = self;
+        let Self {
+            folder,
+            host,
+            port,
+            grpc_client,
+            ..
+        } = self;
         let ca = match self.scheme {
             "https" => format!("--ca {}/ca.pem ", folder.display()),
             _ => String::new(),
         };
-        format!("{grpc_client} call -i --address {host}:{port} {ca}{credential} {method} '{message}'")
+        format!(
+            "{grpc_client} call -i --address {host}:{port} {ca}{credential} {method} '{message}'"
+        )
     }
 
     /// An argument that gives the API key with this id.

@@ -153,7 +153,9 @@ impl Step {
             Expect::Counted(name, ..) => Some(*name),
             _ => None,
         });
-        watched.map(|name| (name, backstage.counter(name))).collect()
+        watched
+            .map(|name| (name, backstage.counter(name)))
+            .collect()
     }
 }
 

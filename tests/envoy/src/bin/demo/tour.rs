@@ -22,9 +22,21 @@ pub(crate) fn tour(places: &Places) -> Vec<Group> {
     vec![
         group("auth: who is calling, and may they", callers::steps(places)),
         group("rate-limit: how much they may call", limits::steps(places)),
-        group("transform: what requests and answers look like", changes::steps(places)),
-        group("routing: which version, which service", versions::steps(places)),
-        group("gRPC: one service, three ways to call it", calls::steps(places)),
-        group("Envoy around them: browsers, compression, replicas", surroundings::steps(places)),
+        group(
+            "transform: what requests and answers look like",
+            changes::steps(places),
+        ),
+        group(
+            "routing: which version, which service",
+            versions::steps(places),
+        ),
+        group(
+            "gRPC: one service, three ways to call it",
+            calls::steps(places),
+        ),
+        group(
+            "Envoy around them: browsers, compression, replicas",
+            surroundings::steps(places),
+        ),
     ]
 }
