@@ -117,6 +117,24 @@ impl Bootstrap {
             .collect()
     }
 
+    /// The name under which a plugin's module counts, which is that of its file: `gatehouse.rate_limit`.
+    ///
+    /// # Panics
+    /// If there is no Wasm filter of that name.
+    pub fn module_of(&self, plugin: &str) -> String {
+        let plugin = self.clone().plugin_mut(plugin).take();
+        let file = plugin.pointer("/vm_config/code/local/filename");
+        let file = file.and_then(Value::as_str).unwrap_or_default();
+        let name = Path::new(file)
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy();
+        format!(
+            "gatehouse.{}",
+            name.trim_start_matches("gatehouse_").replace('-', "_")
+        )
+    }
+
     /// A filter's own configuration, in whichever form it stands there.
     ///
     /// # Panics

@@ -171,18 +171,7 @@ impl Issuer {
     /// A token of well-formed header and `iss`, `aud`, `iat`, `exp` as usual, over which `claims` are laid; a claim given as
     /// `null` is left out.
     pub fn token_with_claims(&self, algorithm: Algorithm, claims: Map<String, Value>) -> String {
-        let now = now();
-        let mut all = Map::new();
-        all.insert("iss".into(), self.name.as_str().into());
-        all.insert("aud".into(), "api".into());
-        all.insert("iat".into(), now.into());
-        all.insert("exp".into(), now.saturating_add(300).into());
-        for (name, value) in claims {
-            match value {
-                Value::Null => all.remove(&name),
-                value => all.insert(name, value),
-            };
-        }
+        let all = with_usual_claims(&self.name, claims);
         let header = json!({ "alg": algorithm.name(), "kid": algorithm.key_id(), "typ": "JWT" });
         self.sign(
             algorithm,
@@ -236,6 +225,23 @@ impl Issuer {
             .route("/healthz", get(async || "ok\n"))
             .with_state(self)
     }
+}
+
+/// What every token says, over which `claims` are laid; one given as `null` is left out.
+pub(crate) fn with_usual_claims(issuer: &str, claims: Map<String, Value>) -> Map<String, Value> {
+    let now = now();
+    let mut all = Map::new();
+    all.insert("iss".into(), issuer.into());
+    all.insert("aud".into(), "api".into());
+    all.insert("iat".into(), now.into());
+    all.insert("exp".into(), now.saturating_add(300).into());
+    for (name, value) in claims {
+        match value {
+            Value::Null => all.remove(&name),
+            value => all.insert(name, value),
+        };
+    }
+    all
 }
 
 async fn metadata(State(issuer): State<Arc<Issuer>>) -> Json<Value> {

@@ -12,6 +12,7 @@ mod echo;
 mod inventory;
 mod issuer;
 mod replica;
+mod shared_secret;
 mod upstreams;
 
 /// Messages, client and server of `inventory.v1`, as `proto/inventory/v1/stock.proto` has them.
@@ -26,6 +27,7 @@ pub use echo::{Echo, MAX_ECHOED_BODY};
 pub use inventory::{Inventory, STOCK};
 pub use issuer::{Algorithm, DEFAULT_ISSUER, Issuer, TokenRequest};
 pub use replica::Replica;
+pub use shared_secret::SharedSecret;
 pub use upstreams::{INVENTORY_REPLICAS, ISSUER, REPLICAS, Upstreams, bind};
 
 /// Descriptor set of the gRPC service with its imports: what Envoy's transcoder reads.

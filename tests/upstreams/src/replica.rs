@@ -7,9 +7,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
+use serde_json::Value;
 
 use crate::Echo;
 
@@ -21,6 +22,8 @@ const MAX_DELAY: Duration = Duration::from_secs(60);
 /// - `/healthz` says 200, or 503 while the replica is set unhealthy;
 /// - `…/delay/<ms>` answers after that many milliseconds;
 /// - `…/status/<code>` answers with that status;
+/// - `GET /customers/<id>` answers with all that there is on a customer, as a careless service does;
+/// - `GET /customers/<id>/broken` begins so, and is no JSON any more behind the card;
 /// - a gRPC call gets the same JSON as the one message of a successful answer.
 #[derive(Clone, Debug)]
 pub struct Replica(Arc<Inner>);
@@ -56,7 +59,10 @@ impl Replica {
         if request.uri().path() == "/healthz" {
             return self.health();
         }
-        let asked = Asked::of(request.uri().path());
+        let asked = match *request.method() {
+            Method::GET => Asked::of(request.uri().path()),
+            _ => Asked::by_number(request.uri().path()),
+        };
         let grpc = request
             .headers()
             .get(header::CONTENT_TYPE)
@@ -67,7 +73,17 @@ impl Replica {
         if let Asked::Delay(delay) = asked {
             tokio::time::sleep(delay).await;
         }
-        let json = serde_json::to_vec(&echo).expect("an echo is plain strings and numbers");
+        let json = match &asked {
+            Asked::Customer(id) => customer(id, &self.0.name),
+            Asked::BrokenCustomer(id) => {
+                let mut whole = customer(id, &self.0.name);
+                let end = whole.iter().position(|byte| *byte == b'}');
+                whole.truncate(end.unwrap_or_default());
+                whole.extend_from_slice(b",,");
+                whole
+            }
+            _ => serde_json::to_vec(&echo).expect("an echo is plain strings and numbers"),
+        };
         let mut response = if grpc {
             grpc_answer(json)
         } else {
@@ -90,15 +106,27 @@ impl Replica {
     }
 }
 
-/// What the last two segments of a path ask for.
+/// What the last segments of a path ask for.
 enum Asked {
     Echo,
     Delay(Duration),
     Status(StatusCode),
+    Customer(String),
+    BrokenCustomer(String),
 }
 
 impl Asked {
     fn of(path: &str) -> Self {
+        let customer = path.strip_prefix("/customers/").unwrap_or_default();
+        match customer.split_once('/') {
+            None if !customer.is_empty() => Self::Customer(customer.into()),
+            Some((id, "broken")) => Self::BrokenCustomer(id.into()),
+            _ => Self::by_number(path),
+        }
+    }
+
+    /// What requests of any method ask for.
+    fn by_number(path: &str) -> Self {
         let mut segments = path.rsplit('/');
         let (Some(number), Some(verb)) = (segments.next(), segments.next()) else {
             return Self::Echo;
@@ -118,6 +146,17 @@ impl Asked {
 
 async fn answer(State(replica): State<Replica>, request: Request<Body>) -> Response<Body> {
     replica.answer(request).await
+}
+
+/// All that there is on a customer: more than most who ask should see.
+fn customer(id: &str, replica: &str) -> Vec<u8> {
+    let id = Value::from(id);
+    let replica = Value::from(replica);
+    // Written out, so that the card stands in front of what a broken answer leaves out.
+    format!(
+        r#"{{"id":{id},"name":"Ada Example","email":"ada@example.test","notes":["calls at night"],"card":{{"number":"4111 1111 1111 1111","expires":"12/29"}},"replica":{replica}}}"#
+    )
+    .into_bytes()
 }
 
 fn rest_answer(mut json: Vec<u8>) -> Response<Body> {

@@ -234,9 +234,14 @@ fn bootstrap(upstream: &Upstream) -> Bootstrap {
     let cluster = bootstrap.cluster_mut("users");
     cluster["type"] = "STATIC".into();
     cluster["load_assignment"] = upstream.server.load_assignment("users");
-    // The table is about what our filters do by themselves; with Envoy's bridges they are seen in `grpc`.
-    for bridge in ["grpc_web", "grpc_json_transcoder"] {
-        bootstrap.remove_filter(&format!("envoy.filters.http.{bridge}"));
+    // The table is about what our filters do by themselves; with Envoy's bridges they are seen in `grpc`. And about auth's view
+    // of a request, which a limit in front of it would refuse by its own.
+    for filter in [
+        "envoy.filters.http.grpc_web",
+        "envoy.filters.http.grpc_json_transcoder",
+        "gatehouse.rate_limit_address",
+    ] {
+        bootstrap.remove_filter(filter);
     }
     let manager = bootstrap.connection_manager_mut();
     manager["normalize_path"] = false.into();

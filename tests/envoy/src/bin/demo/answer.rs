@@ -13,8 +13,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn parse(printed: &[u8]) -> Option<Self> {
-        let printed = String::from_utf8_lossy(printed);
+    pub(crate) fn parse(printed: &str) -> Option<Self> {
         let (head, body) = printed
             .split_once("\r\n\r\n")
             .or_else(|| printed.split_once("\n\n"))?;

@@ -2,11 +2,14 @@
 
 use anstream::println;
 use anstyle::{AnsiColor, Style};
-use envoy_harness::Gateway;
 
-use crate::tour::{Outcome, Places, Step};
+use std::time::Duration;
+
+use crate::places::Places;
+use crate::step::{Outcome, Step};
 
 const BOLD: Style = Style::new().bold();
+const TITLE: Style = Style::new().bold().underline();
 const DIM: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -16,11 +19,12 @@ const COMMAND: Style = AnsiColor::Cyan.on_default();
 const MAX_BODY: usize = 400;
 
 /// Fields of the access log that tell what was decided, in the order in which it was.
-const LOGGED: [&str; 7] = [
+const LOGGED: [&str; 8] = [
     "identity",
     "rule",
     "decision",
     "reason",
+    "limits_violated",
     "api_version",
     "route",
     "details",
@@ -30,8 +34,12 @@ pub(crate) fn say(text: &str) {
     println!("{DIM}demo:{DIM:#} {text}");
 }
 
+pub(crate) fn group(title: &str) {
+    println!("\n{TITLE}{title}{TITLE:#}");
+}
+
 pub(crate) fn step(number: usize, count: usize, step: &Step) {
-    println!("\n{BOLD}{number}/{count}  {}{BOLD:#}", step.title);
+    println!("\n{BOLD}{number:2}/{count}  {}{BOLD:#}", step.title);
     println!("  {COMMAND}$ {}{COMMAND:#}", step.command);
 }
 
@@ -52,19 +60,14 @@ pub(crate) fn outcome(step: &Step, outcome: &Outcome) {
                         values => println!("    {name}: {}", values.join(", ")),
                     }
                 }
-            }
-            None => {
-                let text = answer.body.trim_end();
-                let shown: String = text.chars().take(MAX_BODY).collect();
-                let more = if shown.len() < text.len() { " …" } else { "" };
-                for line in shown.lines() {
-                    println!("  {line}");
-                }
-                if !more.is_empty() {
-                    println!(" {more}");
+                if !echo.body.is_empty() && !echo.body.contains(char::is_control) {
+                    println!("    body: {}", echo.body);
                 }
             }
+            None => text(&answer.body),
         }
+    } else {
+        text(&outcome.printed);
     }
     if let Some(entry) = &outcome.logged {
         let fields = LOGGED
@@ -81,17 +84,32 @@ pub(crate) fn outcome(step: &Step, outcome: &Outcome) {
     }
 }
 
-pub(crate) fn summary(good: usize, count: usize) {
-    let style = if good == count { GOOD } else { BAD };
-    println!("\n{style}{good} of {count} as expected{style:#}");
+/// The beginning of a text.
+fn text(text: &str) {
+    let text = text.trim_end();
+    let shown: String = text.chars().take(MAX_BODY).collect();
+    for line in shown.lines() {
+        println!("  {}", line.trim_end());
+    }
+    if shown.len() < text.len() {
+        println!("  …");
+    }
 }
 
-pub(crate) fn staying(places: &Places, gateway: &Gateway) {
+pub(crate) fn summary(good: usize, count: usize, took: Duration) {
+    let style = if good == count { GOOD } else { BAD };
+    let took = took.as_secs_f64();
+    println!("\n{style}{good} of {count} as expected{style:#}, {took:.1} s in all");
+}
+
+pub(crate) fn staying(places: &Places) {
     let Places {
         folder,
-        origin,
         issuer,
+        admin,
+        ..
     } = places;
+    let origin = places.origin();
     let folder = folder.display();
     println!();
     println!(
@@ -99,8 +117,5 @@ pub(crate) fn staying(places: &Places, gateway: &Gateway) {
     );
     println!("  gateway     {origin}  (authority: {folder}/ca.pem, tokens: {folder}/*.jwt)");
     println!("  a token     curl -s '{issuer}/token?alg=ES256&sub=dave&scope=orders:read&ttl=600'");
-    println!(
-        "  counters    curl -s 'http://{}/stats?filter=wasmcustom'",
-        gateway.envoy().admin().address()
-    );
+    println!("  counters    curl -s '{admin}/stats?filter=wasmcustom'");
 }
