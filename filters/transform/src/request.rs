@@ -184,10 +184,10 @@ impl Exchange {
 
     fn clean_request_trailers(&self, body: Option<Ended>) -> Result<(), Stop> {
         let trailers = headers::read(Map::RequestTrailers)?;
-        let edits =
-            self.plugin
-                .policy
-                .request_trailers(&trailers, self.plan.as_ref(), body);
+        let edits = self
+            .plugin
+            .policy
+            .request_trailers(&trailers, self.plan.as_ref(), body);
         headers::apply(Map::RequestTrailers, &edits.writes(&trailers))?;
         Ok(())
     }
