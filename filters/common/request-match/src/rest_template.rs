@@ -7,12 +7,12 @@ use crate::path::canonical_pattern;
 /// A template of `google.api.http`, with the whole of its grammar: `/shelves/{shelf}/books`, `/{name=shelves/*/books/**}`,
 /// `/orders/{id}:cancel`.
 ///
-/// The transcoder (grpc-httpjson-transcoding, `path_matcher.h`) makes a list of parts of it, a verb being the last one, and
-/// does the same with a path. So `/orders/7/cancel` is `/orders/{id}:cancel` to it, and a `/` at the end is nothing.
+/// The transcoder (grpc-httpjson-transcoding, `path_matcher.h`) takes the verb off the path, if it is one of a template, then
+/// every `/` at the end, and compares the parts that are left. So `/orders/7/:cancel` is `/orders/{id}:cancel` to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RestTemplate {
     parts: Vec<Part>,
-    has_verb: bool,
+    verb: Option<Spelling>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,22 +78,24 @@ impl RestTemplate {
         if !after_rest.all(|part| matches!(part, Part::Literal(_))) {
             return refuse("behind ** only literals may follow");
         }
-        if let Some(verb) = verb {
-            if verb.is_empty() || verb.contains(['{', '}', '*', ':']) {
+        let verb = match verb {
+            None => None,
+            Some(verb) if verb.is_empty() || verb.contains(['{', '}', '*', ':']) => {
                 return refuse("a verb is a name, as in {id}:cancel");
             }
-            parts.push(Part::Literal(Spelling::compile(verb, at)?));
-        }
-        Ok(RestTemplate {
-            parts,
-            has_verb: verb.is_some(),
-        })
+            Some(verb) => Some(Spelling::compile(verb, at)?),
+        };
+        Ok(RestTemplate { parts, verb })
     }
 
-    /// Whether its verb is this text.
-    pub(crate) fn has_verb(&self, verb: &[u8], writing: Writing) -> bool {
-        self.has_verb
-            && matches!(self.parts.last(), Some(Part::Literal(literal)) if literal.bytes(writing) == verb)
+    /// Its verb; empty if it has none.
+    pub(crate) fn verb(&self, writing: Writing) -> &[u8] {
+        self.verb.as_ref().map_or(b"", |verb| verb.bytes(writing))
+    }
+
+    /// Whether it has the same parts as another, be the verb what it may.
+    pub(crate) fn same_parts(&self, other: &RestTemplate) -> bool {
+        self.parts == other.parts
     }
 
     /// How closely it fits the parts of a path, if it does.
@@ -168,25 +170,21 @@ impl Spelling {
     }
 }
 
-/// The parts of a path without query. A text behind the last colon is a part of its own if it `is_verb`.
-pub(crate) fn path_parts(path: &[u8], is_verb: impl Fn(&[u8]) -> bool) -> Vec<&[u8]> {
+/// The parts of a path without query, and the text behind its last colon if that `is_verb`, else nothing.
+pub(crate) fn path_parts(path: &[u8], is_verb: impl Fn(&[u8]) -> bool) -> (Vec<&[u8]>, &[u8]) {
     let relative = path.strip_prefix(b"/").unwrap_or(path);
-    let (segments, verb) = match relative
+    let last = relative
         .iter()
-        .rposition(|byte| matches!(byte, b':' | b'/'))
-    {
-        Some(at) if relative.get(at) == Some(&b':') => match relative.split_at_checked(at) {
-            Some((segments, [_, verb @ ..])) if is_verb(verb) => (segments, Some(verb)),
-            _ => (relative, None),
-        },
-        _ => (relative, None),
+        .rposition(|byte| matches!(byte, b':' | b'/'));
+    let (segments, verb) = match last.and_then(|at| relative.split_at_checked(at)) {
+        Some((segments, [b':', verb @ ..])) if is_verb(verb) => (segments, verb),
+        _ => (relative, &b""[..]),
     };
     let mut parts: Vec<&[u8]> = segments.split(|byte| *byte == b'/').collect();
-    parts.extend(verb);
     while parts.last().is_some_and(|part| part.is_empty()) {
         parts.pop();
     }
-    parts
+    (parts, verb)
 }
 
 /// A template without its verb, and the verb.
@@ -245,10 +243,9 @@ mod tests {
 
     fn fits(text: &str, path: &str) -> bool {
         let template = template(text).unwrap();
-        let parts = path_parts(path.as_bytes(), |verb| {
-            template.has_verb(verb, Writing::Raw)
-        });
-        template.fit(&parts, Writing::Raw).is_some()
+        let own = template.verb(Writing::Raw);
+        let (parts, verb) = path_parts(path.as_bytes(), |verb| !verb.is_empty() && verb == own);
+        verb == own && template.fit(&parts, Writing::Raw).is_some()
     }
 
     // The same table, and much more, is asked of a real transcoder: `grpc::twins` of the tests on Envoy.
@@ -262,17 +259,19 @@ mod tests {
             ("/stock/{id}", "/stock/", false),
             ("/stock/{id}", "/stock/7/x", false),
             ("/stock/{id}:cancel", "/stock/7:cancel", true),
-            ("/stock/{id}:cancel", "/stock/7/cancel", true),
-            ("/stock/{id}:cancel", "/stock/:cancel", true),
+            ("/stock/{id}:cancel", "/stock/7/:cancel", true),
+            ("/stock/{id}:cancel", "/stock/7/cancel", false),
+            ("/stock/{id}:cancel", "/stock/:cancel", false),
+            ("/stock/{id}:cancel", "/stock/7:cancel/", false),
             ("/stock/{id}:cancel", "/stock/7", false),
             ("/stock:list", "/stock:list", true),
-            ("/stock:list", "/stock/list", true),
+            ("/stock:list", "/stock/list", false),
             ("/{name=shelves/*/books/*}", "/shelves/1/books/2", true),
             ("/{name=shelves/*/books/*}", "/shelves/1/books", false),
             ("/v1/{name=**}", "/v1", true),
             ("/v1/{name=**}", "/v1/a/b", true),
             ("/v1/{name=**}:undo", "/v1/a/b:undo", true),
-            ("/v1/{name=**}:undo", "/v1:undo", false),
+            ("/v1/{name=**}:undo", "/v1:undo", true),
             ("/v1/**/end", "/v1/a/end/end", true),
             ("/*/x", "/a/x", true),
             ("/", "/", true),
@@ -322,7 +321,8 @@ mod tests {
         fn any_text_is_a_template_or_an_error(text in "[/{}=*:a.%;?é]{0,16}", path in "[/*:a%]{0,12}") {
             if let Ok(template) = template(&text) {
                 for verb in [true, false] {
-                    let _ = template.fit(&path_parts(path.as_bytes(), |_| verb), Writing::Decoded);
+                    let (parts, _) = path_parts(path.as_bytes(), |_| verb);
+                    let _ = template.fit(&parts, Writing::Decoded);
                 }
             }
         }

@@ -62,9 +62,7 @@ impl TwinTable {
                 service: config.service,
                 rpc: config.rpc,
             };
-            let same_request =
-                |other: &&Twin| other.method == twin.method && other.template == twin.template;
-            match twins.iter().find(same_request) {
+            match twins.iter().find(|other| other.takes_the_same(&twin)) {
                 None => twins.push(twin),
                 Some(other) if *other == twin => {
                     return Err(ConfigError::new(&at, "the same twin is given above"));
@@ -117,24 +115,40 @@ impl TwinTable {
 
     fn lookup(&self, method: &[u8], path: &[u8], writing: Writing) -> Option<GrpcMethod<'_>> {
         let is_verb = |verb: &[u8]| {
-            self.0
-                .iter()
-                .any(|twin| twin.template.has_verb(verb, writing))
+            let mut verbs = self.0.iter().map(|twin| twin.template.verb(writing));
+            !verb.is_empty() && verbs.any(|other| other == verb)
         };
-        let parts = path_parts(path, is_verb);
+        let (parts, verb) = path_parts(path, is_verb);
         let fits = self.0.iter().filter_map(|twin| {
-            let any = twin.method.as_str() == "*";
-            if !any && twin.method.as_str().as_bytes() != method {
-                return None;
-            }
+            let any = twin.is_for_any_method();
+            let takes = any || twin.key(writing).eq(method.iter().chain(verb));
             // Of two that fit alike the one that names the method is taken.
-            Some(((twin.template.fit(&parts, writing)?, any), twin))
+            takes.then_some(((twin.template.fit(&parts, writing)?, any), twin))
         });
         let closest = fits.min_by(|(one, _): &((Fit, bool), _), (other, _)| one.cmp(other));
         closest.map(|(_, twin)| GrpcMethod {
             service: twin.service.as_str(),
             method: twin.rpc.as_str(),
         })
+    }
+}
+
+impl Twin {
+    /// By what the transcoder finds it among the twins of one path: the HTTP method and the verb with nothing in between. So
+    /// `GETcancel /orders/7` is `GET /orders/7:cancel` to it.
+    fn key(&self, writing: Writing) -> impl Iterator<Item = &u8> {
+        let method = self.method.as_str().as_bytes();
+        method.iter().chain(self.template.verb(writing))
+    }
+
+    /// Also where the path has a verb that a template has.
+    fn is_for_any_method(&self) -> bool {
+        self.key(Writing::Raw).eq(b"*")
+    }
+
+    fn takes_the_same(&self, other: &Twin) -> bool {
+        self.template.same_parts(&other.template)
+            && self.key(Writing::Raw).eq(other.key(Writing::Raw))
     }
 }
 
@@ -178,18 +192,19 @@ mod tests {
             ("GET", "/v1/stock/7", Some("Get")),
             ("GET", "/v1/stock/7/", Some("Get")),
             ("GET", "/v1/stock/special", Some("GetSpecial")),
-            // A rule for Get alone would open List.
-            ("GET", "/v1/stock/**", Some("Get")),
+            ("GET", "/v1/stock/*", Some("Get")),
             ("GET", "/v1/**", Some("List")),
             ("GET", "/v1", Some("List")),
             ("GET", "/v1/stock/7:cancel", Some("Cancel")),
-            ("GET", "/v1/stock/7/cancel", Some("Cancel")),
+            ("GET", "/v1/stock/7/:cancel", Some("Cancel")),
+            ("GETcancel", "/v1/stock/7", Some("Cancel")),
+            ("GET", "/v1/stock/7/cancel", Some("List")),
+            ("GET", "/v1/stock/7/log:cancel", Some("Log")),
             ("GET", "/v1/stock/7:other", Some("Get")),
             ("GET", "/v1/stock/7/log", Some("Log")),
             ("BREW", "/v1/stock/7/log", Some("Log")),
             ("POST", "/v1/stock/7/log", Some("PutLog")),
             ("DELETE", "/v1/stock/7", Some("Delete")),
-            // Only the encoded slash and colon could be meant; to the transcoder they are text.
             ("GET", "/v1/stock/a%20b", Some("Get")),
             ("get", "/v1/stock/7", None),
             ("POST", "/v1/stock/7", None),
@@ -201,6 +216,18 @@ mod tests {
                 "{method} {path}"
             );
         }
+    }
+
+    #[test]
+    fn the_text_of_a_wildcard_is_that_wildcard() {
+        // The transcoder looks in one map for literals and wildcards: a rule for Get would open List.
+        let table = table(json!([
+            twin("GET", "/v1/{id}", "Get"),
+            twin("GET", "/v1/{rest=**}", "List"),
+        ]))
+        .unwrap();
+        assert_eq!(call(&table, "GET", "/v1/7").as_deref(), Some("Get"));
+        assert_eq!(call(&table, "GET", "/v1/**").as_deref(), Some("List"));
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //! caller reads them; and that no way of calling a method evades the rule for it.
 
 mod calls;
+mod descriptor;
 mod evasion;
 mod junk;
 mod refusals;
 mod rest;
+mod twins;
 
 use envoy_harness::{Gateway, Request, Shared, demo_key, stock};
 use prost::Message;

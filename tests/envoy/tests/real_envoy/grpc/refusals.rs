@@ -3,10 +3,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use envoy_harness::{Request, Response};
-use serde_json::Value;
+use envoy_harness::stock::GetRequest;
+use envoy_harness::stock::stock_client::StockClient;
+use envoy_harness::{Bootstrap, Gateway, Request, Response, wait_for};
+use serde_json::{Value, json};
+use tonic::Code;
 
-use super::{Caller, gateway, outsider, reached_inventory, reader};
+use super::{Caller, gateway, outsider, reached_inventory, reader, writer};
 
 /// What a refusal says, to whomever.
 struct Refusal {
@@ -39,6 +42,17 @@ const TWO_VERSIONS: Refusal = Refusal {
     title: "Bad Request",
 };
 
+const QUOTA_EXCEEDED: Refusal = Refusal {
+    http: 429,
+    grpc: 8,
+    title: "Quota Exceeded",
+};
+const UNREADABLE_BODY: Refusal = Refusal {
+    http: 415,
+    grpc: 12,
+    title: "Unsupported Media Type",
+};
+
 // Without it a gRPC caller could be told UNAVAILABLE, and try again; a browser get an answer that it cannot read; a REST
 // caller, gRPC.
 #[test]
@@ -66,23 +80,130 @@ fn each_caller_is_refused_in_its_own_protocol() {
         ("two versions", &two_versions, TWO_VERSIONS),
     ];
     for (case, prepare, refusal) in cases {
-        for caller in Caller::ALL {
-            // A gRPC client speaks HTTP/2, the others either.
-            let mut clients = vec![gateway.h2()];
-            if caller != Caller::Grpc {
-                clients.push(gateway.h1());
-            }
-            for client in clients {
-                let answer = client.send(&prepare(caller.get_7()));
-                let at = format!("{case}, {caller:?}: {answer:?}");
-                refusal.check(caller, &answer, &at);
-                assert!(!reached_inventory(&answer.body), "{at}");
-            }
+        check_every_caller(&gateway, case, prepare, &refusal);
+    }
+}
+
+// Without it a refusal of the two filters between auth and the bridges could have another form than auth's; and a limit for a
+// method could be evaded by calling it in another way.
+#[test]
+fn a_limit_holds_for_every_way_of_calling_and_each_caller_reads_it() {
+    let mut bootstrap = Bootstrap::chain();
+    let twins = bootstrap.filter_config("gatehouse.auth")["twins"].take();
+    bootstrap.edit_filter_config("gatehouse.rate_limit", |config| {
+        config["twins"] = twins;
+        config["limits"] = json!([{
+            "name": "stock-get",
+            "match": { "grpc": { "service": "inventory.v1.Stock", "method": "Get" } },
+            "key": { "header": "x-tenant" },
+            "rate": "1/h",
+            "burst": 1,
+        }]);
+    });
+    let Some(gateway) = Gateway::start(&bootstrap) else {
+        return;
+    };
+    // Each way of calling takes the last token in turn, and then nobody gets one.
+    for first in Caller::ALL {
+        let tenant = format!("{first:?}");
+        let prepare = |request: Request| {
+            request
+                .header("x-api-key", reader())
+                .header("x-tenant", tenant.clone())
+        };
+        let answer = gateway.h2().send(&prepare(first.get_7()));
+        assert_eq!(answer.status, 200, "{first:?}: {answer:?}");
+        check_every_caller(&gateway, &tenant, &prepare, &QUOTA_EXCEEDED);
+        // A library's client reads it too, and does not take it for leave to try again.
+        let channel = gateway.channel(&[("x-api-key", &reader()), ("x-tenant", &tenant)]);
+        let origin = channel.origin();
+        let mut client = StockClient::with_origin(channel, origin);
+        let refused = wait_for(client.get(GetRequest { id: "7".into() })).unwrap_err();
+        assert_eq!(
+            (refused.code(), refused.message()),
+            (Code::ResourceExhausted, "Quota Exceeded")
+        );
+        assert!(
+            refused.metadata().contains_key("retry-after"),
+            "{refused:?}"
+        );
+        // A Connect client as well.
+        let mut connect = prepare(Request::new("POST", "/inventory.v1.Stock/Get"));
+        connect = connect
+            .header("connect-protocol-version", "1")
+            .header("content-type", "application/json");
+        let answer = gateway.h1().send(&connect.body(r#"{"id":"7"}"#));
+        assert_eq!(answer.status, 429, "{answer:?}");
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/json"),
+            "{answer:?}"
+        );
+        assert_eq!(answer.json()["code"], "resource_exhausted", "{answer:?}");
+    }
+}
+
+// Without it a body that a rule cannot read could be refused in a form that its sender cannot read.
+#[test]
+fn a_body_that_no_rule_can_read_is_refused_in_the_form_of_its_sender() {
+    let mut bootstrap = Bootstrap::chain();
+    let twins = bootstrap.filter_config("gatehouse.auth")["twins"].take();
+    bootstrap.edit_filter_config("gatehouse.transform", |config| {
+        config["twins"] = twins;
+        config["rules"] = json!([{
+            "name": "adjust",
+            "match": { "grpc": { "service": "inventory.v1.Stock", "method": "Adjust" } },
+            "request": { "body": [{ "remove": "/note" }] },
+        }]);
+    });
+    let Some(gateway) = Gateway::start(&bootstrap) else {
+        return;
+    };
+    for caller in Caller::ALL {
+        let mut request = match caller {
+            Caller::Rest => Request::new("POST", "/stock/8/adjust")
+                .header("content-type", "text/plain")
+                .body("5"),
+            _ => caller.get_7(),
+        };
+        if caller != Caller::Rest {
+            request.path = "/inventory.v1.Stock/Adjust".into();
+        }
+        let answer = gateway.h2().send(&request.bearer(writer(&gateway)));
+        let at = format!("{caller:?}: {answer:?}");
+        UNREADABLE_BODY.check(caller, &answer, &at);
+        assert!(!reached_inventory(&answer.body), "{at}");
+    }
+    let json = Request::new("POST", "/stock/8/adjust")
+        .header("content-type", "application/json")
+        .body(r#"{"note":"x","quantity":0}"#);
+    let answer = gateway.h2().send(&json.bearer(writer(&gateway)));
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+/// Calls as each caller does, on each protocol that it speaks.
+fn check_every_caller(gateway: &Gateway, case: &str, prepare: Prepare<'_>, refusal: &Refusal) {
+    for caller in Caller::ALL {
+        // A gRPC client speaks HTTP/2, the others either.
+        let mut clients = vec![gateway.h2()];
+        if caller != Caller::Grpc {
+            clients.push(gateway.h1());
+        }
+        for client in clients {
+            let answer = client.send(&prepare(caller.get_7()));
+            let at = format!("{case}, {caller:?}: {answer:?}");
+            refusal.check(caller, &answer, &at);
+            assert!(!reached_inventory(&answer.body), "{at}");
         }
     }
 }
 
 impl Refusal {
+    /// Whether it is one of routing's.
+    fn behind_bridges(&self) -> bool {
+        matches!(self.http, 400 | 406)
+    }
+
     fn check(&self, caller: Caller, answer: &Response, at: &str) {
         match caller {
             Caller::Rest => {
@@ -122,7 +243,10 @@ impl Refusal {
                     _ => "application/grpc-web+proto",
                 };
                 assert_eq!(answer.header("content-type"), Some(kind), "{at}");
-                let (status, message) = web_status(caller, answer)
+                let framed = web_status(caller, answer);
+                // In front of the bridges nobody but the filter makes the frame that clients read.
+                assert!(framed.is_some() || self.behind_bridges(), "no frame: {at}");
+                let (status, message) = framed
                     .or_else(|| {
                         let message = answer.header("grpc-message")?.to_owned();
                         Some((answer.grpc_status()?, message))

@@ -6,6 +6,7 @@ use envoy_harness::{Bootstrap, Request};
 use prost::Message;
 use serde_json::{Value, json};
 
+use super::descriptor::Set;
 use super::{gateway, reader, writer};
 
 // Without it a transcoded answer, which ends by trailers, could lose its end in a filter.
@@ -81,84 +82,42 @@ fn a_body_becomes_the_message() {
     assert_eq!(adjust(r#"{"quantity":-1}"#).status, 400);
 }
 
-// Without it a method could get a REST form that auth knows no twin of: its rule would not hold there.
+// Without it a method could get a REST form that a filter knows no twin of: the rules, limits and masks for the method would not
+// hold there.
 #[test]
-fn every_rest_form_of_the_service_is_a_twin_in_auth() {
+fn every_rest_form_of_the_service_is_a_twin_in_each_filter() {
     let set = Set::decode(upstreams::INVENTORY_DESCRIPTOR_SET).unwrap();
-    let mut forms = BTreeSet::new();
-    for file in &set.files {
-        for service in &file.services {
-            for method in &service.methods {
-                let rule = method
-                    .options
-                    .as_ref()
-                    .and_then(|options| options.http.as_ref());
-                let Some(rule) = rule else { continue };
-                let forms_of = [("GET", &rule.get), ("POST", &rule.post)];
-                for (verb, template) in forms_of {
-                    if let Some(template) = template {
-                        forms.insert([
-                            verb.to_string(),
-                            template.clone(),
-                            format!("{}.{}", file.package, service.name),
-                            method.name.clone(),
-                        ]);
-                    }
-                }
-            }
-        }
-    }
-    let config = Bootstrap::chain().filter_config("gatehouse.auth");
-    let twins = config["twins"].as_array().unwrap().iter().map(|twin| {
-        ["method", "template", "service", "rpc"]
-            .map(|member| twin[member].as_str().unwrap_or_default().to_owned())
-    });
+    let forms = set.rest_forms();
     assert_eq!(forms.len(), 3);
-    assert_eq!(twins.collect::<BTreeSet<_>>(), forms);
-    assert!(matches!(config["twins"], Value::Array(_)));
+    let mut bootstrap = Bootstrap::chain();
+    let plugins = bootstrap.plugins();
+    for plugin in &plugins {
+        let config = bootstrap.filter_config(plugin);
+        if config["twins"].is_null() && !has_grpc_condition(&config) {
+            continue;
+        }
+        let twins = config["twins"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|twin| {
+                ["method", "template", "service", "rpc"]
+                    .map(|member| twin[member].as_str().unwrap_or_default().to_owned())
+            });
+        assert_eq!(twins.collect::<BTreeSet<_>>(), forms, "{plugin}");
+    }
+    assert!(has_grpc_condition(
+        &bootstrap.filter_config("gatehouse.auth")
+    ));
 }
 
-/// `google.protobuf.FileDescriptorSet`, as far as it tells of REST forms.
-#[derive(Message)]
-struct Set {
-    #[prost(message, repeated, tag = "1")]
-    files: Vec<File>,
-}
-
-#[derive(Message)]
-struct File {
-    #[prost(string, tag = "2")]
-    package: String,
-    #[prost(message, repeated, tag = "6")]
-    services: Vec<Service>,
-}
-
-#[derive(Message)]
-struct Service {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(message, repeated, tag = "2")]
-    methods: Vec<Method>,
-}
-
-#[derive(Message)]
-struct Method {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(message, optional, tag = "4")]
-    options: Option<Options>,
-}
-
-#[derive(Message)]
-struct Options {
-    #[prost(message, optional, tag = "72295728")]
-    http: Option<HttpRule>,
-}
-
-#[derive(Message)]
-struct HttpRule {
-    #[prost(string, optional, tag = "2")]
-    get: Option<String>,
-    #[prost(string, optional, tag = "4")]
-    post: Option<String>,
+/// Whether a rule anywhere in a configuration is for a gRPC method.
+fn has_grpc_condition(config: &Value) -> bool {
+    match config {
+        Value::Object(members) => members.iter().any(|(name, value)| {
+            (name == "match" && !value["grpc"].is_null()) || has_grpc_condition(value)
+        }),
+        Value::Array(list) => list.iter().any(has_grpc_condition),
+        _ => false,
+    }
 }
