@@ -25,7 +25,7 @@ fn row_21_two_hundred_thousand_keys_stay_within_the_tables_size() {
     assert!((4 * MIB..6 * MIB).contains(&stated), "{stated}");
 
     // Connections, buffers, the heaps of Envoy and of the VMs grow to what this load takes; the table has one client.
-    flood(&gateway, CLIENTS / 4, |_| "warm-up".to_owned());
+    flood(&gateway, CLIENTS / 8, |_| "warm-up".to_owned());
     let before = resident_bytes(&gateway);
     flood(&gateway, CLIENTS, |client| format!("tenant-{client}"));
     let after = resident_bytes(&gateway);
