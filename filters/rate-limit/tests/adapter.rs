@@ -256,6 +256,57 @@ fn workers_that_race_lose_no_token_uncounted() {
     );
 }
 
+// A request that was not counted must not pass as one that was, and an operator decides whether it passes at all.
+#[test]
+fn row_22_running_out_of_tries_has_the_answer_that_is_configured() {
+    for (on_contention, status) in [("reject", Some(503)), ("admit", None)] {
+        let host = Host::new();
+        let mut config = by_tenant();
+        config["on_contention"] = json!(on_contention);
+        let vm = start(&host, &config);
+        assert!(admitted(&tenant(&vm, "a")));
+        host.outrun(31);
+        assert!(admitted(&tenant(&vm, "a")));
+        assert_eq!(vm.counter("gatehouse.rate_limit.contended"), 0);
+
+        host.outrun(32);
+        let stream = tenant(&vm, "a");
+        assert_eq!(vm.counter("gatehouse.rate_limit.contended"), 1);
+        match status {
+            None => assert!(admitted(&stream)),
+            Some(status) => {
+                let reply = reply(&stream);
+                assert_eq!(reply.status, status);
+                assert_eq!(reply.details, "gatehouse_rate_limit_contended");
+                assert_eq!(reply.headers.text("retry-after"), Some("1"));
+            }
+        }
+        // Nothing was taken for it.
+        assert_eq!(count(&vm, 30, "a"), 18);
+    }
+}
+
+// A limit that counts in windows admits two bursts within a moment, one at the end of a window and one at the start of the next.
+#[test]
+fn row_22_the_edge_of_a_window_is_no_edge() {
+    let host = Host::new();
+    let vm = start(&host, &by_tenant());
+    host.clock().advance(Duration::from_millis(999));
+    assert_eq!(count(&vm, 30, "a"), 20);
+    host.clock().advance(Duration::from_millis(2));
+    assert_eq!(count(&vm, 30, "a"), 0);
+    host.clock().advance(Duration::from_millis(98));
+    assert_eq!(count(&vm, 30, "a"), 1);
+    // In any two seconds a burst, and what comes in two seconds.
+    let total: usize = (0..20)
+        .map(|_| {
+            host.clock().advance(Duration::from_millis(100));
+            count(&vm, 30, "a")
+        })
+        .sum();
+    assert_eq!(total, 20);
+}
+
 // A million clients must not become a million keys: the host never frees one.
 #[test]
 fn shared_data_is_bounded() {

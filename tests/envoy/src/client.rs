@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsConnector;
 
@@ -77,6 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 #[derive(Clone, Debug)]
 pub struct Client {
     address: SocketAddr,
+    source: Option<IpAddr>,
     protocol: Protocol,
     tls: Option<Arc<ClientConfig>>,
     authority: String,
@@ -87,6 +88,7 @@ impl Client {
     pub fn plain(address: SocketAddr, protocol: Protocol) -> Self {
         Self {
             address,
+            source: None,
             protocol,
             tls: None,
             authority: address.to_string(),
@@ -101,10 +103,17 @@ impl Client {
         };
         Self {
             address,
+            source: None,
             protocol,
             tls: Some(tls::client(ca_pem, alpn)),
             authority: format!("localhost:{}", address.port()),
         }
+    }
+
+    /// The same client, connecting from that address. All of 127.0.0.0/8 is this machine's on Linux.
+    pub fn from_address(mut self, source: impl Into<IpAddr>) -> Self {
+        self.source = Some(source.into());
+        self
     }
 
     /// Sends a request and reads the whole answer.
@@ -153,9 +162,7 @@ impl Client {
     }
 
     pub(crate) async fn open(&self) -> Result<Box<dyn Stream>, ClientError> {
-        let stream = TcpStream::connect(self.address)
-            .await
-            .map_err(ClientError::connection)?;
+        let stream = self.stream().await.map_err(ClientError::connection)?;
         stream.set_nodelay(true).map_err(ClientError::connection)?;
         let Some(config) = &self.tls else {
             return Ok(Box::new(stream));
@@ -166,6 +173,18 @@ impl Client {
             .await
             .map_err(ClientError::connection)?;
         Ok(Box::new(stream))
+    }
+
+    async fn stream(&self) -> std::io::Result<TcpStream> {
+        let Some(source) = self.source else {
+            return TcpStream::connect(self.address).await;
+        };
+        let socket = match source {
+            IpAddr::V4(_) => TcpSocket::new_v4()?,
+            IpAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.bind(SocketAddr::new(source, 0))?;
+        socket.connect(self.address).await
     }
 
     fn message(&self, request: &Request) -> Result<http::Request<Body>, ClientError> {

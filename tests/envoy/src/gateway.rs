@@ -197,7 +197,10 @@ impl Gateway {
             panic!("a filter lost its VM: {sign}\n{}", self.envoy.log());
         }
         let counted = |stats: &std::collections::BTreeMap<String, u64>, plugin: &str| -> u64 {
-            let prefix = format!("wasmcustom.{plugin}.");
+            // A second instance of a filter, of a longer name, counts where the first does.
+            let named = plugins.iter().filter(|name| plugin.starts_with(*name));
+            let first = named.min_by_key(|name| name.len());
+            let prefix = format!("wasmcustom.{}.", first.map_or(plugin, String::as_str));
             stats
                 .range(prefix.clone()..)
                 .take_while(|(name, _)| name.starts_with(&prefix))

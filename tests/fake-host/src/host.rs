@@ -153,6 +153,11 @@ impl Host {
         locked(&self.shared.shared_data).set(vm_id, key, value, 0);
     }
 
+    /// Just before each of the next so many conditional writes to a key that is there, another worker writes the same bytes.
+    pub fn outrun(&self, writes: u32) {
+        locked(&self.shared.shared_data).outrun(writes);
+    }
+
     /// All keys that plugins with this `vm_id` ever wrote: what a test of bounded memory counts.
     #[must_use]
     pub fn shared_keys(&self, vm_id: &str) -> Vec<Vec<u8>> {

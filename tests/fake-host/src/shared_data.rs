@@ -11,6 +11,8 @@ type Entry = (Vec<u8>, u32);
 pub(crate) struct SharedData {
     vms: HashMap<String, HashMap<Vec<u8>, Entry>>,
     next_cas: u32,
+    /// How many conditional writes find that another worker has just written.
+    outrun: u32,
 }
 
 impl SharedData {
@@ -18,6 +20,7 @@ impl SharedData {
         SharedData {
             vms: HashMap::new(),
             next_cas: 1,
+            outrun: 0,
         }
     }
 
@@ -28,6 +31,14 @@ impl SharedData {
     /// An absent key is written whatever `cas` is; a present one if `cas` is zero or still its number.
     pub(crate) fn set(&mut self, vm_id: &str, key: &[u8], value: &[u8], cas: u32) -> Status {
         let stored = self.vms.entry(vm_id.to_owned()).or_default();
+        if cas != 0
+            && self.outrun > 0
+            && let Some((_, number)) = stored.get_mut(key)
+        {
+            self.outrun -= 1;
+            *number = self.next_cas;
+            self.next_cas = self.next_cas.checked_add(1).unwrap_or(1);
+        }
         if cas != 0 && stored.get(key).is_some_and(|(_, stored)| *stored != cas) {
             return Status::CasMismatch;
         }
@@ -35,6 +46,10 @@ impl SharedData {
         // One counter for all; zero means "unconditional" and is never given out.
         self.next_cas = self.next_cas.checked_add(1).unwrap_or(1);
         Status::Ok
+    }
+
+    pub(crate) fn outrun(&mut self, writes: u32) {
+        self.outrun = writes;
     }
 
     pub(crate) fn keys(&self, vm_id: &str) -> Vec<Vec<u8>> {

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::request::Request;
+
 /// `iss` of the provider `main`.
 pub const ISSUER: &str = "https://issuer.gatehouse.test";
 /// `iss` of the provider `hmac`.
@@ -98,6 +100,31 @@ pub fn auth(key_set: &Value) -> Value {
             { "name": "versioned-rpc", "match": { "path": { "prefix": "/inventory.v1.Open" } }, "allow_anonymous": true },
         ],
     })
+}
+
+/// The configuration of rate-limit.
+pub fn rate_limit() -> Value {
+    json!({
+        "version": 1,
+        "twins": [{
+            "method": "GET", "template": "/v1/watch/{id}", "service": "inventory.v1.Health", "rpc": "Watch",
+        }],
+        "limits": [
+            { "name": "spent", "key": { "header": "x-spent" }, "rate": "1/d", "burst": 1, "on_missing_key": "skip",
+              "match": { "headers": [{ "name": "x-spent", "exact": "all" }] } },
+            { "name": "tenant", "key": { "header": "x-tenant" }, "rate": "1000000/s",
+              "match": { "path": { "prefix": "/v1/tenants" } } },
+            { "name": "consumer", "key": "consumer", "rate": "1000000/s",
+              "match": { "path": { "prefix": "/v1/consumers" } } },
+            { "name": "watch", "key": "consumer", "rate": "1000000/s",
+              "match": { "grpc": { "service": "inventory.v1.Health", "method": "Watch" } } },
+        ],
+    })
+}
+
+/// What a vehicle sends once, before the table: it takes the only token of the limit `spent`.
+pub fn spending() -> Request {
+    Request::get("/v1/spending").header("x-spent", "all")
 }
 
 /// The configuration of routing.

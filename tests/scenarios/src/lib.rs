@@ -3,11 +3,12 @@
 //! A vehicle is whatever carries the requests: the fake host (`tests/fake_host.rs` beside this crate) or a real Envoy
 //! (`tests/envoy`). It
 //!
-//! 1. runs the chain auth, routing with [`gateway::auth`] and [`gateway::routing`], in front of an upstream that tells what
+//! 1. runs the chain auth, rate-limit, routing with [`gateway::auth`], [`gateway::rate_limit`] and [`gateway::routing`], in front of an upstream that tells what
 //!    reached it and answers 200. A real Envoy has path normalisation off and lets underscores in header names through, so
 //!    that the filters see what the client sent;
-//! 2. for each [`Scenario`] of [`all`] sends [`Request::on_the_wire`], for which its [`Signer`] makes the tokens;
-//! 3. compares what came of it with [`Scenario::check`].
+//! 2. sends [`gateway::spending`], once;
+//! 3. for each [`Scenario`] of [`all`] sends [`Request::on_the_wire`], for which its [`Signer`] makes the tokens;
+//! 4. compares what came of it with [`Scenario::check`].
 //!
 //! ```
 //! for scenario in scenarios::all() {

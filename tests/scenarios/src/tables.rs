@@ -3,6 +3,7 @@
 mod admission;
 mod credentials;
 mod grpc;
+mod limits;
 mod paths;
 mod spoofing;
 mod tokens;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Scenario> {
         paths::table(),
         versions::table(),
         grpc::table(),
+        limits::table(),
     ]
     .concat()
 }

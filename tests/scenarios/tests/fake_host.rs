@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use fake_host::{Chain, Headers, Host, VmOptions};
-use scenarios::{Outcome, Scenario, Seen, Signer, gateway};
+use scenarios::{Outcome, Request, Scenario, Seen, Signer, gateway};
 use upstreams::{DEFAULT_ISSUER, Issuer};
 
 /// Any time will do: the clock is ours.
@@ -22,10 +22,10 @@ struct Vehicle {
 
 impl Vehicle {
     fn new() -> Self {
-        Vehicle::with(gateway::routing(), true)
+        Vehicle::with(gateway::rate_limit(), gateway::routing(), true)
     }
 
-    fn with(routing: serde_json::Value, auth: bool) -> Self {
+    fn with(rate_limit: serde_json::Value, routing: serde_json::Value, auth: bool) -> Self {
         let host = Host::new();
         let since_epoch = Duration::from_secs(NOW.unsigned_abs());
         host.clock().set_realtime(since_epoch);
@@ -39,12 +39,16 @@ impl Vehicle {
             let config = gateway::auth(ISSUER.key_set());
             chain = chain.filter(&start("auth", gatehouse_auth::register, config));
         }
+        let limit = start("rate-limit", gatehouse_rate_limit::register, rate_limit);
+        let chain = chain.filter(&limit);
         let chain = chain.filter(&start("routing", gatehouse_routing::register, routing));
-        Vehicle {
+        let vehicle = Vehicle {
             signer: Signer::new(&ISSUER),
             chain,
             _host: host,
-        }
+        };
+        vehicle.send(&gateway::spending());
+        vehicle
     }
 
     /// What does not come out as it must.
@@ -56,9 +60,11 @@ impl Vehicle {
     }
 
     fn run(&self, scenario: &Scenario) -> Outcome {
-        let request = scenario
-            .request
-            .on_the_wire(|spec| self.signer.token(spec, NOW));
+        self.send(&scenario.request)
+    }
+
+    fn send(&self, request: &Request) -> Outcome {
+        let request = request.on_the_wire(|spec| self.signer.token(spec, NOW));
         let pseudo = [
             (":method", request.method),
             (":scheme", "https"),
@@ -129,9 +135,14 @@ fn the_order_of_scenarios_does_not_matter() {
 // A table that a gateway without its filters passes proves nothing.
 #[test]
 fn the_table_notices_a_missing_filter() {
-    let without_auth = Vehicle::with(gateway::routing(), false).failures();
+    let limits = gateway::rate_limit;
+    let without_auth = Vehicle::with(limits(), gateway::routing(), false).failures();
     assert!(without_auth.len() > 80, "{}", without_auth.len());
     let off = serde_json::json!({ "version": 1, "mode": "off" });
-    let without_routing = Vehicle::with(off, true).failures();
+    let without_routing = Vehicle::with(limits(), off, true).failures();
     assert!(without_routing.len() > 20, "{}", without_routing.len());
+    let mut off = limits();
+    off["mode"] = "off".into();
+    let without_limits = Vehicle::with(off, gateway::routing(), true).failures();
+    assert!(without_limits.len() > 10, "{}", without_limits.len());
 }

@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_mints_nothing() {
+    fn row_22_a_clock_that_goes_back_mints_nothing() {
         let mut bucket = Held(Bucket::new(1, SECOND, 2), None);
         assert!(bucket.admits(100 * SECOND));
         assert!(bucket.admits(100 * SECOND));
@@ -229,7 +229,15 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_the_numbers_are_no_way_out() {
+    fn row_22_time_zero_and_the_ends_of_the_numbers_are_no_way_out() {
+        let mut first = Held(Bucket::new(1, SECOND, 2), None);
+        assert!(first.admits(0) && first.admits(0));
+        assert!(!first.admits(0) && !first.admits(SECOND - 1));
+        assert!(first.admits(SECOND));
+        // At the end of the clock's numbers nothing comes any more.
+        let mut last = Held(Bucket::new(1, SECOND, 2), None);
+        assert!(last.admits(u64::MAX) && last.admits(u64::MAX));
+        assert!(!last.admits(u64::MAX));
         let bucket = Bucket::new(u64::MAX, u64::MAX, u64::MAX);
         assert!(
             bucket

@@ -107,11 +107,15 @@ fn the_scenarios_keys_are_those_that_the_harness_puts_in() {
 impl Vehicle {
     fn start() -> Option<Self> {
         let upstream = Upstream::start();
-        Some(Self {
+        let vehicle = Self {
             gateway: Gateway::start(&bootstrap(&upstream))?,
             signer: Signer::new(Gateway::issuer()),
             upstream,
-        })
+        };
+        let spending = gateway::spending().on_the_wire(|_| String::new());
+        let spent = vehicle.gateway.h2().send(&request(spending));
+        assert_eq!(spent.status, 200, "{}", spent.text());
+        Some(vehicle)
     }
 
     fn way(&self, lane: Lane) -> Way {
@@ -230,6 +234,7 @@ impl Way {
 fn bootstrap(upstream: &Upstream) -> Bootstrap {
     let mut bootstrap = Bootstrap::chain();
     bootstrap.set_filter_config("gatehouse.auth", gateway::auth(Gateway::issuer().key_set()));
+    bootstrap.set_filter_config("gatehouse.rate_limit", gateway::rate_limit());
     bootstrap.set_filter_config("gatehouse.routing", gateway::routing());
     let cluster = bootstrap.cluster_mut("users");
     cluster["type"] = "STATIC".into();
