@@ -130,10 +130,7 @@ impl Pieces {
     }
 
     /// The same of bytes that are made at run time. Over HTTP/2 each piece is a frame, and reaches the filters as such.
-    pub(crate) fn of(
-        pieces: impl IntoIterator<Item = Bytes>,
-        trailers: Option<HeaderMap>,
-    ) -> Self {
+    pub(crate) fn of(pieces: impl IntoIterator<Item = Bytes>, trailers: Option<HeaderMap>) -> Self {
         let data = pieces.into_iter().map(Frame::data);
         Self(data.chain(trailers.map(Frame::trailers)).collect())
     }

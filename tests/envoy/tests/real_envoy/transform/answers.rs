@@ -64,8 +64,7 @@ async fn answer(request: Received) -> http::Response<Pieces> {
 fn an_answer_is_masked_however_it_is_framed_and_ends() {
     let server = Server::start(answer);
     for http2 in [false, true] {
-        let Some(gateway) = Gateway::start(&single(server.load_assignment("users"), http2))
-        else {
+        let Some(gateway) = Gateway::start(&single(server.load_assignment("users"), http2)) else {
             return;
         };
         let mut kinds = vec!["length", "chunked"];

@@ -135,7 +135,11 @@ fn row_24_a_body_goes_on_whole_and_rewritten_or_not_at_all() {
     dripping.extend(chunks(BODY.as_bytes(), 1));
     let dripping: Vec<&[u8]> = dripping.chunks(7).collect();
     speak(address, &dripping, Duration::from_millis(3));
-    let mut trailing = [post("trailing", &chunked).into_bytes(), chunks(BODY.as_bytes(), 9)].concat();
+    let mut trailing = [
+        post("trailing", &chunked).into_bytes(),
+        chunks(BODY.as_bytes(), 9),
+    ]
+    .concat();
     trailing.truncate(trailing.len() - 2);
     trailing.extend(b"x-sum: 7\r\ncontent-digest: x\r\n\r\n");
     speak(address, &[&trailing], NO_PAUSE);
@@ -162,18 +166,36 @@ fn row_24_a_body_goes_on_whole_and_rewritten_or_not_at_all() {
         assert!(!got.head.contains("content-digest"), "{path}: {}", got.head);
     }
     // No body at all is no document: nothing to edit, nothing to refuse.
-    for (path, body) in [("none", "content-length: 0\r\n\r\n"), ("none-chunked", "transfer-encoding: chunked\r\n\r\n0\r\nx-sum: 7\r\n\r\n")] {
+    for (path, body) in [
+        ("none", "content-length: 0\r\n\r\n"),
+        (
+            "none-chunked",
+            "transfer-encoding: chunked\r\n\r\n0\r\nx-sum: 7\r\n\r\n",
+        ),
+    ] {
         let request = post(path, JSON);
         let request = [request.trim_end_matches("\r\n"), "\r\n", body].concat();
         let bytes = speak(address, &[request.as_bytes()], NO_PAUSE);
-        assert!(is_whole_200(&bytes), "{path}: {}", String::from_utf8_lossy(&bytes));
+        assert!(
+            is_whole_200(&bytes),
+            "{path}: {}",
+            String::from_utf8_lossy(&bytes)
+        );
         assert!(peer.received(path)[0].body.is_empty(), "{path}");
     }
 
     // Bodies that never end.
     for (path, framing, start) in [
-        ("silent", "content-length: 99\r\n", "{\"internal\": \"x".to_owned()),
-        ("silent-chunked", "transfer-encoding: chunked\r\n", "9\r\n{\"name\": 1\r\n".to_owned()),
+        (
+            "silent",
+            "content-length: 99\r\n",
+            "{\"internal\": \"x".to_owned(),
+        ),
+        (
+            "silent-chunked",
+            "transfer-encoding: chunked\r\n",
+            "9\r\n{\"name\": 1\r\n".to_owned(),
+        ),
         ("silent-at-once", "content-length: 99\r\n", String::new()),
         // One byte short: what came is a whole document.
         ("short", "content-length: 43\r\n", BODY.to_owned()),
@@ -185,9 +207,21 @@ fn row_24_a_body_goes_on_whole_and_rewritten_or_not_at_all() {
     // Bodies of another length than they say, or of two.
     for (path, lines, body) in [
         ("long", "content-length: 5\r\n", BODY),
-        ("two-lengths", "content-length: 5\r\ncontent-length: 42\r\n", BODY),
-        ("both-framings", "content-length: 5\r\ntransfer-encoding: chunked\r\n", "2\r\n{}\r\n0\r\n\r\n"),
-        ("bad-chunk", "transfer-encoding: chunked\r\n", "zz\r\n{}\r\n0\r\n\r\n"),
+        (
+            "two-lengths",
+            "content-length: 5\r\ncontent-length: 42\r\n",
+            BODY,
+        ),
+        (
+            "both-framings",
+            "content-length: 5\r\ntransfer-encoding: chunked\r\n",
+            "2\r\n{}\r\n0\r\n\r\n",
+        ),
+        (
+            "bad-chunk",
+            "transfer-encoding: chunked\r\n",
+            "zz\r\n{}\r\n0\r\n\r\n",
+        ),
     ] {
         let request = [post(path, &format!("{JSON}{lines}")), body.to_owned()].concat();
         let answer = Answer::parse(&speak(address, &[request.as_bytes()], NO_PAUSE));
@@ -199,19 +233,52 @@ fn row_24_a_body_goes_on_whole_and_rewritten_or_not_at_all() {
             .header("content-length", length);
         let pieces = [Bytes::from_static(BODY.as_bytes())];
         let answer = frames(address, request, pieces, None);
+        // Where it says that nothing comes, its head goes on, and the upstream may answer that first.
+        let is_right = |status| status == 400 || (status == 200 && length == "0");
         assert!(
-            answer.as_ref().map_or(true, |answer| answer.status == 400),
+            answer
+                .as_ref()
+                .map_or(true, |answer| is_right(answer.status)),
             "{length}: {answer:?}"
         );
     }
-    for path in ["silent", "silent-chunked", "silent-at-once", "short", "long", "two-lengths", "both-framings", "bad-chunk", "lie-0", "lie-3", "lie-99"] {
+    for path in [
+        "silent",
+        "silent-chunked",
+        "silent-at-once",
+        "short",
+        "long",
+        "two-lengths",
+        "both-framings",
+        "bad-chunk",
+        "lie-3",
+        "lie-99",
+    ] {
         let received = peer.received(path);
-        assert!(received.iter().all(|got| !got.complete), "{path}: {received:?}");
+        assert!(
+            received.iter().all(|got| !got.complete),
+            "{path}: {received:?}"
+        );
     }
+    // The head of that one, without its body, is whole.
+    let received = peer.received("lie-0");
+    assert!(
+        received.iter().all(|got| got.body.is_empty()),
+        "{received:?}"
+    );
 
     // 64 MiB that an operation leaves out.
-    let start = [post("endless", &chunked), "f\r\n{\"internal\": [\"\r\n".to_owned()].concat();
-    let mib = [b"100000\r\n".to_vec(), vec![b'x'; 1 << 20], b"\r\n".to_vec()].concat();
+    let start = [
+        post("endless", &chunked),
+        "f\r\n{\"internal\": [\"\r\n".to_owned(),
+    ]
+    .concat();
+    let mib = [
+        b"100000\r\n".to_vec(),
+        vec![b'x'; 1 << 20],
+        b"\r\n".to_vec(),
+    ]
+    .concat();
     let end = b"3\r\n\"]}\r\n0\r\n\r\n";
     let mut pieces = vec![start.as_bytes()];
     pieces.extend(std::iter::repeat_n(mib.as_slice(), 64));
@@ -231,8 +298,18 @@ fn row_25_a_coded_body_is_refused_unread() {
     let short = bomb[..bomb.len() - 6].to_vec();
     let bodies = [("bomb", bomb.clone()), ("members", twice), ("short", short)];
     let codings = [
-        "gzip", "x-gzip", "deflate", "br", "zstd", "compress", "GZip", "gzip, gzip", "identity, gzip",
-        "gzip\r\ncontent-encoding: identity", "unheard-of", "identity;q=1",
+        "gzip",
+        "x-gzip",
+        "deflate",
+        "br",
+        "zstd",
+        "compress",
+        "GZip",
+        "gzip, gzip",
+        "identity, gzip",
+        "gzip\r\ncontent-encoding: identity",
+        "unheard-of",
+        "identity;q=1",
     ];
     let mut answers = vec![];
     let mut cases = vec![];
@@ -252,26 +329,46 @@ fn row_25_a_coded_body_is_refused_unread() {
     let Some(gateway) = start(&peer) else { return };
     let address = gateway.h1().address();
     let get = |path: &str| {
-        let get = format!("GET /masked/{path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\naccept-encoding: gzip\r\n\r\n");
+        let get = format!(
+            "GET /masked/{path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\naccept-encoding: gzip\r\n\r\n"
+        );
         speak(address, &[get.as_bytes()], NO_PAUSE)
     };
     for (path, coding, length, body) in cases {
         let answer = get(path);
         assert_eq!(Answer::parse(&answer).status, 502, "{path} {coding}");
-        assert!(!answer.windows(16).any(|part| body.starts_with(part)), "{path} {coding}");
+        assert!(
+            !answer.windows(16).any(|part| body.starts_with(part)),
+            "{path} {coding}"
+        );
         let asked = &peer.received(path)[0];
-        assert!(asked.head.contains("\r\naccept-encoding: identity\r\n"), "{}", asked.head);
+        assert!(
+            asked.head.contains("\r\naccept-encoding: identity\r\n"),
+            "{}",
+            asked.head
+        );
 
         let request = post(path, &format!("{JSON}{coding}\r\n{length}\r\n"));
         let answer = speak(address, &[request.as_bytes(), &body], NO_PAUSE);
         assert_eq!(Answer::parse(&answer).status, 415, "{path} {coding}");
-        assert_eq!(peer.received(path).len(), 1, "{path} {coding}: reached the upstream");
+        assert_eq!(
+            peer.received(path).len(),
+            1,
+            "{path} {coding}: reached the upstream"
+        );
     }
     assert!(!is_whole_200(&get("unsaid")));
-    let unsaid = post("unsaid", &format!("{JSON}content-length: {}\r\n", bomb.len()));
+    let unsaid = post(
+        "unsaid",
+        &format!("{JSON}content-length: {}\r\n", bomb.len()),
+    );
     let answer = speak(address, &[unsaid.as_bytes(), &bomb], NO_PAUSE);
     assert_eq!(Answer::parse(&answer).status, 400);
-    assert!(peer.received("/both/unsaid").iter().all(|got| !got.complete));
+    assert!(
+        peer.received("/both/unsaid")
+            .iter()
+            .all(|got| !got.complete)
+    );
     let plain = get("plain");
     assert!(is_whole_200(&plain) && has(&plain, MASKED));
     gateway.assert_filters_alive();
@@ -294,13 +391,23 @@ fn row_26_deep_and_wide_documents_cost_nothing() {
         "v".repeat(1 << 20),
         "9".repeat(1 << 20)
     );
-    let answers = [("deep", &deep), ("deep-objects", &deep_objects), ("wide", &wide), ("same", &same), ("long", &long)];
-    let peer = scripted(answers.map(|(name, text)| (name, answer("application/json", text.as_bytes()))));
+    let answers = [
+        ("deep", &deep),
+        ("deep-objects", &deep_objects),
+        ("wide", &wide),
+        ("same", &same),
+        ("long", &long),
+    ];
+    let peer =
+        scripted(answers.map(|(name, text)| (name, answer("application/json", text.as_bytes()))));
     let Some(gateway) = start(&peer) else { return };
     let address = gateway.h1().address();
     for name in ["deep", "deep-objects"] {
         let get = format!("GET /masked/{name} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
-        assert!(!is_whole_200(&speak(address, &[get.as_bytes()], NO_PAUSE)), "{name}");
+        assert!(
+            !is_whole_200(&speak(address, &[get.as_bytes()], NO_PAUSE)),
+            "{name}"
+        );
     }
     for (name, expected) in [
         ("wide", wide.replace(SECRET, "***")),
@@ -310,7 +417,10 @@ fn row_26_deep_and_wide_documents_cost_nothing() {
         for client in [gateway.h1(), gateway.h2()] {
             let response = client.send(&Request::get(format!("/masked/{name}")));
             assert_eq!(response.status, 200, "{name}");
-            assert!(response.body == expected.as_bytes(), "{name}: not as expected");
+            assert!(
+                response.body == expected.as_bytes(),
+                "{name}: not as expected"
+            );
         }
     }
     for (name, text) in [("deep", &deep), ("deep-objects", &deep_objects)] {
@@ -355,7 +465,11 @@ fn row_27_xml_is_not_read_and_not_passed() {
         assert!(peer.received(&format!("to-{name}")).is_empty(), "{kind}");
         // Where no rule reads bodies it is none of this filter's business.
         let response = gateway.h1().send(&Request::get(format!("/other/{name}")));
-        assert_eq!((response.status, response.text().as_str()), (200, XML), "{kind}");
+        assert_eq!(
+            (response.status, response.text().as_str()),
+            (200, XML),
+            "{kind}"
+        );
     }
     let get = b"GET /masked/lying HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
     let lying = speak(address, &[get], NO_PAUSE);
@@ -368,75 +482,193 @@ fn row_27_xml_is_not_read_and_not_passed() {
 fn row_28_any_answer_of_an_upstream_is_framed_right() {
     let json = "content-type: application/json";
     let chunked = "transfer-encoding: chunked";
-    let with = |status: &str, lines: &[&str], body: &[u8]| [head(status, lines), body.to_vec()].concat();
+    let with =
+        |status: &str, lines: &[&str], body: &[u8]| [head(status, lines), body.to_vec()].concat();
     let document = DOCUMENT.as_bytes();
     let length = format!("content-length: {}", document.len());
     let large = format!("x-large: {}", "v".repeat(50 << 10));
     let too_large = format!("x-large: {}", "v".repeat(100 << 10));
     let many: Vec<String> = (0..80).map(|n| format!("x-{n}: {n}")).collect();
-    let many: Vec<&str> = many.iter().map(String::as_str).chain([json, &length]).collect();
+    let many: Vec<&str> = many
+        .iter()
+        .map(String::as_str)
+        .chain([json, &length])
+        .collect();
     let mut strange = head("200 OK", &[json, &length, "x-strange: ?", "server: s"]);
-    let at = strange.iter().position(|byte| *byte == b'?').expect("it is there");
+    let at = strange
+        .iter()
+        .position(|byte| *byte == b'?')
+        .expect("it is there");
     strange[at] = 0xff;
-    let early = b"HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n";
+    let early =
+        b"HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n";
     let half = chunks(&document[..40], 10);
     let half = &half[..half.len() - 5];
     let mut trailers = chunks(document, 10);
     trailers.truncate(trailers.len() - 2);
     trailers.extend(b"x-sum: 7\r\nrepr-digest: sha-256=:x:\r\netag: \"x\"\r\n\r\n");
-    let about = ["etag: \"x\"", "repr-digest: sha-256=:x:", "accept-ranges: bytes"];
+    let about = [
+        "etag: \"x\"",
+        "repr-digest: sha-256=:x:",
+        "accept-ranges: bytes",
+    ];
     let all = |lines: &[&'static str]| -> Vec<&'static str> { [&about, lines].concat() };
     let peer = scripted([
         ("large", with("200 OK", &[json, &length, &large], document)),
-        ("too-large", with("200 OK", &[json, &length, &too_large], document)),
+        (
+            "too-large",
+            with("200 OK", &[json, &length, &too_large], document),
+        ),
         ("many", with("200 OK", &many, document)),
         ("strange", [strange, document.to_vec()].concat()),
-        ("early", [early.to_vec(), answer("application/json", document)].concat()),
-        ("chunked", with("200 OK", &[json, chunked], &chunks(document, 7))),
+        (
+            "early",
+            [early.to_vec(), answer("application/json", document)].concat(),
+        ),
+        (
+            "chunked",
+            with("200 OK", &[json, chunked], &chunks(document, 7)),
+        ),
         ("trailers", with("200 OK", &[json, chunked], &trailers)),
         ("to-the-end", with("200 OK", &[json], document)),
         ("204", head("204 No Content", &["x-a: b"])),
-        ("304", head("304 Not Modified", &all(&["content-length: 61"]))),
+        (
+            "304",
+            head("304 Not Modified", &all(&["content-length: 61"])),
+        ),
         ("empty", with("200 OK", &[json, "content-length: 0"], b"")),
-        ("empty-chunked", with("200 OK", &[json, chunked], b"0\r\n\r\n")),
-        ("error", with("500 Internal Server Error", &[json, &length], document)),
-        ("moved", head("302 Found", &["location: /x", "content-length: 0"])),
+        (
+            "empty-chunked",
+            with("200 OK", &[json, chunked], b"0\r\n\r\n"),
+        ),
+        (
+            "error",
+            with("500 Internal Server Error", &[json, &length], document),
+        ),
+        (
+            "moved",
+            head("302 Found", &["location: /x", "content-length: 0"]),
+        ),
         ("half", with("200 OK", &[json, chunked], half)),
-        ("half-length", with("200 OK", &[json, &length], &document[..40])),
+        (
+            "half-length",
+            with("200 OK", &[json, &length], &document[..40]),
+        ),
         ("half-to-the-end", with("200 OK", &[json], &document[..40])),
         ("no-head", b"HTTP/1.1 200 OK\r\ncontent-type: app".to_vec()),
         ("nothing", Vec::new()),
-        ("coded-transfer", with("200 OK", &[json, "transfer-encoding: gzip, chunked"], &chunks(document, 7))),
-        ("events", with("200 OK", &["content-type: text/event-stream", chunked], &chunks(b"data: a@b.test\n\n", 7))),
-        ("part", with("206 Partial Content", &[json, &length, "content-range: bytes 0-60/999"], document)),
-        ("parts", with("206 Partial Content", &["content-type: multipart/byteranges; boundary=b", &length], document)),
-        ("lines", with("200 OK", &["content-type: application/x-ndjson", &length], document)),
-        ("two-documents", answer("application/json", &[document, b"\n", document].concat())),
-        ("utf-16", answer("application/json; charset=utf-16", document)),
-        ("bom", answer("application/json", &[b"\xef\xbb\xbf", document].concat())),
+        (
+            "coded-transfer",
+            with(
+                "200 OK",
+                &[json, "transfer-encoding: gzip, chunked"],
+                &chunks(document, 7),
+            ),
+        ),
+        (
+            "events",
+            with(
+                "200 OK",
+                &["content-type: text/event-stream", chunked],
+                &chunks(b"data: a@b.test\n\n", 7),
+            ),
+        ),
+        (
+            "part",
+            with(
+                "206 Partial Content",
+                &[json, &length, "content-range: bytes 0-60/999"],
+                document,
+            ),
+        ),
+        (
+            "parts",
+            with(
+                "206 Partial Content",
+                &["content-type: multipart/byteranges; boundary=b", &length],
+                document,
+            ),
+        ),
+        (
+            "lines",
+            with(
+                "200 OK",
+                &["content-type: application/x-ndjson", &length],
+                document,
+            ),
+        ),
+        (
+            "two-documents",
+            answer("application/json", &[document, b"\n", document].concat()),
+        ),
+        (
+            "utf-16",
+            answer("application/json; charset=utf-16", document),
+        ),
+        (
+            "bom",
+            answer("application/json", &[b"\xef\xbb\xbf", document].concat()),
+        ),
         ("untyped", with("200 OK", &[&length], document)),
-        ("two-types", with("200 OK", &[json, "content-type: text/plain", &length], document)),
+        (
+            "two-types",
+            with(
+                "200 OK",
+                &[json, "content-type: text/plain", &length],
+                document,
+            ),
+        ),
         ("grpc", answer("application/grpc", document)),
-        ("upgrade", with("101 Switching Protocols", &["connection: upgrade", "upgrade: websocket"], document)),
+        (
+            "upgrade",
+            with(
+                "101 Switching Protocols",
+                &["connection: upgrade", "upgrade: websocket"],
+                document,
+            ),
+        ),
     ]);
     let Some(gateway) = start(&peer) else { return };
     let address = gateway.h1().address();
 
-    for name in ["large", "many", "strange", "early", "chunked", "trailers", "to-the-end", "error"] {
+    for name in [
+        "large",
+        "many",
+        "strange",
+        "early",
+        "chunked",
+        "trailers",
+        "to-the-end",
+        "error",
+    ] {
         let answer = get_and_go_on(address, "GET", &format!("/masked/{name}"));
-        assert_eq!(answer.status, if name == "error" { 500 } else { 200 }, "{name}");
+        assert_eq!(
+            answer.status,
+            if name == "error" { 500 } else { 200 },
+            "{name}"
+        );
         assert_eq!(answer.body, MASKED, "{name}");
         let about = ["etag", "repr-digest", "accept-ranges"];
-        let has_any = answer.headers.iter().any(|(name, _)| about.contains(&name.as_str()));
+        let has_any = answer
+            .headers
+            .iter()
+            .any(|(name, _)| about.contains(&name.as_str()));
         assert!(!has_any, "{name}: {:?}", answer.headers);
     }
     let raw = |path: &str| {
         let get = format!("GET /masked/{path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
         speak(address, &[get.as_bytes()], NO_PAUSE)
     };
-    assert!(raw("strange").windows(3).any(|part| part == b" \xff\r"), "the byte that is not UTF-8 stays");
+    assert!(
+        raw("strange").windows(3).any(|part| part == b" \xff\r"),
+        "the byte that is not UTF-8 stays"
+    );
     let trailers = raw("trailers");
-    assert!(has(&trailers, "x-sum: 7"), "{}", String::from_utf8_lossy(&trailers));
+    assert!(
+        has(&trailers, "x-sum: 7"),
+        "{}",
+        String::from_utf8_lossy(&trailers)
+    );
     assert!(!has(&trailers, "repr-digest") && !has(&trailers, "etag"));
 
     for (method, name, status) in [
@@ -451,29 +683,81 @@ fn row_28_any_answer_of_an_upstream_is_framed_right() {
         ("HEAD", "204", 204),
     ] {
         let answer = get_and_go_on(address, method, &format!("/masked/{name}"));
-        assert_eq!((answer.status, answer.body.as_str()), (status, ""), "{method} {name}");
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (status, ""),
+            "{method} {name}"
+        );
         let tells = |name: &str| answer.headers.iter().any(|(other, _)| other == name);
-        assert!(!tells("repr-digest") && !tells("etag"), "{method} {name}: {:?}", answer.headers);
+        assert!(
+            !tells("repr-digest") && !tells("etag"),
+            "{method} {name}: {:?}",
+            answer.headers
+        );
     }
 
     // What is not whole, is more than one, or cannot be read.
-    for name in ["half", "half-length", "half-to-the-end", "no-head", "nothing", "coded-transfer", "too-large", "two-documents", "bom"] {
+    for name in [
+        "half",
+        "half-length",
+        "half-to-the-end",
+        "no-head",
+        "nothing",
+        "coded-transfer",
+        "too-large",
+        "two-documents",
+        "bom",
+    ] {
         let bytes = raw(name);
-        assert!(!is_whole_200(&bytes), "{name}: {}", String::from_utf8_lossy(&bytes));
-        assert!(!has(&bytes, SECRET), "{name}: {}", String::from_utf8_lossy(&bytes));
-        let response = gateway.h2().try_send(&Request::get(format!("/masked/{name}")));
-        assert!(response.is_err() || response.is_ok_and(|response| response.status >= 500), "{name}");
+        assert!(
+            !is_whole_200(&bytes),
+            "{name}: {}",
+            String::from_utf8_lossy(&bytes)
+        );
+        assert!(
+            !has(&bytes, SECRET),
+            "{name}: {}",
+            String::from_utf8_lossy(&bytes)
+        );
+        let response = gateway
+            .h2()
+            .try_send(&Request::get(format!("/masked/{name}")));
+        assert!(
+            response.is_err() || response.is_ok_and(|response| response.status >= 500),
+            "{name}"
+        );
     }
-    for name in ["events", "part", "parts", "lines", "utf-16", "untyped", "two-types", "grpc"] {
+    for name in [
+        "events",
+        "part",
+        "parts",
+        "lines",
+        "utf-16",
+        "untyped",
+        "two-types",
+        "grpc",
+    ] {
         let bytes = raw(name);
         assert_eq!(Answer::parse(&bytes).status, 502, "{name}");
         assert!(!has(&bytes, SECRET), "{name}");
     }
     let upgrade = b"GET /masked/upgrade HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
     let bytes = speak(address, &[upgrade], NO_PAUSE);
-    assert_eq!(Answer::parse(&bytes).status, 502, "{}", String::from_utf8_lossy(&bytes));
+    assert_eq!(
+        Answer::parse(&bytes).status,
+        502,
+        "{}",
+        String::from_utf8_lossy(&bytes)
+    );
     assert!(!has(&bytes, SECRET));
     // The same upstream where no rule reads its answers.
-    assert!(has(&speak(address, &[&[b"GET /other".as_slice(), &upgrade[11..]].concat()], NO_PAUSE), "101 Switching"));
+    assert!(has(
+        &speak(
+            address,
+            &[&[b"GET /other".as_slice(), &upgrade[11..]].concat()],
+            NO_PAUSE
+        ),
+        "101 Switching"
+    ));
     gateway.assert_filters_alive();
 }

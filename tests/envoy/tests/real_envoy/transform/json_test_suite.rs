@@ -39,9 +39,7 @@ struct Desk {
 /// The suite, if it is here.
 fn vectors() -> Option<Vec<Vector>> {
     let Ok(folder) = std::env::var("GATEHOUSE_VECTORS") else {
-        skipped(&envoy_harness::Missing::new(
-            "GATEHOUSE_VECTORS is not set",
-        ));
+        skipped(&envoy_harness::Missing::new("GATEHOUSE_VECTORS is not set"));
         return None;
     };
     let file = std::path::Path::new(&folder).join("jsontestsuite/jsontestsuite.json");

@@ -218,7 +218,11 @@ pub(super) fn frames(
                 .await
                 .map_err(text)?;
         tokio::spawn(connection);
-        let (head, body) = sender.send_request(request).await.map_err(text)?.into_parts();
+        let (head, body) = sender
+            .send_request(request)
+            .await
+            .map_err(text)?
+            .into_parts();
         Ok(Answered {
             status: head.status.as_u16(),
             body: body.collect().await.map_err(text)?.to_bytes().into(),

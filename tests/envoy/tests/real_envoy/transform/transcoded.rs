@@ -51,13 +51,19 @@ fn a_transcoded_answer_is_masked_and_whole() {
         let answer = client.send(&get("/stock/7/watch?updates=200"));
         let items = answer.json();
         let items = items.as_array().expect("a list");
-        let updates: Vec<_> = items.iter().filter_map(|item| item["update"].as_u64()).collect();
+        let updates: Vec<_> = items
+            .iter()
+            .filter_map(|item| item["update"].as_u64())
+            .collect();
         assert_eq!(updates, (1..=200).collect::<Vec<_>>());
         assert!(items.iter().all(is_edited));
 
         // An error of the service is JSON too.
         let answer = client.send(&get("/stock/9"));
-        assert_eq!((answer.status, &answer.json()["message"]), (404, &"no such item".into()));
+        assert_eq!(
+            (answer.status, &answer.json()["message"]),
+            (404, &"no such item".into())
+        );
 
         let adjust = Request::new("POST", "/stock/8/adjust")
             .header("content-type", "application/json")
@@ -113,10 +119,16 @@ fn no_other_form_of_the_call_evades_the_mask() {
             request.path = path.into();
             request.headers[0].1 = kind.into();
             let answer = gateway.h2().send(&request.header("x-api-key", reader()));
-            assert!(!reached_inventory(&answer.body), "{method} {path} {kind}: {answer:?}");
+            assert!(
+                !reached_inventory(&answer.body),
+                "{method} {path} {kind}: {answer:?}"
+            );
             let bare = Request::new(method, path).header("x-api-key", reader());
             let answer = gateway.h2().send(&bare);
-            assert!(!reached_inventory(&answer.body), "{method} {path}: {answer:?}");
+            assert!(
+                !reached_inventory(&answer.body),
+                "{method} {path}: {answer:?}"
+            );
         }
     }
     assert!(is_edited(&gateway.h2().send(&get("/stock/7/")).json()));
