@@ -42,7 +42,7 @@ pub(super) fn steps(places: &Places) -> Vec<Step> {
         .headers(&["access-control-allow-origin", "www-authenticate"]),
         Step::new(
             "Compressed for who asks for it, and masked before that",
-            places.ask(&format!("--http1.1 --compressed {key}"), "/customers/17"),
+            places.ask(&format!("--compressed {key}"), "/customers/17"),
             vec![
                 Status(200),
                 Header("content-encoding", "gzip"),
