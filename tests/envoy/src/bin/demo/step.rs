@@ -288,11 +288,11 @@ pub(crate) fn times(printed: &str, line: &str) -> u64 {
 pub(crate) fn answers(printed: &str, status: &str) -> u64 {
     let counts = printed.lines().filter_map(|counted| {
         let mut words = counted.split_whitespace();
-        let count = words.next()?.parse().ok()?;
+        let count: u64 = words.next()?.parse().ok()?;
         let protocol = words.next()?;
         (protocol.starts_with("HTTP/") && words.next() == Some(status)).then_some(count)
     });
-    counts.sum::<u64>()
+    counts.sum()
 }
 
 #[cfg(test)]
