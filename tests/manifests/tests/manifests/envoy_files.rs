@@ -40,9 +40,11 @@ fn every_embedded_configuration_is_one() {
 
 #[test]
 fn each_filter_is_in_the_chain_and_has_a_file_of_its_own() {
+    // The second rate-limit, in front of auth, is the same module once more.
     let modules = |path: String| -> Vec<String> {
-        let found = envoy::wasm_filters(&tree::read(path));
-        found.into_iter().map(|wasm| wasm.module).collect()
+        let found = envoy::wasm_filters(&tree::read(path)).into_iter();
+        let once = found.filter(|wasm| wasm.plugin["name"] != "gatehouse.rate_limit_address");
+        once.map(|wasm| wasm.module).collect()
     };
     let chain = modules("envoy/envoy.yaml".to_owned());
     // The list is in the order of the chain.

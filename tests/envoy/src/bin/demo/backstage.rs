@@ -3,7 +3,7 @@
 use envoy_harness::Gateway;
 use serde_json::Value;
 
-/// Each answer is none, and each deed false, where it cannot be had: what depends on it is left out then.
+/// Each answer is none where it cannot be had: what depends on it is left out then.
 pub(crate) trait Backstage: Sync {
     /// Whether there is an access log to look into.
     fn has_log(&self) -> bool;
@@ -11,10 +11,10 @@ pub(crate) trait Backstage: Sync {
     fn logged(&self, request_id: &str) -> Option<Value>;
     /// A counter of Envoy's.
     fn counter(&self, name: &str) -> Option<u64>;
-    /// Stops a replica, as a crash does.
-    fn stop(&self, replica: &str) -> bool;
-    /// Starts it again.
-    fn start_again(&self, replica: &str) -> bool;
+    /// Stops a replica, as a crash does; whether it did.
+    fn stop(&self, replica: &str) -> Option<bool>;
+    /// Starts it again; whether it did.
+    fn start_again(&self, replica: &str) -> Option<bool>;
 }
 
 impl Backstage for Gateway {
@@ -31,11 +31,11 @@ impl Backstage for Gateway {
         Some(self.envoy().counter(name))
     }
 
-    fn stop(&self, replica: &str) -> bool {
-        self.upstreams().stop(replica).is_ok()
+    fn stop(&self, replica: &str) -> Option<bool> {
+        Some(self.upstreams().stop(replica).is_ok())
     }
 
-    fn start_again(&self, replica: &str) -> bool {
-        self.upstreams().start_again(replica).is_ok()
+    fn start_again(&self, replica: &str) -> Option<bool> {
+        Some(self.upstreams().start_again(replica).is_ok())
     }
 }

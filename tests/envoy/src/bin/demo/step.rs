@@ -114,8 +114,9 @@ impl Step {
             Some(crash) => thread::scope(|scope| {
                 let crashing = scope.spawn(|| crash.happen(backstage));
                 let printed = run(&self.command);
-                let crashed = crashing.join().unwrap_or(false);
-                (printed, crashed && backstage.start_again(crash.replica))
+                let crashed = crashing.join().unwrap_or(Some(false));
+                let back = backstage.start_again(crash.replica);
+                (printed, crashed != Some(false) && back != Some(false))
             }),
             None => (run(&self.command), true),
         };
@@ -160,16 +161,14 @@ impl Step {
 }
 
 impl Crash {
-    /// Waits for the requests, and crashes. True also where nobody can see how many there are, or stop anything.
-    fn happen(&self, backstage: &dyn Backstage) -> bool {
+    /// Waits for the requests, where they can be counted, and crashes; whether it did. None where nothing can be stopped.
+    fn happen(&self, backstage: &dyn Backstage) -> Option<bool> {
         let name = format!("cluster.{}.upstream_rq_total", self.cluster);
-        let Some(before) = backstage.counter(&name) else {
-            return true;
-        };
+        let wanted = backstage.counter(&name).map(|before| before + self.after);
         let deadline = Instant::now() + CRASH_WITHIN;
-        while backstage.counter(&name).unwrap_or(u64::MAX) < before + self.after {
+        while wanted.is_some_and(|wanted| backstage.counter(&name) < Some(wanted)) {
             if Instant::now() > deadline {
-                return false;
+                return Some(false);
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -283,4 +282,32 @@ pub(crate) fn times(printed: &str, line: &str) -> u64 {
         (rest.trim() == line).then(|| count.parse().ok())?
     });
     counted.unwrap_or(0)
+}
+
+/// How many answers of that status `uniq -c` counted, whatever the protocol.
+pub(crate) fn answers(printed: &str, status: &str) -> u64 {
+    let counts = printed.lines().filter_map(|counted| {
+        let mut words = counted.split_whitespace();
+        let count: u64 = words.next()?.parse().ok()?;
+        let protocol = words.next()?;
+        (protocol.starts_with("HTTP/") && words.next() == Some(status)).then_some(count)
+    });
+    counts.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Without it a step could count nothing, and two nothings are equal.
+    #[test]
+    fn counted_lines_are_read() {
+        let printed =
+            "     19 HTTP/2 200\n      3 HTTP/1.1 429 Too Many Requests\n      3 retry-after: 1\n";
+        assert_eq!(answers(printed, "200"), 19);
+        assert_eq!(answers(printed, "429"), 3);
+        assert_eq!(answers(printed, "401"), 0);
+        assert_eq!(times(printed, "retry-after: 1"), 3);
+        assert_eq!(times(printed, "retry-after: 2"), 0);
+    }
 }

@@ -57,7 +57,7 @@ pub(super) fn steps(places: &Places) -> Vec<Step> {
                 Never(CARD),
                 Never(EMAIL),
                 Printed("502, or an answer that visibly breaks off", |printed| {
-                    printed.starts_with("HTTP/2 502") || !printed.contains("curl ended with 0")
+                    printed.lines().next().is_some_and(|line| line.contains(" 502")) || !printed.contains("curl ended with 0")
                 }),
             ],
         ),
