@@ -12,25 +12,21 @@ use crate::forge::{FORGE, Sign};
 const ADDRESS_PLUGIN: &str = "gatehouse.rate_limit_address";
 const BURST: usize = 20;
 
-/// `envoy/envoy.yaml` with a limit by address in front, in whose VM it is where `vm_id` says so.
+/// `envoy/envoy.yaml` with a limit that a test can use up in front of auth, in the VM of that `vm_id`.
 fn bootstrap(vm_id: &str) -> Bootstrap {
     let mut bootstrap = Bootstrap::chain();
+    let filters = bootstrap.plugins();
+    let place = |name: &str| filters.iter().position(|filter| filter == name);
+    assert!(
+        place(ADDRESS_PLUGIN) < place("gatehouse.auth"),
+        "{filters:?}"
+    );
     let config = json!({
         "version": 1,
         // The name that the limit of the other instance has.
         "limits": [{ "name": "orders-write", "key": "address", "rate": "1/h", "burst": BURST }],
     });
-    let auth = bootstrap
-        .http_filters_mut()
-        .iter()
-        .position(|filter| filter["name"] == "gatehouse.auth")
-        .expect("auth is in the chain");
-    bootstrap.insert_wasm_filter(
-        auth,
-        ADDRESS_PLUGIN,
-        "gatehouse_rate_limit",
-        &config.to_string(),
-    );
+    bootstrap.set_filter_config(ADDRESS_PLUGIN, config);
     bootstrap.plugin_mut(ADDRESS_PLUGIN)["vm_config"]["vm_id"] = vm_id.into();
     bootstrap
 }

@@ -112,7 +112,7 @@ fn times(log: &[Value]) -> Vec<u128> {
 /// that one request is too early for is there for the next.
 #[test]
 fn row_22_eight_clients_on_one_key_get_what_one_bucket_has_and_never_more() {
-    const RATE: u128 = 500;
+    const RATE: u128 = 250;
     const BURST: u128 = 100;
     let mut bootstrap = with_limits(json!([
         { "name": "tenant", "key": { "header": "x-tenant" }, "burst": BURST,
