@@ -56,7 +56,11 @@ fn a_large_answer_streams_through_in_flat_memory() {
     let (to_drip, go) = mpsc::channel();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("an address");
-    let Some(gateway) = Gateway::start(&single(load_assignment(address), false)) else {
+    let mut bootstrap = single(load_assignment(address), false);
+    // By default Envoy ends an answer that takes longer than 15 s, as it may on a busy machine.
+    bootstrap.connection_manager_mut()["route_config"]["virtual_hosts"][0]["routes"][0]["route"]
+        ["timeout"] = "0s".into();
+    let Some(gateway) = Gateway::start(&bootstrap) else {
         return;
     };
     let process = gateway.envoy().process_id();
@@ -91,9 +95,10 @@ fn a_large_answer_streams_through_in_flat_memory() {
                 most = most.max(now);
             }
             tail.extend_from_slice(&chunk[..count]);
-            let text = |needle: &[u8]| tail.windows(needle.len()).any(|window| window == needle);
-            leaked |= text(b"b.test\"");
-            if !seen_body && text(b"\"email\": \"***\"") {
+            // Every address has one, and nothing else in the document.
+            leaked |= chunk[..count].contains(&b'@');
+            let mask = b"\"email\": \"***\"";
+            if !seen_body && tail.windows(mask.len()).any(|window| window == mask) {
                 seen_body = true;
                 to_drip.send(()).expect("the upstream waits");
             }

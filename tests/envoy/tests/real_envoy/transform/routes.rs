@@ -57,7 +57,8 @@ fn leaked(answer: &Answer) -> Option<String> {
     let under = |prefix: &str| path == prefix || path.starts_with(&format!("{prefix}/"));
     let open = match echo.service.as_str() {
         "users" => under("/users") || under("/public"),
-        _ => under("/orders/open"),
+        // auth's rule for reports is on trial, and lets everybody in.
+        _ => under("/orders/open") || under("/reports"),
     };
     (!open).then(|| format!("{} got {}", echo.service, echo.path))
 }
@@ -140,15 +141,17 @@ fn no_rewritten_path_leads_to_what_auth_keeps() {
         for path in [
             "/public/admin",
             "/public/orders",
+            "/public/reports",
             "/public/stock/7",
             "/public/inventory.v1.Stock/Get",
         ] {
             let answer = send("GET", path, "");
             assert_eq!(answer.status, 403, "{path}: {}", answer.body);
-            gateway.envoy().access_log_entry(|entry| {
-                entry["details"] == "gatehouse_transform_path_not_allowed"
-            });
         }
+        let refused = gateway
+            .envoy()
+            .counter("wasmcustom.gatehouse.transform.path_not_allowed");
+        assert!(refused >= 5, "{refused}");
         // Headers by which a route is taken, in the client's hand.
         for header in [
             "x-target: admin",
