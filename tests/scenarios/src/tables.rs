@@ -6,6 +6,7 @@ mod grpc;
 mod paths;
 mod spoofing;
 mod tokens;
+mod transform;
 mod versions;
 
 use crate::expect::{Expect, Header, Refusal, UpstreamSees};
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Scenario> {
         spoofing::table(),
         paths::table(),
         versions::table(),
+        transform::table(),
         grpc::table(),
     ]
     .concat()

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use fake_host::{Chain, Headers, Host, VmOptions};
-use scenarios::{Outcome, Scenario, Seen, Signer, gateway};
+use scenarios::{ANSWER, Outcome, Scenario, Seen, Signer, gateway};
 use upstreams::{DEFAULT_ISSUER, Issuer};
 
 /// Any time will do: the clock is ours.
@@ -22,10 +22,10 @@ struct Vehicle {
 
 impl Vehicle {
     fn new() -> Self {
-        Vehicle::with(gateway::routing(), true)
+        Vehicle::with(gateway::transform(), gateway::routing(), true)
     }
 
-    fn with(routing: serde_json::Value, auth: bool) -> Self {
+    fn with(transform: serde_json::Value, routing: serde_json::Value, auth: bool) -> Self {
         let host = Host::new();
         let since_epoch = Duration::from_secs(NOW.unsigned_abs());
         host.clock().set_realtime(since_epoch);
@@ -39,7 +39,13 @@ impl Vehicle {
             let config = gateway::auth(ISSUER.key_set());
             chain = chain.filter(&start("auth", gatehouse_auth::register, config));
         }
-        let chain = chain.filter(&start("routing", gatehouse_routing::register, routing));
+        let chain = chain
+            .filter(&start(
+                "transform",
+                gatehouse_transform::register,
+                transform,
+            ))
+            .filter(&start("routing", gatehouse_routing::register, routing));
         Vehicle {
             signer: Signer::new(&ISSUER),
             chain,
@@ -75,7 +81,14 @@ impl Vehicle {
         }
         let upstream = stream.upstream();
         let upstream = upstream.started.then(|| {
-            stream.response_headers([(":status", "200")], true);
+            match upstream.headers.get(ANSWER) {
+                Some(answer) => {
+                    let json = [(":status", "200"), ("content-type", "application/json")];
+                    stream.response_headers(json, false);
+                    stream.response_body(answer, true);
+                }
+                None => drop(stream.response_headers([(":status", "200")], true)),
+            }
             Seen {
                 path: upstream
                     .headers
@@ -83,6 +96,7 @@ impl Vehicle {
                     .unwrap_or_default()
                     .to_owned(),
                 headers: pairs(&upstream.headers),
+                body: upstream.body.clone(),
             }
         });
         let client = stream.client();
@@ -129,9 +143,15 @@ fn the_order_of_scenarios_does_not_matter() {
 // A table that a gateway without its filters passes proves nothing.
 #[test]
 fn the_table_notices_a_missing_filter() {
-    let without_auth = Vehicle::with(gateway::routing(), false).failures();
+    let without_auth = Vehicle::with(gateway::transform(), gateway::routing(), false).failures();
     assert!(without_auth.len() > 80, "{}", without_auth.len());
     let off = serde_json::json!({ "version": 1, "mode": "off" });
-    let without_routing = Vehicle::with(off, true).failures();
+    let without_routing = Vehicle::with(gateway::transform(), off, true).failures();
     assert!(without_routing.len() > 20, "{}", without_routing.len());
+    let mut nothing = gateway::transform();
+    for rule in nothing["rules"].as_array_mut().unwrap() {
+        rule["mode"] = "off".into();
+    }
+    let without_transform = Vehicle::with(nothing, gateway::routing(), true).failures();
+    assert!(without_transform.len() > 15, "{}", without_transform.len());
 }
