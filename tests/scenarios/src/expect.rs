@@ -18,6 +18,10 @@ pub struct UpstreamSees {
     pub path: Option<&'static str>,
     /// Its headers.
     pub headers: Vec<Header>,
+    /// Its body, byte for byte.
+    pub body: Option<&'static str>,
+    /// The body of its answer as the client gets it, byte for byte.
+    pub answered: Option<&'static str>,
 }
 
 /// A refusal as the client must see it.
@@ -66,6 +70,8 @@ pub struct Seen {
     pub path: String,
     /// Its headers, names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// Its body.
+    pub body: Vec<u8>,
 }
 
 impl UpstreamSees {
@@ -78,6 +84,18 @@ impl UpstreamSees {
     /// With this header, once.
     pub fn is(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.push(Header::Is(name, value));
+        self
+    }
+
+    /// With this body.
+    pub fn body(mut self, body: &'static str) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// And the client gets this body in answer.
+    pub fn answered(mut self, body: &'static str) -> Self {
+        self.answered = Some(body);
         self
     }
 
@@ -160,7 +178,24 @@ impl Expect {
     pub(crate) fn differences(&self, outcome: &Outcome, head: bool) -> Vec<String> {
         let mut found = Vec::new();
         match (self, &outcome.upstream) {
-            (Expect::Upstream(sees), Some(Seen { path, headers })) => {
+            (
+                Expect::Upstream(sees),
+                Some(Seen {
+                    path,
+                    headers,
+                    body,
+                }),
+            ) => {
+                let bodies = [
+                    ("upstream", sees.body, body),
+                    ("response", sees.answered, &outcome.body),
+                ];
+                for (side, wanted, is) in bodies {
+                    if let Some(wanted) = wanted.filter(|wanted| wanted.as_bytes() != is) {
+                        let is = String::from_utf8_lossy(is);
+                        found.push(format!("{side} body is {is:?}, not {wanted:?}"));
+                    }
+                }
                 if let Some(wanted) = sees.path.filter(|wanted| wanted != path) {
                     found.push(format!("upstream path is {path:?}, not {wanted:?}"));
                 }
@@ -312,6 +347,21 @@ mod tests {
             assert_eq!(found.len(), 1, "{found:?}");
             assert!(found[0].starts_with(difference), "{found:?}");
         }
+        let bodies: Expect = UpstreamSees::default().body("a").answered("b").into();
+        let found = |sent: &str, got: &str| {
+            let upstream = Some(Seen {
+                body: sent.into(),
+                ..Seen::default()
+            });
+            let outcome = Outcome {
+                status: 200,
+                body: got.into(),
+                upstream,
+                ..Outcome::default()
+            };
+            bodies.differences(&outcome, false).len()
+        };
+        assert_eq!((found("a", "b"), found("b", "b"), found("", "")), (0, 1, 2));
         let reached = Outcome {
             upstream: Some(Seen::default()),
             ..refused(401, &PROBLEM, body)
@@ -331,6 +381,7 @@ mod tests {
             upstream: Some(Seen {
                 path: path.to_owned(),
                 headers: refused(0, headers, "").headers,
+                body: Vec::new(),
             }),
             ..Outcome::default()
         };

@@ -122,6 +122,38 @@ pub fn rate_limit() -> Value {
     })
 }
 
+/// The configuration of transform. What it does is under `/public/form` and `/public/moved`.
+pub fn transform() -> Value {
+    json!({
+        "version": 1,
+        "twins": [{ "method": "GET", "template": "/public/twin/{id}", "service": "inventory.v1.Open", "rpc": "Get" }],
+        "rules": [
+            { "name": "trial", "match": { "path": { "prefix": "/public/form" } }, "mode": "shadow",
+              "response": { "body": [{ "remove": "/id" }] } },
+            { "name": "partners-see-all", "match": { "path": { "prefix": "/public/form" }, "identity": { "groups": ["partners"] } },
+              "request": { "headers": { "set": { "x-team": "partners" } } } },
+            { "name": "form", "match": { "path": { "prefix": "/public/form" } },
+              "request": {
+                  "headers": {
+                      "set": { "x-team": "crm" },
+                      "append": { "x-tags": "external" },
+                      "remove": ["x-debug"],
+                      "rename": { "x-client": "x-client-name" },
+                  },
+                  "body": [{ "remove": "/internal" }, { "mask": "/card" }, { "set": "/source", "value": "api" }],
+              },
+              "response": { "body": [{ "mask": "/*/email" }, { "remove": "/notes" }] } },
+            { "name": "twin", "match": { "grpc": { "service": "inventory.v1.Open" } },
+              "response": { "body": [{ "mask": "/email" }] } },
+            { "name": "moved", "match": { "path": { "prefix": "/public/moved" } },
+              "request": { "path": {
+                  "replace_prefix": { "from": "/public/moved", "to": "/" },
+                  "allowed_paths": ["/users/open", "/public"],
+              } } },
+        ],
+    })
+}
+
 /// What a vehicle sends once, before the table: it takes the only token of the limit `spent`.
 pub fn spending() -> Request {
     Request::get("/v1/spending").header("x-spent", "all")

@@ -2,6 +2,9 @@
 
 use crate::token::TokenSpec;
 
+/// The header by which a request tells the upstream of a vehicle what JSON to answer with. No filter knows it.
+pub const ANSWER: &str = "x-answer";
+
 /// A request, with its credentials as data.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -88,6 +91,11 @@ impl Request {
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
+    }
+
+    /// The upstream answers with this JSON.
+    pub fn answered_with(self, json: &'static str) -> Self {
+        self.header(ANSWER, json)
     }
 
     /// Adds a credential.

@@ -7,6 +7,7 @@ mod limits;
 mod paths;
 mod spoofing;
 mod tokens;
+mod transform;
 mod versions;
 
 use crate::expect::{Expect, Header, Refusal, UpstreamSees};
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Scenario> {
         spoofing::table(),
         paths::table(),
         versions::table(),
+        transform::table(),
         grpc::table(),
         limits::table(),
     ]

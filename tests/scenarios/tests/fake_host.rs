@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use fake_host::{Chain, Headers, Host, VmOptions};
-use scenarios::{Outcome, Request, Scenario, Seen, Signer, gateway};
+use scenarios::{ANSWER, Outcome, Request, Scenario, Seen, Signer, gateway};
 use upstreams::{DEFAULT_ISSUER, Issuer};
 
 /// Any time will do: the clock is ours.
@@ -20,12 +20,29 @@ struct Vehicle {
     _host: Host,
 }
 
+/// The configurations of the filters behind auth.
+struct Configs {
+    rate_limit: serde_json::Value,
+    transform: serde_json::Value,
+    routing: serde_json::Value,
+}
+
+impl Configs {
+    fn new() -> Self {
+        Self {
+            rate_limit: gateway::rate_limit(),
+            transform: gateway::transform(),
+            routing: gateway::routing(),
+        }
+    }
+}
+
 impl Vehicle {
     fn new() -> Self {
-        Vehicle::with(gateway::rate_limit(), gateway::routing(), true)
+        Vehicle::with(Configs::new(), true)
     }
 
-    fn with(rate_limit: serde_json::Value, routing: serde_json::Value, auth: bool) -> Self {
+    fn with(configs: Configs, auth: bool) -> Self {
         let host = Host::new();
         let since_epoch = Duration::from_secs(NOW.unsigned_abs());
         host.clock().set_realtime(since_epoch);
@@ -39,9 +56,22 @@ impl Vehicle {
             let config = gateway::auth(ISSUER.key_set());
             chain = chain.filter(&start("auth", gatehouse_auth::register, config));
         }
-        let limit = start("rate-limit", gatehouse_rate_limit::register, rate_limit);
-        let chain = chain.filter(&limit);
-        let chain = chain.filter(&start("routing", gatehouse_routing::register, routing));
+        let chain = chain
+            .filter(&start(
+                "rate-limit",
+                gatehouse_rate_limit::register,
+                configs.rate_limit,
+            ))
+            .filter(&start(
+                "transform",
+                gatehouse_transform::register,
+                configs.transform,
+            ))
+            .filter(&start(
+                "routing",
+                gatehouse_routing::register,
+                configs.routing,
+            ));
         let vehicle = Vehicle {
             signer: Signer::new(&ISSUER),
             chain,
@@ -81,7 +111,14 @@ impl Vehicle {
         }
         let upstream = stream.upstream();
         let upstream = upstream.started.then(|| {
-            stream.response_headers([(":status", "200")], true);
+            match upstream.headers.get(ANSWER) {
+                Some(answer) => {
+                    let json = [(":status", "200"), ("content-type", "application/json")];
+                    stream.response_headers(json, false);
+                    stream.response_body(answer, true);
+                }
+                None => drop(stream.response_headers([(":status", "200")], true)),
+            }
             Seen {
                 path: upstream
                     .headers
@@ -89,6 +126,7 @@ impl Vehicle {
                     .unwrap_or_default()
                     .to_owned(),
                 headers: pairs(&upstream.headers),
+                body: upstream.body.clone(),
             }
         });
         let client = stream.client();
@@ -135,14 +173,20 @@ fn the_order_of_scenarios_does_not_matter() {
 // A table that a gateway without its filters passes proves nothing.
 #[test]
 fn the_table_notices_a_missing_filter() {
-    let limits = gateway::rate_limit;
-    let without_auth = Vehicle::with(limits(), gateway::routing(), false).failures();
+    let without_auth = Vehicle::with(Configs::new(), false).failures();
     assert!(without_auth.len() > 80, "{}", without_auth.len());
-    let off = serde_json::json!({ "version": 1, "mode": "off" });
-    let without_routing = Vehicle::with(limits(), off, true).failures();
+    let mut without = Configs::new();
+    without.routing = serde_json::json!({ "version": 1, "mode": "off" });
+    let without_routing = Vehicle::with(without, true).failures();
     assert!(without_routing.len() > 20, "{}", without_routing.len());
-    let mut off = limits();
-    off["mode"] = "off".into();
-    let without_limits = Vehicle::with(off, gateway::routing(), true).failures();
+    let mut without = Configs::new();
+    without.rate_limit["mode"] = "off".into();
+    let without_limits = Vehicle::with(without, true).failures();
     assert!(without_limits.len() > 10, "{}", without_limits.len());
+    let mut without = Configs::new();
+    for rule in without.transform["rules"].as_array_mut().unwrap() {
+        rule["mode"] = "off".into();
+    }
+    let without_transform = Vehicle::with(without, true).failures();
+    assert!(without_transform.len() > 15, "{}", without_transform.len());
 }

@@ -7,7 +7,7 @@ pub enum Counter {
     Matched,
     /// Forwarded; no rule is for it.
     Unmatched,
-    /// Forwarded untouched; its rule is in mode `shadow`.
+    /// A rule in mode `shadow` is for it.
     Shadowed,
     /// Forwarded with another path.
     PathRewritten,
@@ -25,7 +25,7 @@ pub enum Counter {
     PathNotAllowed,
     /// Refused: the record of the caller cannot be read.
     MalformedIdentity,
-    /// Refused: the request's body is of no kind that its operations could read.
+    /// Refused: the request's body, or the answer to such a call, is of no kind that operations could read.
     UndecodableRequest,
     /// Refused: the request's body is not the JSON that it claims to be.
     BrokenRequest,

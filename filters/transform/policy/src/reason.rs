@@ -13,7 +13,7 @@ pub enum Reason {
     PathNotAllowed,
     /// The record of the caller cannot be read.
     MalformedIdentity,
-    /// The request's body is not JSON, or encoded.
+    /// The request's body is not JSON, or encoded, or it is a call whose answer would not be JSON.
     UndecodableRequest,
     /// The request's body claims to be JSON and is not.
     BrokenRequest,

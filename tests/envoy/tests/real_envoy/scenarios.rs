@@ -10,7 +10,8 @@ use envoy_harness::{
     demo_key,
 };
 use http::HeaderValue;
-use scenarios::{Expect, Outcome, Scenario, Seen, Signer, WireRequest, gateway};
+use hyper::body::Bytes;
+use scenarios::{ANSWER, Expect, Outcome, Scenario, Seen, Signer, WireRequest, gateway};
 use serde_json::json;
 
 use crate::attacks::Answer;
@@ -164,6 +165,7 @@ impl Vehicle {
                 .map(|received| Seen {
                     path: received.path,
                     headers: received.headers,
+                    body: received.body,
                 }),
         })
     }
@@ -174,7 +176,13 @@ impl Upstream {
         let received = Arc::new(Mutex::new(BTreeMap::new()));
         let kept = Arc::clone(&received);
         let server = Server::start(move |request: Received| {
-            let mut response = Response200::new(Pieces::default());
+            let answer = request.header(ANSWER).map(Bytes::from);
+            let is_json = answer.is_some();
+            let mut response = Response200::new(Pieces::of(answer, None));
+            if is_json {
+                let json = HeaderValue::from_static("application/json");
+                response.headers_mut().insert("content-type", json);
+            }
             let grpc = request
                 .header("content-type")
                 .is_some_and(|kind| kind.starts_with("application/grpc"));
@@ -235,6 +243,7 @@ fn bootstrap(upstream: &Upstream) -> Bootstrap {
     let mut bootstrap = Bootstrap::chain();
     bootstrap.set_filter_config("gatehouse.auth", gateway::auth(Gateway::issuer().key_set()));
     bootstrap.set_filter_config("gatehouse.rate_limit", gateway::rate_limit());
+    bootstrap.set_filter_config("gatehouse.transform", gateway::transform());
     bootstrap.set_filter_config("gatehouse.routing", gateway::routing());
     let cluster = bootstrap.cluster_mut("users");
     cluster["type"] = "STATIC".into();
