@@ -14,8 +14,9 @@ help: ## what each target does
 setup: ## bring what a build needs: the Wasm target, Envoy 1.40 (the other targets call this)
 	@tools/setup.sh
 
-build: setup ## build the Wasm modules that Envoy loads, into target/wasm32-wasip1/release
+build: setup ## build the Wasm modules that Envoy loads, stripped and checked, into dist/
 	cargo build --locked $(WASM) $(MODULES)
+	@cargo run --locked --quiet -p packager
 
 demo: build ## a tour of the gateway on loopback; stays up until Ctrl-C, or ends by itself with ONCE=1
 	cargo build --locked -p upstreams -p envoy-harness --bins
@@ -38,3 +39,4 @@ deny: ## licences, bans and sources of every dependency, where cargo-deny is ins
 
 clean: ## remove everything that was built or fetched
 	cargo clean
+	rm -rf dist
