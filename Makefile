@@ -1,6 +1,6 @@
 # `make` alone prints what each target does. Everything honours CARGO_TARGET_DIR.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test check lint deny clean
+.PHONY: help setup build images demo test check lint deny clean
 # Cargo uses all processors by itself, and the count of passed tests is the last line.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
@@ -17,6 +17,9 @@ setup: ## bring what a build needs: the Wasm target, Envoy 1.40 (the other targe
 build: setup ## build the Wasm modules that Envoy loads, stripped and checked, into dist/
 	cargo build --locked $(WASM) $(MODULES)
 	@cargo run --locked --quiet -p packager
+
+images: build ## an OCI image of each filter for Istio and Envoy Gateway, into dist/images/
+	@cargo run --locked --quiet -p packager -- images
 
 demo: build ## a tour of the gateway on loopback; stays up until Ctrl-C, or ends by itself with ONCE=1
 	cargo build --locked -p upstreams -p envoy-harness --bins

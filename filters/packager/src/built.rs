@@ -108,7 +108,7 @@ mod tests {
 
         let listed = format!("gatehouse_x.wasm: {}\n", source.display());
         fs::write(folder.join("gatehouse_x.d"), listed).unwrap();
-        assert_eq!(find().unwrap().sources, [source.clone()]);
+        assert_eq!(find().unwrap().sources, std::slice::from_ref(&source));
 
         let later = SystemTime::now() + std::time::Duration::from_secs(5);
         fs::File::options()

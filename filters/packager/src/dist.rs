@@ -110,6 +110,11 @@ impl Dist {
         self.0.join(format!("{filter}.wasm"))
     }
 
+    /// Where the OCI image of a filter is, or would be.
+    pub fn image_folder(&self, filter: &str) -> PathBuf {
+        self.0.join("images").join(filter)
+    }
+
     /// Writes the modules, `SHA256SUMS` and the record. Each file is replaced whole: an Envoy may be reading it.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
-//! What the program prints: a line for each module.
+//! What the program prints: a line for each module or image.
 
 use anstream::println;
 use anstyle::{AnsiColor, Style};
-use packager::{MAX_MODULE_BYTES, Packaged};
+use packager::{Image, MAX_MODULE_BYTES, Packaged};
 
 const HEAD: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -11,7 +11,7 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Characters of a digest that are shown.
 const SHOWN: usize = 12;
 
-pub(crate) fn print(modules: &[Packaged]) {
+pub(crate) fn modules(modules: &[Packaged]) {
     println!(
         "{HEAD}{:<22} {:>10} {:>10} {:>5}  {:>9}  sha256{HEAD:#}",
         "module", "built", "packaged", "", "exports"
@@ -34,6 +34,27 @@ pub(crate) fn print(modules: &[Packaged]) {
             sha256.get(..SHOWN).unwrap_or(&sha256)
         );
     }
+}
+
+pub(crate) fn images(images: &[(String, Image)]) {
+    println!(
+        "{HEAD}{:<24} digest of the manifest{HEAD:#}",
+        "image layout"
+    );
+    for (filter, image) in images {
+        println!("{:<24} {}", format!("dist/images/{filter}"), image.digest());
+    }
+    let Some((filter, image)) = images.first() else {
+        return;
+    };
+    let (version, digest) = (image.version(), image.digest());
+    println!(
+        "\nTo publish one, and to name it in a WasmPlugin:\n\
+         \x20 skopeo copy --preserve-digests oci:dist/images/{filter}:{version} docker://REGISTRY/{filter}:{version}\n\
+         \x20 url: oci://REGISTRY/{filter}@{digest}\n\
+         \x20 sha256: \"{}\"",
+        digest.trim_start_matches("sha256:")
+    );
 }
 
 /// A number with its thousands set off, `1 097 685`.
