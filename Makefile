@@ -1,6 +1,6 @@
 # `make` alone prints what each target does. Everything honours CARGO_TARGET_DIR.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test check lint deny clean
+.PHONY: help setup build images demo test check lint deny clean
 # Cargo uses all processors by itself, and the count of passed tests is the last line.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
@@ -14,8 +14,13 @@ help: ## what each target does
 setup: ## bring what a build needs: the Wasm target, Envoy 1.40 (the other targets call this)
 	@tools/setup.sh
 
-build: setup ## build the Wasm modules that Envoy loads, into target/wasm32-wasip1/release
-	cargo build --locked $(WASM) $(MODULES)
+build: setup ## build the Wasm modules that Envoy loads, stripped and checked, into dist/
+	@# As a cdylib alone: built as an rlib too, a crate gets no link-time optimisation.
+	@for module in $(MODULES:-p=); do cargo rustc --locked $(WASM) -p $$module --lib --crate-type cdylib || exit; done
+	@cargo run --locked --quiet -p packager
+
+images: build ## an OCI image of each filter for Istio and Envoy Gateway, into dist/images/
+	@cargo run --locked --quiet -p packager -- images
 
 demo: build ## a tour of the gateway on loopback; stays up until Ctrl-C, or ends by itself with ONCE=1
 	cargo build --locked -p upstreams -p envoy-harness --bins
@@ -38,3 +43,4 @@ deny: ## licences, bans and sources of every dependency, where cargo-deny is ins
 
 clean: ## remove everything that was built or fetched
 	cargo clean
+	rm -rf dist

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use upstreams::Issuer;
 
+use crate::paths::unpackaged_module;
 use crate::{Missing, install_credentials, module, workspace};
 
 /// Where the configurations of the tree expect modules and certificates.
@@ -325,10 +326,8 @@ pub(crate) fn listener_resources(root: &mut Value) -> Value {
 /// Where a file that is installed as `name` below [`INSTALLED`] is on this machine.
 fn local(name: &str, folder: &Path) -> Result<PathBuf, Missing> {
     match name.strip_suffix(".wasm") {
-        Some(filter @ ("auth" | "rate-limit" | "routing" | "transform")) => {
-            module(&format!("gatehouse_{}", filter.replace('-', "_")))
-        }
-        Some(name) => module(name),
+        Some(filter @ ("auth" | "rate-limit" | "routing" | "transform")) => module(filter),
+        Some(name) => unpackaged_module(name),
         None => Ok(folder.join(name)),
     }
 }

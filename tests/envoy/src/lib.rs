@@ -39,7 +39,7 @@ pub use envoy::{Envoy, Options, StartError, validate};
 pub use flood::Statuses;
 pub use gateway::{Gateway, Reload, Shared, TokenBuilder};
 pub use messages::{Request, Response};
-pub use paths::{envoy_program, module, target_folder, workspace};
+pub use paths::{envoy_program, module, target_folder, unpackaged_module, workspace};
 pub use raw::{RawAnswer, Read};
 pub use requirement::{Missing, skipped};
 pub use upstreams::{Algorithm, Channel, Echo, stock};

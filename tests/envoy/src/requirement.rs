@@ -9,8 +9,8 @@ pub struct Missing(String);
 
 impl Missing {
     /// What is missing, and what brings it.
-    pub fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
+    pub fn new(what: impl ToString) -> Self {
+        Self(what.to_string())
     }
 }
 

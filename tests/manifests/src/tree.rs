@@ -31,7 +31,7 @@ pub fn files() -> Vec<PathBuf> {
                 .and_then(|name| name.to_str())
                 .unwrap_or_default();
             // A build folder of any name says so itself.
-            let built = name == "target" || path.join("CACHEDIR.TAG").exists();
+            let built = name == "target" || name == "dist" || path.join("CACHEDIR.TAG").exists();
             if path.is_dir() && name != ".git" && !built {
                 folders.push(path);
             } else if path.is_file() {

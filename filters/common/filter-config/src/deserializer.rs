@@ -6,7 +6,7 @@ mod items;
 mod key;
 
 use serde::de::{Error, Unexpected, Visitor};
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::fault::Fault;
 use crate::number;
@@ -39,12 +39,7 @@ impl<'p> Node<'p> {
                 items.end()?;
                 Ok(visited)
             }
-            Value::Object(members) => {
-                let mut entries = Entries::new(members, self.place);
-                let visited = visitor.visit_map(&mut entries)?;
-                entries.end()?;
-                Ok(visited)
-            }
+            Value::Object(members) => visit_members(members, self.place, visitor),
         }
     }
 
@@ -63,6 +58,17 @@ impl<'p> Node<'p> {
     fn is_null(&self) -> bool {
         self.value.is_null()
     }
+}
+
+fn visit_members<'de, V: Visitor<'de>>(
+    members: Map<String, Value>,
+    place: &Place<'_>,
+    visitor: V,
+) -> Result<V::Value, Fault> {
+    let mut entries = Entries::new(members, place);
+    let visited = visitor.visit_map(&mut entries)?;
+    entries.end()?;
+    Ok(visited)
 }
 
 fn visit_number<'de, V: Visitor<'de>>(number: &Number, visitor: V) -> Result<V::Value, Fault> {
@@ -130,11 +136,12 @@ impl<'de> serde::Deserializer<'de> for Node<'_> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        // A derived struct would take a list too, its fields by position.
-        if !self.value.is_object() {
-            return Err(Fault::invalid_type(unexpected(&self.value), &visitor));
+        // A derived struct would take a list too, its fields by position. Not to name that way of reading it here keeps
+        // it out of the modules, a second copy of every struct's code.
+        match self.value {
+            Value::Object(members) => visit_members(members, self.place, visitor),
+            other => Err(Fault::invalid_type(unexpected(&other), &visitor)),
         }
-        self.visit(visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(

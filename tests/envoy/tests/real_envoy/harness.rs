@@ -90,7 +90,7 @@ fn nothing_is_left_behind_by_a_process_that_is_killed() {
         }
     }
     if let Err(missing) =
-        envoy_harness::envoy_program().and_then(|_| envoy_harness::module("gatehouse_routing"))
+        envoy_harness::envoy_program().and_then(|_| envoy_harness::module("routing"))
     {
         return skipped(&missing);
     }
