@@ -8,5 +8,6 @@
 pub mod envoy;
 pub mod fields;
 pub mod filters;
+pub mod kubernetes;
 pub mod markdown;
 pub mod tree;
