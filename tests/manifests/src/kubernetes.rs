@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use serde_json::Value;
 
-use crate::tree;
+use crate::{tree, yaml};
 
 /// The folders that hold them, each with a `kustomization.yaml`.
 pub const FOLDERS: [&str; 2] = ["envoy/istio", "envoy/envoy-gateway"];
@@ -36,18 +35,6 @@ impl Object {
     }
 }
 
-/// The documents of a YAML text.
-///
-/// # Panics
-///
-/// If it is not YAML.
-pub fn documents(yaml: &str) -> Vec<Value> {
-    serde_norway::Deserializer::from_str(yaml)
-        .map(|document| Value::deserialize(document).expect("YAML"))
-        .filter(|document| !document.is_null())
-        .collect()
-}
-
 /// The objects of a folder, its kustomization left out, file by file.
 ///
 /// # Panics
@@ -57,7 +44,7 @@ pub fn objects(folder: &str) -> Vec<Object> {
     files(folder)
         .into_iter()
         .flat_map(|file| {
-            documents(&tree::read(&file))
+            yaml::documents(&tree::read(&file))
                 .into_iter()
                 .map(move |value| Object {
                     file: file.clone(),
@@ -140,10 +127,5 @@ mod tests {
             assert_eq!(difference(&one, &other).as_deref(), Some(place));
             assert_eq!(difference(&other, &one).as_deref(), Some(place));
         }
-    }
-
-    #[test]
-    fn a_file_may_hold_several_objects() {
-        assert_eq!(documents("# one\na: 1\n---\nb: 2\n---\n# none\n").len(), 2);
     }
 }

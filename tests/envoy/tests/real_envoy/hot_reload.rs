@@ -39,7 +39,9 @@ impl Reloadable {
             }
         };
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut resource = Bootstrap::file("envoy/variants/ecds/rate-limit.yaml").root().clone();
+        let mut resource = Bootstrap::file("envoy/variants/ecds/rate-limit.yaml")
+            .root()
+            .clone();
         let filename = resource.pointer_mut(&format!("{CONFIG}/vm_config/code/local/filename"));
         let filename = filename.expect("a local module");
         assert_eq!(filename, "/etc/gatehouse/rate-limit.wasm");
@@ -48,16 +50,29 @@ impl Reloadable {
         let source = &mut bootstrap.http_filters_mut()[0]["config_discovery"]["config_source"]["path_config_source"];
         assert_eq!(source["path"], "/etc/gatehouse/ecds/rate-limit.yaml");
         assert_eq!(source["watched_directory"]["path"], "/etc/gatehouse/ecds");
-        source["path"] = folder.path().join("rate-limit.json").to_string_lossy().into();
+        source["path"] = folder
+            .path()
+            .join("rate-limit.json")
+            .to_string_lossy()
+            .into();
         source["watched_directory"]["path"] = folder.path().to_string_lossy().into();
         let resource = with_limits(resource, limits);
         put(&folder, &resource);
-        Some(Self { gateway: Gateway::start(&bootstrap)?, folder, resource })
+        Some(Self {
+            gateway: Gateway::start(&bootstrap)?,
+            folder,
+            resource,
+        })
     }
 
     /// Puts a file in the place of the one that is there, and waits for Envoy's word.
     fn replace(&self, resource: &Value) -> Said {
-        const WORDS: [&str; 4] = ["update_success", "update_rejected", "update_failure", "config_fail"];
+        const WORDS: [&str; 4] = [
+            "update_success",
+            "update_rejected",
+            "update_failure",
+            "config_fail",
+        ];
         let envoy = self.gateway.envoy();
         let counts = || WORDS.map(|word| envoy.counter(&format!("{STATISTICS}{word}")));
         let (before, log) = (counts(), envoy.log().len());
@@ -71,7 +86,10 @@ impl Reloadable {
 
     /// The status of one request of that tenant.
     fn status(&self, tenant: &str) -> u16 {
-        self.gateway.h1().send(&Request::get("/users/1").header("x-tenant", tenant)).status
+        self.gateway
+            .h1()
+            .send(&Request::get("/users/1").header("x-tenant", tenant))
+            .status
     }
 
     /// A copy of the module that is another one: a custom section, which no engine reads, is appended.
@@ -84,7 +102,8 @@ impl Reloadable {
     }
 
     fn module(&self) -> PathBuf {
-        let filename = &self.resource.pointer(CONFIG).expect("a plugin")["vm_config"]["code"]["local"]["filename"];
+        let filename = &self.resource.pointer(CONFIG).expect("a plugin")["vm_config"]["code"]["local"]
+            ["filename"];
         filename.as_str().expect("a file name").into()
     }
 
@@ -103,7 +122,10 @@ impl Drop for Reloadable {
             let counted = || envoy.counter("wasmcustom.gatehouse.rate_limit.admitted");
             let before = counted();
             assert_eq!(self.status("closing"), 200);
-            assert_eq!(counted(), before + 1);
+            assert!(
+                counted() > before,
+                "the filter did not see the closing request"
+            );
             assert_eq!(envoy.lost_vm(&[PLUGIN.to_owned()]), None);
         }
     }
@@ -118,7 +140,10 @@ fn put(folder: &TempDir, resource: &Value) {
 }
 
 fn with_limits(resource: Value, limits: Value) -> Value {
-    with_text(resource, json!({ "version": 1, "limits": limits }).to_string())
+    with_text(
+        resource,
+        json!({ "version": 1, "limits": limits }).to_string(),
+    )
 }
 
 fn with_text(mut resource: Value, text: String) -> Value {
@@ -135,12 +160,17 @@ fn local(path: &PathBuf) -> Value {
     json!({ "local": { "filename": path } })
 }
 
-/// So many requests for each tenant and hour.
+/// So many requests for each tenant and hour below `/users`, and more than can be asked elsewhere.
 fn tenants(burst: u32) -> Value {
-    json!([{ "name": "tenant", "key": { "header": "x-tenant" }, "rate": "1/h", "burst": burst }])
+    json!([
+        { "name": "tenant", "key": { "header": "x-tenant" }, "rate": "1/h", "burst": burst,
+          "match": { "path": { "prefix": "/users" } } },
+        { "name": "load", "key": "address", "rate": { "requests": 1_000_000, "per": "1s" }, "burst": 1_000_000,
+          "match": { "path": { "prefix": "/load" } } },
+    ])
 }
 
-/// As [`tenants`], and one more limit that refuses what names this path.
+/// As [`tenants`], and one more limit that refuses whoever asks for this path.
 fn with_closed_path(burst: u32, path: &str) -> Value {
     let mut limits = tenants(burst);
     let closed = json!({ "name": "closed", "key": "consumer", "rate": "1/h", "burst": 1, "on_missing_key": "deny",
@@ -149,21 +179,28 @@ fn with_closed_path(burst: u32, path: &str) -> Value {
     limits
 }
 
-/// Does `work` while four clients, two of each protocol, ask all the time, each time for another tenant; fails if one request does,
-/// or if there were none to speak of.
+/// Does `work` while four clients, two of each protocol, ask all the time; fails if one request does, or if there were none
+/// to speak of.
 fn under_load<R>(gateway: &Gateway, work: impl FnOnce() -> R) -> R {
     let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..4)
             .map(|index| {
-                let client = if index % 2 == 0 { gateway.h1() } else { gateway.h2() };
+                let client = if index % 2 == 0 {
+                    gateway.h1()
+                } else {
+                    gateway.h2()
+                };
                 let (done, answered) = (&done, &answered);
                 scope.spawn(move || -> Result<(), String> {
                     let mut connection = client.connect().map_err(|error| error.to_string())?;
                     while !done.load(Ordering::Relaxed) {
                         let number = answered.fetch_add(1, Ordering::Relaxed);
-                        let request = Request::get("/users/1").header("x-tenant", format!("load-{number}"));
-                        let response = connection.try_send(&request).map_err(|error| error.to_string())?;
+                        let request =
+                            Request::get("/users/1").header("x-tenant", format!("load-{number}"));
+                        let response = connection
+                            .try_send(&request)
+                            .map_err(|error| error.to_string())?;
                         if response.status != 200 {
                             return Err(format!("status {}: {}", response.status, response.text()));
                         }
@@ -184,11 +221,15 @@ fn under_load<R>(gateway: &Gateway, work: impl FnOnce() -> R) -> R {
         // A swap that is over before a request was under way has shown nothing.
         let (enough, envoy) = (answered.load(Ordering::Relaxed) + 50, gateway.envoy());
         envoy.wait_until("requests after the last change", |_| {
-            answered.load(Ordering::Relaxed) > enough || clients.iter().any(|client| client.is_finished())
+            answered.load(Ordering::Relaxed) > enough
+                || clients.iter().any(|client| client.is_finished())
         });
         drop(ending);
         for client in clients {
-            client.join().expect("a client ended").expect("no request fails");
+            client
+                .join()
+                .expect("a client ended")
+                .expect("no request fails");
         }
         result
     })
@@ -196,14 +237,12 @@ fn under_load<R>(gateway: &Gateway, work: impl FnOnce() -> R) -> R {
 
 /// Waits until every worker refuses that path, which a new configuration closed.
 fn wait_for_closed(reloadable: &Reloadable, path: &str) {
-    let mut count = 0;
-    reloadable.gateway.envoy().wait_until("every worker decides by the new limits", |_| {
-        (0..8).all(|_| {
-            count += 1;
-            let request = Request::get(path).header("x-tenant", format!("probe-{path}-{count}"));
-            reloadable.gateway.h1().send(&request).status == 403
-        })
-    });
+    reloadable
+        .gateway
+        .envoy()
+        .wait_until("every worker decides by the new limits", |_| {
+            (0..8).all(|_| reloadable.gateway.h1().send(&Request::get(path)).status == 403)
+        });
 }
 
 // Without it an update could lose requests, hand out fresh tokens, or never arrive.
@@ -219,19 +258,39 @@ fn a_configuration_and_a_module_are_swapped_and_the_limits_keep_their_state() {
     assert_eq!(statuses("half", 1), [200]);
     under_load(&reloadable.gateway, || {
         // The same module, another configuration.
-        let new = with_limits(reloadable.resource.clone(), with_closed_path(3, "/closed/1"));
+        let new = with_limits(
+            reloadable.resource.clone(),
+            with_closed_path(3, "/closed/1"),
+        );
         assert_eq!(reloadable.replace(&new), Said::Taken);
         wait_for_closed(&reloadable, "/closed/1");
-        assert_eq!(statuses("spent", 1), [429], "fresh tokens from a new configuration");
+        assert_eq!(
+            statuses("spent", 1),
+            [429],
+            "fresh tokens from a new configuration"
+        );
         // Another module, and with it another configuration, so that it can be seen at work.
         let module = reloadable.another_module("new.wasm");
-        let new = with_limits(with_code(reloadable.resource.clone(), local(&module)), with_closed_path(3, "/closed/2"));
+        let new = with_limits(
+            with_code(reloadable.resource.clone(), local(&module)),
+            with_closed_path(3, "/closed/2"),
+        );
         assert_eq!(reloadable.replace(&new), Said::Taken);
         wait_for_closed(&reloadable, "/closed/2");
-        assert_eq!(statuses("spent", 1), [429], "fresh tokens from a new module");
+        assert_eq!(
+            statuses("spent", 1),
+            [429],
+            "fresh tokens from a new module"
+        );
         assert_eq!(statuses("half", 3), [200, 200, 429]);
     });
-    assert_eq!(reloadable.gateway.envoy().counter(&format!("{STATISTICS}update_rejected")), 0);
+    assert_eq!(
+        reloadable
+            .gateway
+            .envoy()
+            .counter(&format!("{STATISTICS}update_rejected")),
+        0
+    );
 }
 
 // Without it one bad file could stop the gateway, or let everything pass.
@@ -252,30 +311,63 @@ fn a_bad_file_is_refused_and_the_old_filter_serves() {
     let cases = [
         (
             "an unknown field",
-            with_limits(good.clone(), json!([{ "name": "a", "key": "address", "rate": "1/s", "brust": 1 }])),
+            with_limits(
+                good.clone(),
+                json!([{ "name": "a", "key": "address", "rate": "1/s", "brust": 1 }]),
+            ),
             "limits[0].brust: unknown field, did you mean burst?",
         ),
         ("no limit", with_limits(good.clone(), json!([])), "limits"),
-        ("no JSON", with_text(good.clone(), format!("version: 1 {secret}")), "configuration refused"),
+        (
+            "no JSON",
+            with_text(good.clone(), format!("version: 1 {secret}")),
+            "configuration refused",
+        ),
         (
             "a secret in the wrong place",
-            with_text(good.clone(), json!({ "version": 1, "limits": secret }).to_string()),
+            with_text(
+                good.clone(),
+                json!({ "version": 1, "limits": secret }).to_string(),
+            ),
             "limits",
         ),
         ("half a module", with_code(good.clone(), local(&cut)), ""),
         ("no module", with_code(good.clone(), local(&text)), ""),
-        ("an empty module", with_code(good.clone(), local(&empty)), ""),
-        ("no file", with_code(good.clone(), local(&absent)), "absent.wasm"),
-        ("no filter", { let mut file = good.clone(); file["resources"] = json!([{ "@type": "none" }]); file }, ""),
+        (
+            "an empty module",
+            with_code(good.clone(), local(&empty)),
+            "",
+        ),
+        (
+            "no file",
+            with_code(good.clone(), local(&absent)),
+            "absent.wasm",
+        ),
+        (
+            "no filter",
+            {
+                let mut file = good.clone();
+                file["resources"] = json!([{ "@type": "none" }]);
+                file
+            },
+            "",
+        ),
     ];
     under_load(&reloadable.gateway, || {
         for (what, file, says) in cases {
             let Said::Refused(log) = reloadable.replace(&file) else {
                 panic!("{what}: taken");
             };
-            assert!(log.contains(says), "{what}: the log does not say {says:?}: {log}");
+            assert!(
+                log.contains(says),
+                "{what}: the log does not say {says:?}: {log}"
+            );
             assert!(!log.contains(secret), "{what}: the log has the secret");
-            assert_eq!(reloadable.status("spent"), 429, "{what}: the old limits do not serve");
+            assert_eq!(
+                reloadable.status("spent"),
+                429,
+                "{what}: the old limits do not serve"
+            );
         }
     });
     // And a good one is taken after all of them.
@@ -285,19 +377,40 @@ fn a_bad_file_is_refused_and_the_old_filter_serves() {
     assert_eq!(reloadable.status("spent"), 429);
 }
 
-// A module whose digest is not the one that was asked for is not the one that was released.
+// A fact about the host that the comment in the file rests on: with `code.remote` Envoy takes the new file at once, and lets
+// requests past the filter until the module is there. One with another digest never is.
 #[test]
-fn a_module_with_another_digest_is_not_run() {
-    let Some(reloadable) = Reloadable::start(tenants(2)) else {
+fn remote_code_would_let_requests_past_the_filter() {
+    let Some(reloadable) = Reloadable::start(tenants(1)) else {
         return;
     };
-    let digest: String = Sha256::digest(b"another").iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(
+        (reloadable.status("spent"), reloadable.status("spent")),
+        (200, 429)
+    );
+    let digest: String = Sha256::digest(b"another")
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let remote = json!({ "remote": {
         "http_uri": { "uri": "http://users/module.wasm", "cluster": "users", "timeout": "1s" },
         "sha256": digest,
         "retry_policy": { "num_retries": 0 },
     } });
-    let file = with_code(reloadable.resource.clone(), remote);
-    let _ = reloadable.replace(&file);
-    assert_eq!(reloadable.status("one"), 200);
+    assert_eq!(
+        reloadable.replace(&with_code(reloadable.resource.clone(), remote)),
+        Said::Taken
+    );
+    let envoy = reloadable.gateway.envoy();
+    envoy.wait_until("a request is let past", |_| {
+        reloadable.status("spent") == 200
+    });
+    // A local module is at work as soon as the file is taken.
+    assert_eq!(
+        reloadable.replace(&with_limits(reloadable.resource.clone(), tenants(1))),
+        Said::Taken
+    );
+    envoy.wait_until("every worker has the filter again", |_| {
+        (0..8).all(|_| reloadable.status("again") == 429)
+    });
 }

@@ -37,7 +37,10 @@ impl Mesh {
         };
         Some(Self {
             gateway: Gateway::start(&bootstrap)?,
-            plugins: plugins.iter().map(|plugin| release.plugin(control_plane::name(plugin))).collect(),
+            plugins: plugins
+                .iter()
+                .map(|plugin| release.plugin(control_plane::name(plugin)))
+                .collect(),
             _folder: folder,
         })
     }
@@ -47,14 +50,21 @@ impl Mesh {
         let envoy = self.gateway.envoy();
         let count = |stats: &std::collections::BTreeMap<String, u64>, filter: &str| -> u64 {
             let prefix = format!("wasmcustom.gatehouse.{filter}.");
-            stats.iter().filter(|(name, _)| name.starts_with(&prefix)).map(|(_, count)| count).sum()
+            stats
+                .iter()
+                .filter(|(name, _)| name.starts_with(&prefix))
+                .map(|(_, count)| count)
+                .sum()
         };
         let before = envoy.stats();
         let request = Request::get("/v1/users/closing").header("x-api-key", demo_key("acme-2026"));
         assert_eq!(self.gateway.h1().send(&request).status, 200);
         let after = envoy.stats();
         for filter in ["auth", "rate_limit", "transform", "routing"] {
-            assert!(count(&after, filter) > count(&before, filter), "{filter} counted nothing");
+            assert!(
+                count(&after, filter) > count(&before, filter),
+                "{filter} counted nothing"
+            );
         }
         if let Some(sign) = envoy.lost_vm(&self.plugins) {
             panic!("a filter lost its VM: {sign}\n{}", envoy.log());
@@ -83,8 +93,13 @@ fn filters(release: Release, bootstrap: &mut Bootstrap) -> Vec<String> {
     let ours = control_plane::plugins();
     let name = |filter: &Value| {
         let name = filter["name"].as_str().unwrap_or_default();
-        let plugin = ours.iter().map(control_plane::name).find(|plugin| release.filter(plugin) == name);
-        plugin.map_or(name.to_owned(), |plugin| format!("gatehouse.{}", plugin.replace('-', "_")))
+        let plugin = ours
+            .iter()
+            .map(control_plane::name)
+            .find(|plugin| release.filter(plugin) == name);
+        plugin.map_or(name.to_owned(), |plugin| {
+            format!("gatehouse.{}", plugin.replace('-', "_"))
+        })
     };
     bootstrap.http_filters_mut().iter().map(name).collect()
 }
@@ -95,23 +110,41 @@ fn every_release_has_the_chain_in_its_order() {
     let expected = filters(Release::Misspelt, &mut Bootstrap::chain());
     for release in Release::ALL {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut bootstrap = match control_plane::generate(release, &control_plane::plugins(), folder.path()) {
-            Ok(bootstrap) => bootstrap,
-            Err(missing) => return skipped(&missing),
-        };
+        let mut bootstrap =
+            match control_plane::generate(release, &control_plane::plugins(), folder.path()) {
+                Ok(bootstrap) => bootstrap,
+                Err(missing) => return skipped(&missing),
+            };
         let mut found = filters(release, &mut bootstrap);
         // Istio's, behind all of ours; its cors does what a route asks of it, and no route here does.
         let own = ["grpc_stats", "fault", "cors"].map(|name| format!("envoy.filters.http.{name}"));
-        let place = found.iter().position(|name| *name == own[0]).expect("Istio's own filters");
-        assert_eq!(found.drain(place..place + own.len()).collect::<Vec<_>>(), own, "{release:?}");
+        let place = found
+            .iter()
+            .position(|name| *name == own[0])
+            .expect("Istio's own filters");
+        assert_eq!(
+            found.drain(place..place + own.len()).collect::<Vec<_>>(),
+            own,
+            "{release:?}"
+        );
         assert_eq!(found, expected, "{release:?}");
         // Envoy's own among them are configured alike. The transcoder's descriptor set comes in the manifest, not in a file.
         for filter in Bootstrap::chain().http_filters_mut() {
-            let native = bootstrap.http_filters_mut().iter().find(|other| other["name"] == filter["name"]);
+            let native = bootstrap
+                .http_filters_mut()
+                .iter()
+                .find(|other| other["name"] == filter["name"]);
             let Some(native) = native else { continue };
-            let (mut native, filter) = (native["typed_config"].clone(), &mut filter["typed_config"]);
-            for (config, descriptor) in [(&mut native, "proto_descriptor_bin"), (filter, "proto_descriptor")] {
-                config.as_object_mut().expect("an object").remove(descriptor);
+            let (mut native, filter) =
+                (native["typed_config"].clone(), &mut filter["typed_config"]);
+            for (config, descriptor) in [
+                (&mut native, "proto_descriptor_bin"),
+                (filter, "proto_descriptor"),
+            ] {
+                config
+                    .as_object_mut()
+                    .expect("an object")
+                    .remove(descriptor);
             }
             assert_eq!(native, *filter, "{release:?}");
         }
@@ -123,15 +156,29 @@ fn every_release_has_the_chain_in_its_order() {
 fn the_descriptor_in_the_manifest_is_that_of_the_service() {
     use base64::Engine as _;
     let filters = manifests::kubernetes::of_kind("envoy/istio", "EnvoyFilter");
-    let bridges = filters.iter().find(|filter| filter.name() == "gatehouse-bridges").expect("the bridges");
-    let patches = bridges.value["spec"]["configPatches"].as_array().expect("patches");
+    let bridges = filters
+        .iter()
+        .find(|filter| filter.name() == "gatehouse-bridges")
+        .expect("the bridges");
+    let patches = bridges.value["spec"]["configPatches"]
+        .as_array()
+        .expect("patches");
     let descriptors: Vec<_> = patches
         .iter()
-        .filter_map(|patch| patch.pointer("/patch/value/typed_config/proto_descriptor_bin")?.as_str())
+        .filter_map(|patch| {
+            patch
+                .pointer("/patch/value/typed_config/proto_descriptor_bin")?
+                .as_str()
+        })
         .collect();
     assert_eq!(descriptors.len(), Release::ALL.len());
     for descriptor in descriptors {
-        let bytes = base64::engine::general_purpose::STANDARD.decode(descriptor).expect("base64");
-        assert!(bytes == upstreams::INVENTORY_DESCRIPTOR_SET, "another descriptor set");
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(descriptor)
+            .expect("base64");
+        assert!(
+            bytes == upstreams::INVENTORY_DESCRIPTOR_SET,
+            "another descriptor set"
+        );
     }
 }

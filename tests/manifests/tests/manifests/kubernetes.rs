@@ -444,3 +444,29 @@ fn both_have_the_same_routes() {
     let routes = FOLDERS.map(|folder| tree::read(format!("{folder}/routes.yaml")));
     assert_eq!(routes[0], routes[1]);
 }
+
+// Envoy Gateway switches filters on by the route that a request has when it arrives: one that matches only by a header that routing
+// writes is never found.
+#[test]
+fn each_path_has_a_route_without_headers() {
+    for object in kubernetes::of_kind(ENVOY_GATEWAY, "HTTPRoute") {
+        let rules = object.value["spec"]["rules"].as_array().expect("rules");
+        let matches: Vec<&Value> = rules
+            .iter()
+            .flat_map(|rule| rule["matches"].as_array().expect("matches"))
+            .collect();
+        for labelled in matches
+            .iter()
+            .filter(|matched| matched.get("headers").is_some())
+        {
+            let plain = |other: &&&Value| {
+                other.get("headers").is_none() && other["path"] == labelled["path"]
+            };
+            assert!(
+                matches.iter().find(plain).is_some(),
+                "{}: {labelled}",
+                object.place()
+            );
+        }
+    }
+}

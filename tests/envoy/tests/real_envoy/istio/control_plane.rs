@@ -59,22 +59,37 @@ pub(super) fn plugins() -> Vec<Value> {
 }
 
 /// The configuration of Envoy for these plugins, whose own configurations are written to `folder`.
-pub(super) fn generate(release: Release, plugins: &[Value], folder: &Path) -> Result<Bootstrap, Missing> {
+pub(super) fn generate(
+    release: Release,
+    plugins: &[Value],
+    folder: &Path,
+) -> Result<Bootstrap, Missing> {
     let mut root = Bootstrap::chain().root().clone();
+    root["node"] = json!({ "id": "router~127.0.0.1~gatehouse", "cluster": "gatehouse" });
     let filters: Vec<Object> = of_kind(FOLDER, "EnvoyFilter");
     let plugins = sorted(plugins);
     for plugin in &plugins {
         let resources = json!({ "resources": [extension(release, plugin)?] });
-        fs::write(folder.join(file(plugin)), resources.to_string()).expect("the folder can be written to");
+        fs::write(folder.join(file(plugin)), resources.to_string())
+            .expect("the folder can be written to");
     }
     let manager = connection_manager(release, &plugins, folder);
     let listener = &mut root["static_resources"]["listeners"][0];
     listener["name"] = "0.0.0.0_443".into();
     // Envoy's default, until a patch says otherwise.
-    listener.as_object_mut().expect("an object").remove("per_connection_buffer_limit_bytes");
+    listener
+        .as_object_mut()
+        .expect("an object")
+        .remove("per_connection_buffer_limit_bytes");
     listener["filter_chains"][0]["filters"][0]["typed_config"] = manager;
-    for cluster in root["static_resources"]["clusters"].as_array_mut().expect("clusters") {
-        cluster.as_object_mut().expect("an object").remove("per_connection_buffer_limit_bytes");
+    for cluster in root["static_resources"]["clusters"]
+        .as_array_mut()
+        .expect("clusters")
+    {
+        cluster
+            .as_object_mut()
+            .expect("an object")
+            .remove("per_connection_buffer_limit_bytes");
     }
     for filter in &filters {
         patches::apply(filter, &mut root["static_resources"]);
@@ -111,7 +126,10 @@ fn extension(release: Release, plugin: &Value) -> Result<Value, Missing> {
     let spec = &plugin["spec"];
     let url = spec["url"].as_str().expect("a url");
     // oci://registry/gatehouse/rate-limit@sha256:…
-    let image = url.rsplit('/').next().and_then(|last| last.split('@').next());
+    let image = url
+        .rsplit('/')
+        .next()
+        .and_then(|last| last.split('@').next());
     let image = image.expect("an image");
     let mut config = spec["pluginConfig"].clone();
     if image == "auth" {

@@ -51,9 +51,9 @@ fn route(name: String, matched: &Value, rule: &Value) -> Value {
         Some("PathPrefix") => json!({ "path_separated_prefix": path }),
         other => panic!("{name}: a path of type {other:?} is not known here"),
     };
-    let headers = list(&matched["headers"]).iter().map(|header| {
-        json!({ "name": header["name"], "string_match": { "exact": header["value"] } })
-    });
+    let headers = list(&matched["headers"]).iter().map(
+        |header| json!({ "name": header["name"], "string_match": { "exact": header["value"] } }),
+    );
     conditions["headers"] = headers.collect();
     let [backend] = list(&rule["backendRefs"]) else {
         panic!("{name}: one backend is what is known here");
@@ -72,7 +72,8 @@ fn route(name: String, matched: &Value, rule: &Value) -> Value {
     for filter in list(&rule["filters"]) {
         match filter["type"].as_str() {
             Some("URLRewrite") => {
-                action["prefix_rewrite"] = filter["urlRewrite"]["path"]["replacePrefixMatch"].clone();
+                action["prefix_rewrite"] =
+                    filter["urlRewrite"]["path"]["replacePrefixMatch"].clone();
             }
             Some("ResponseHeaderModifier") => {
                 let set = list(&filter["responseHeaderModifier"]["set"]).iter();

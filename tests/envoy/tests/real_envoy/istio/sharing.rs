@@ -36,29 +36,41 @@ fn start(first: &Value, limits: Value) -> Option<Mesh> {
 fn statuses(mesh: &Mesh, path: &str, count: usize) -> Vec<u16> {
     let request = Request::get(path).header("x-api-key", demo_key("acme-2026"));
     let mut connection = mesh.h1().connect().expect("a connection");
-    (0..count).map(|_| connection.send(&request).status).collect()
+    (0..count)
+        .map(|_| connection.send(&request).status)
+        .collect()
 }
 
 // Two plugins of one image run in one VM and keep their buckets in one table. One that took the other's tokens, or the other's
 // configuration, would refuse too much or too little.
 #[test]
 fn two_rate_limit_plugins_do_not_disturb_each_other() {
-    let first = json!([{ "name": "consumer", "key": "consumer", "rate": "1/h", "burst": 5,
+    let first = json!([{ "name": "users", "key": "consumer", "rate": "1/h", "burst": 5,
         "match": { "path": { "prefix": "/users" } } }]);
-    let limits = json!([{ "name": "address", "key": "address", "rate": "1/h", "burst": 3,
+    let limits = json!([{ "name": "public", "key": "address", "rate": "1/h", "burst": 3,
         "match": { "path": { "prefix": "/public" } } }]);
     let Some(mesh) = start(&first, limits) else {
         return;
     };
-    assert_eq!(statuses(&mesh, "/public/prices", 5), [200, 200, 200, 429, 429]);
-    assert_eq!(statuses(&mesh, "/users/17", 7), [200, 200, 200, 200, 200, 429, 429]);
+    assert_eq!(
+        statuses(&mesh, "/public/prices", 5),
+        [200, 200, 200, 429, 429]
+    );
+    assert_eq!(
+        statuses(&mesh, "/users/17", 7),
+        [200, 200, 200, 200, 200, 429, 429]
+    );
     assert_eq!(statuses(&mesh, "/public/prices", 1), [429]);
     // Four images on a main thread and two workers, and one VM for each to make them from: the fifth plugin has none of its own.
     mesh.envoy().wait_until("every image has its VMs", |envoy| {
         envoy.counter("wasm.envoy.wasm.runtime.v8.active") == 4 * 4
     });
     // Both count under one name.
-    assert_eq!(mesh.envoy().counter("wasmcustom.gatehouse.rate_limit.limited"), 2 + 2 + 1);
+    assert_eq!(
+        mesh.envoy()
+            .counter("wasmcustom.gatehouse.rate_limit.limited"),
+        2 + 2 + 1
+    );
 }
 
 // It is written down so: a namespace of shared data is one, and a limit is known by its name.

@@ -3,8 +3,8 @@
 use envoy_harness::{Protocol, Request, Response, demo_key};
 use serde_json::{Value, json};
 
-use super::control_plane::{self, Release};
 use super::Mesh;
+use super::control_plane::{self, Release};
 
 /// A request, and what must come of it.
 struct Step {
@@ -17,7 +17,13 @@ struct Step {
 }
 
 fn step(title: &'static str, request: Request, status: u16) -> Step {
-    Step { title, request, status, logged: Vec::new(), holds: |_| {} }
+    Step {
+        title,
+        request,
+        status,
+        logged: Vec::new(),
+        holds: |_| {},
+    }
 }
 
 impl Step {
@@ -36,8 +42,12 @@ impl Step {
         let response = mesh.client(protocol).send(&self.request);
         assert_eq!(response.status, self.status, "{at}: {}", response.text());
         // Nothing but the codec may answer without an id.
-        let id = response.header("x-request-id").unwrap_or_else(|| panic!("{at}: no id"));
-        let line = mesh.envoy().access_log_entry(|line| line["request_id"] == id);
+        let id = response
+            .header("x-request-id")
+            .unwrap_or_else(|| panic!("{at}: no id"));
+        let line = mesh
+            .envoy()
+            .access_log_entry(|line| line["request_id"] == id);
         for (member, value) in &self.logged {
             assert_eq!(line[member], *value, "{at}: {line}");
         }
@@ -50,53 +60,121 @@ fn key(request: Request) -> Request {
 }
 
 fn steps(mesh: &Mesh) -> Vec<Step> {
-    let alice = mesh.token("alice").scope("orders:read orders:write stock:write").groups(&["staff"]).sign();
+    let alice = mesh
+        .token("alice")
+        .scope("orders:read orders:write stock:write")
+        .groups(&["staff"])
+        .sign();
     let bob = mesh.token("bob").sign();
     let carol = mesh.token("carol").groups(&["admins"]).sign();
-    let expired = mesh.token("alice").claim("exp", json!(1_700_000_000)).sign();
+    let expired = mesh
+        .token("alice")
+        .claim("exp", json!(1_700_000_000))
+        .sign();
     let ops = demo_key("ops-2026");
     vec![
         step("health needs no credential", Request::get("/healthz"), 200).logged("rule", "health"),
-        step("nothing else answers without one", Request::get("/users/17"), 401)
-            .logged("reason", "credential_missing")
-            .holds(|response| {
-                assert_eq!(response.headers.get_all("www-authenticate").iter().count(), 2);
-                assert_eq!(response.header("content-type"), Some("application/problem+json"));
-            }),
-        step("a wrong key", Request::get("/users/17").header("x-api-key", "guess"), 401).logged("decision", "deny"),
-        step("a right key: the upstream is told who calls", key(Request::get("/users/17")), 200)
-            .logged("identity", "api_key:acme-2026")
-            .holds(|response| {
-                let echo = response.echo();
-                assert_eq!((echo.header("x-consumer"), echo.header("x-plan")), (vec!["acme"], vec!["gold"]));
-                assert!(echo.header("x-api-key").is_empty());
-            }),
+        step(
+            "nothing else answers without one",
+            Request::get("/users/17"),
+            401,
+        )
+        .logged("reason", "credential_missing")
+        .holds(|response| {
+            assert_eq!(
+                response.headers.get_all("www-authenticate").iter().count(),
+                2
+            );
+            assert_eq!(
+                response.header("content-type"),
+                Some("application/problem+json")
+            );
+        }),
+        step(
+            "a wrong key",
+            Request::get("/users/17").header("x-api-key", "guess"),
+            401,
+        )
+        .logged("decision", "deny"),
+        step(
+            "a right key: the upstream is told who calls",
+            key(Request::get("/users/17")),
+            200,
+        )
+        .logged("identity", "api_key:acme-2026")
+        .holds(|response| {
+            let echo = response.echo();
+            assert_eq!(
+                (echo.header("x-consumer"), echo.header("x-plan")),
+                (vec!["acme"], vec!["gold"])
+            );
+            assert!(echo.header("x-api-key").is_empty());
+        }),
         step(
             "nobody says for himself who he is",
-            Request::get("/public/prices").header("x-user", "root").header("x-authenticated-by", "me"),
+            Request::get("/public/prices")
+                .header("x-user", "root")
+                .header("x-authenticated-by", "me"),
             200,
         )
         .logged("rule", "public")
         .holds(|response| {
             let echo = response.echo();
-            assert!(echo.header("x-user").is_empty() && echo.header("x-authenticated-by").is_empty());
+            assert!(
+                echo.header("x-user").is_empty() && echo.header("x-authenticated-by").is_empty()
+            );
         }),
-        step("a token with the scope", Request::get("/orders/4711").bearer(&alice), 200)
-            .logged("rule", "orders-read")
-            .holds(|response| {
-                let echo = response.echo();
-                assert_eq!((echo.service.as_str(), echo.header("x-user")), ("orders", vec!["alice"]));
-                assert!(echo.header("authorization").is_empty());
-            }),
-        step("a token without it", Request::get("/orders/4711").bearer(&bob), 403).holds(|response| {
-            assert!(response.header("www-authenticate").is_some_and(|said| said.contains("insufficient_scope")));
+        step(
+            "a token with the scope",
+            Request::get("/orders/4711").bearer(&alice),
+            200,
+        )
+        .logged("rule", "orders-read")
+        .holds(|response| {
+            let echo = response.echo();
+            assert_eq!(
+                (echo.service.as_str(), echo.header("x-user")),
+                ("orders", vec!["alice"])
+            );
+            assert!(echo.header("authorization").is_empty());
         }),
-        step("a token of yesterday, also where none is needed", Request::get("/public/prices").bearer(&expired), 401)
-            .logged("rule", "public"),
-        step("two proofs at once", Request::get("/admin/orders").bearer(&carol).header("x-api-key", &ops), 200)
-            .logged("rule", "admin"),
-        step("one of two proofs", Request::get("/admin/orders").header("x-api-key", &ops), 401),
-        step("version 1 by path, which is cut off", key(Request::get("/v1/users/17?full=1")), 200).holds(|response| {
+        step(
+            "a token without it",
+            Request::get("/orders/4711").bearer(&bob),
+            403,
+        )
+        .holds(|response| {
+            assert!(
+                response
+                    .header("www-authenticate")
+                    .is_some_and(|said| said.contains("insufficient_scope"))
+            );
+        }),
+        step(
+            "a token of yesterday, also where none is needed",
+            Request::get("/public/prices").bearer(&expired),
+            401,
+        )
+        .logged("rule", "public"),
+        step(
+            "two proofs at once",
+            Request::get("/admin/orders")
+                .bearer(&carol)
+                .header("x-api-key", &ops),
+            200,
+        )
+        .logged("rule", "admin"),
+        step(
+            "one of two proofs",
+            Request::get("/admin/orders").header("x-api-key", &ops),
+            401,
+        ),
+        step(
+            "version 1 by path, which is cut off",
+            key(Request::get("/v1/users/17?full=1")),
+            200,
+        )
+        .holds(|response| {
             let echo = response.echo();
             assert_eq!(echo.path, "/users/17?full=1");
             assert_eq!(echo.header("x-gatehouse-api-version"), ["1"]);
@@ -104,7 +182,10 @@ fn steps(mesh: &Mesh) -> Vec<Step> {
         }),
         step("version 2 by path", key(Request::get("/v2/users/17")), 200).holds(|response| {
             let echo = response.echo();
-            assert_eq!((echo.path.as_str(), echo.header("x-gatehouse-api-version")), ("/users/17", vec!["2"]));
+            assert_eq!(
+                (echo.path.as_str(), echo.header("x-gatehouse-api-version")),
+                ("/users/17", vec!["2"])
+            );
             assert_eq!(response.header("deprecation"), None);
         }),
         step(
@@ -113,18 +194,36 @@ fn steps(mesh: &Mesh) -> Vec<Step> {
             200,
         )
         .logged("route", "gatehouse.users.1"),
-        step("version 1 by default", key(Request::get("/users/17")), 200).logged("route", "gatehouse.users.0"),
-        step("a version that there is not", key(Request::get("/users/17")).header("x-api-version", "9"), 406),
+        step("version 1 by default", key(Request::get("/users/17")), 200)
+            .logged("route", "gatehouse.users.0"),
+        step(
+            "a version that there is not",
+            key(Request::get("/users/17")).header("x-api-version", "9"),
+            406,
+        ),
         step(
             "a client's own version header",
             key(Request::get("/users/17")).header("x-gatehouse-api-version", "2"),
             200,
         )
         .logged("route", "gatehouse.users.0"),
-        step("a path that two parsers read differently", key(Request::get("/users/..%2fadmin/orders")), 400),
-        step("a host with a port", key(Request::get("/users/17")).authority("api.example.com:8443"), 200)
-            .logged("authority", "api.example.com"),
-        step("a path that no rule covers", key(Request::get("/elsewhere")), 403).logged("decision", "deny"),
+        step(
+            "a path that two parsers read differently",
+            key(Request::get("/users/..%2fadmin/orders")),
+            400,
+        ),
+        step(
+            "a host with a port",
+            key(Request::get("/users/17")).authority("api.example.com:8443"),
+            200,
+        )
+        .logged("authority", "api.example.com"),
+        step(
+            "a path that no rule covers",
+            key(Request::get("/elsewhere")),
+            403,
+        )
+        .logged("decision", "deny"),
         step("a rule on trial", Request::get("/reports/2026"), 200)
             .logged("decision", "shadow_deny")
             .holds(|response| {
@@ -139,13 +238,30 @@ fn steps(mesh: &Mesh) -> Vec<Step> {
             .logged("rule", "stock-get")
             .holds(|response| {
                 assert_eq!(response.header("content-type"), Some("application/json"));
-                assert!(response.json()["replica"].as_str().is_some_and(|name| name.starts_with("inventory-")));
+                assert!(
+                    response.json()["replica"]
+                        .as_str()
+                        .is_some_and(|name| name.starts_with("inventory-"))
+                );
             }),
-        step("the same method without the scope", Request::get("/stock/7").bearer(&bob), 403),
-        step("gRPC-Web without a credential", Request::grpc_web("/inventory.v1.Stock/Get", b""), 200).holds(|response| {
+        step(
+            "the same method without the scope",
+            Request::get("/stock/7").bearer(&bob),
+            403,
+        ),
+        step(
+            "gRPC-Web without a credential",
+            Request::grpc_web("/inventory.v1.Stock/Get", b""),
+            200,
+        )
+        .holds(|response| {
             assert_eq!(response.header("grpc-status"), Some("16"));
         }),
-        step("no gRPC, on a path of gRPC", key(Request::new("POST", "/inventory.v1.Stock/Get")), 403),
+        step(
+            "no gRPC, on a path of gRPC",
+            key(Request::new("POST", "/inventory.v1.Stock/Get")),
+            403,
+        ),
     ]
 }
 
@@ -173,9 +289,16 @@ fn the_tour_passes_on_what_istio_generates() {
 fn grpc(mesh: &Mesh) {
     let call = |path: &str| mesh.h2().send(&key(Request::grpc(path, b"\x0a\x017")));
     let answer = call("/inventory.v1.Stock/Get");
-    assert_eq!((answer.status, answer.grpc_status()), (200, Some(0)), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.grpc_status()),
+        (200, Some(0)),
+        "{answer:?}"
+    );
     let answer = call("/users.v1.Users/Get");
-    assert_eq!(answer.echo().header("x-gatehouse-grpc-service"), ["users.v1.Users"]);
+    assert_eq!(
+        answer.echo().header("x-gatehouse-grpc-service"),
+        ["users.v1.Users"]
+    );
     assert_eq!(answer.echo().header("x-gatehouse-grpc-method"), ["Get"]);
     // Without a scope for it, and without a rule for it.
     for path in ["/inventory.v1.Stock/Adjust", "/inventory.v1.Other/Get"] {
@@ -185,30 +308,54 @@ fn grpc(mesh: &Mesh) {
 
 /// More orders than a person may write.
 fn limits(mesh: &Mesh) {
-    let token = mesh.token("dora").scope("orders:write").groups(&["staff"]).sign();
+    let token = mesh
+        .token("dora")
+        .scope("orders:write")
+        .groups(&["staff"])
+        .sign();
     let request = Request::new("POST", "/orders").bearer(token).body("{}");
     let answers: Vec<Response> = std::thread::scope(|scope| {
         let hammer = || {
             let mut connection = mesh.h1().connect().expect("a connection");
-            (0..40).map(|_| connection.send(&request)).collect::<Vec<_>>()
+            (0..40)
+                .map(|_| connection.send(&request))
+                .collect::<Vec<_>>()
         };
         let clients: Vec<_> = (0..4).map(|_| scope.spawn(hammer)).collect();
-        clients.into_iter().flat_map(|client| client.join().expect("a client ended")).collect()
+        clients
+            .into_iter()
+            .flat_map(|client| client.join().expect("a client ended"))
+            .collect()
     });
-    let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
+    let refused: Vec<_> = answers
+        .iter()
+        .filter(|answer| answer.status == 429)
+        .collect();
     assert!(answers.iter().filter(|answer| answer.status == 200).count() >= 20);
-    assert!(!refused.is_empty(), "160 orders in no time, and none refused");
+    assert!(
+        !refused.is_empty(),
+        "160 orders in no time, and none refused"
+    );
     for answer in refused {
-        assert!(answer.header("retry-after").is_some() && answer.header("ratelimit").is_some(), "{answer:?}");
+        assert!(
+            answer.header("retry-after").is_some() && answer.header("ratelimit").is_some(),
+            "{answer:?}"
+        );
     }
 }
 
 /// Bodies that are larger than what a connection may buffer: they stream.
 fn bodies(mesh: &Mesh) {
-    let token = mesh.token("emil").scope("orders:write").groups(&["staff"]).sign();
+    let token = mesh
+        .token("emil")
+        .scope("orders:write")
+        .groups(&["staff"])
+        .sign();
     let body = format!("{{\"note\": \"{}\"}}", "x".repeat(200 * 1024));
     for client in [mesh.h1(), mesh.h2()] {
-        let request = Request::new("POST", "/orders").bearer(&token).header("content-type", "application/json");
+        let request = Request::new("POST", "/orders")
+            .bearer(&token)
+            .header("content-type", "application/json");
         assert_eq!(client.send(&request.body(body.clone())).status, 200);
         // The echo of 30 KiB of headers passes through the rewriter of JSON.
         let mut request = Request::get("/reports/2026");
@@ -218,7 +365,10 @@ fn bodies(mesh: &Mesh) {
         let response = client.send(&request);
         assert_eq!(response.status, 200);
         let echo: Value = response.json();
-        assert_eq!(echo["headers"]["x-filler-9"][0].as_str().map(str::len), Some(3 * 1024));
+        assert_eq!(
+            echo["headers"]["x-filler-9"][0].as_str().map(str::len),
+            Some(3 * 1024)
+        );
         assert_eq!(echo["headers"].get("x-forwarded-for"), None);
     }
 }
