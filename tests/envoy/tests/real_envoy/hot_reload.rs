@@ -1,7 +1,7 @@
 //! `envoy/variants/ecds.yaml`: the filter in a file of its own, replaced by a rename while requests go on.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use envoy_harness::{Bootstrap, Gateway, Request, module, skipped};
@@ -156,7 +156,7 @@ fn with_code(mut resource: Value, code: Value) -> Value {
     resource
 }
 
-fn local(path: &PathBuf) -> Value {
+fn local(path: &Path) -> Value {
     json!({ "local": { "filename": path } })
 }
 

@@ -459,14 +459,10 @@ fn each_path_has_a_route_without_headers() {
             .iter()
             .filter(|matched| matched.get("headers").is_some())
         {
-            let plain = |other: &&&Value| {
-                other.get("headers").is_none() && other["path"] == labelled["path"]
-            };
-            assert!(
-                matches.iter().find(plain).is_some(),
-                "{}: {labelled}",
-                object.place()
-            );
+            let plain = matches
+                .iter()
+                .any(|other| other.get("headers").is_none() && other["path"] == labelled["path"]);
+            assert!(plain, "{}: {labelled}", object.place());
         }
     }
 }

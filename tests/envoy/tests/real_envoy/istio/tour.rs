@@ -234,6 +234,60 @@ fn steps(mesh: &Mesh) -> Vec<Step> {
         step("no rule of transform", Request::get("/public/prices"), 200).holds(|response| {
             assert!(!response.echo().header("x-forwarded-for").is_empty());
         }),
+        step(
+            "a customer, without what is personal",
+            key(Request::get("/customers/7")).header("x-debug", "1"),
+            200,
+        )
+        .logged("rule", "customers")
+        .holds(|response| {
+            let customer = response.json();
+            assert_eq!(customer["email"], "***");
+            assert_eq!(customer["card"]["number"], "**** **** **** ****");
+            assert_eq!(customer.get("notes"), None);
+            assert_eq!(response.header("cache-control"), Some("no-store"));
+        }),
+        step(
+            "the API as it was called once: rewritten",
+            key(Request::get("/api/users/17")),
+            200,
+        )
+        .logged("rule", "api")
+        .holds(|response| assert_eq!(response.echo().path, "/users/17")),
+        step(
+            "a rewrite that would lead elsewhere",
+            key(Request::get("/api/admin/orders")),
+            403,
+        ),
+        step(
+            "a preflight of a page that may call",
+            Request::new("OPTIONS", "/users/17")
+                .header("origin", "https://app.gatehouse.test")
+                .header("access-control-request-method", "GET"),
+            200,
+        )
+        .holds(|response| {
+            let allowed = response.header("access-control-allow-origin");
+            assert_eq!(allowed, Some("https://app.gatehouse.test"));
+        }),
+        step(
+            "a preflight of another page meets auth",
+            Request::new("OPTIONS", "/users/17")
+                .header("origin", "https://elsewhere.test")
+                .header("access-control-request-method", "GET"),
+            401,
+        )
+        .logged("decision", "deny"),
+        step(
+            "an answer to a page that may call, through both cors filters",
+            key(Request::get("/users/17")).header("origin", "https://app.gatehouse.test"),
+            200,
+        )
+        .holds(|response| {
+            // Once.
+            let allowed = response.header("access-control-allow-origin");
+            assert_eq!(allowed, Some("https://app.gatehouse.test"));
+        }),
         step("a method by REST", key(Request::get("/stock/7")), 200)
             .logged("rule", "stock-get")
             .holds(|response| {
