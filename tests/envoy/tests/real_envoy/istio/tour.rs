@@ -208,11 +208,6 @@ fn steps(mesh: &Mesh) -> Vec<Step> {
         )
         .logged("route", "gatehouse.users.0"),
         step(
-            "a path that two parsers read differently",
-            key(Request::get("/users/..%2fadmin/orders")),
-            400,
-        ),
-        step(
             "a host with a port",
             key(Request::get("/users/17")).authority("api.example.com:8443"),
             200,
@@ -330,10 +325,17 @@ fn the_tour_passes_on_what_istio_generates() {
             step.take(&mesh, protocol);
         }
     }
-    // Two codecs answer by themselves: the one with an error, the other by resetting the stream.
-    let underscore = key(Request::get("/users/17")).header("x_user", "root");
+    // Refused before any filter, and so without an id: what the patches of the edge are for.
+    let escaped = key(Request::get("/users/..%2fadmin/orders"));
+    let underscore = key(Request::get("/users/17").header("x_user", "root"));
+    for client in [mesh.h1(), mesh.h2()] {
+        assert_eq!(client.send(&escaped).status, 400);
+    }
     assert_eq!(mesh.h1().send(&underscore).status, 400);
-    assert!(mesh.h2().try_send(&underscore).is_err());
+    assert!(
+        mesh.h2().try_send(&underscore).is_err(),
+        "HTTP/2 resets the stream"
+    );
     grpc(&mesh);
     limits(&mesh);
     bodies(&mesh);
