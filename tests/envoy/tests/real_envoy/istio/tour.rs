@@ -104,10 +104,8 @@ fn steps(mesh: &Mesh) -> Vec<Step> {
         .logged("identity", "api_key:acme-2026")
         .holds(|response| {
             let echo = response.echo();
-            assert_eq!(
-                (echo.header("x-consumer"), echo.header("x-plan")),
-                (vec!["acme"], vec!["gold"])
-            );
+            assert_eq!(echo.header("x-consumer"), ["acme"]);
+            assert_eq!(echo.header("x-plan"), ["gold"]);
             assert!(echo.header("x-api-key").is_empty());
         }),
         step(
@@ -132,10 +130,8 @@ fn steps(mesh: &Mesh) -> Vec<Step> {
         .logged("rule", "orders-read")
         .holds(|response| {
             let echo = response.echo();
-            assert_eq!(
-                (echo.service.as_str(), echo.header("x-user")),
-                ("orders", vec!["alice"])
-            );
+            assert_eq!(echo.service, "orders");
+            assert_eq!(echo.header("x-user"), ["alice"]);
             assert!(echo.header("authorization").is_empty());
         }),
         step(
@@ -182,10 +178,8 @@ fn steps(mesh: &Mesh) -> Vec<Step> {
         }),
         step("version 2 by path", key(Request::get("/v2/users/17")), 200).holds(|response| {
             let echo = response.echo();
-            assert_eq!(
-                (echo.path.as_str(), echo.header("x-gatehouse-api-version")),
-                ("/users/17", vec!["2"])
-            );
+            assert_eq!(echo.path, "/users/17");
+            assert_eq!(echo.header("x-gatehouse-api-version"), ["2"]);
             assert_eq!(response.header("deprecation"), None);
         }),
         step(
