@@ -301,8 +301,8 @@ fn steps(mesh: &Mesh) -> Vec<Step> {
             assert_eq!(response.header("grpc-status"), Some("16"));
         }),
         step(
-            "no gRPC, on a path of gRPC",
-            key(Request::new("POST", "/inventory.v1.Stock/Get")),
+            "no gRPC, on a path of gRPC: the rule of the method holds",
+            Request::new("POST", "/inventory.v1.Stock/Get").bearer(&bob),
             403,
         ),
     ]
