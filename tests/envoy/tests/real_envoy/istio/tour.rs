@@ -350,9 +350,12 @@ fn grpc(mesh: &Mesh) {
         ["users.v1.Users"]
     );
     assert_eq!(answer.echo().header("x-gatehouse-grpc-method"), ["Get"]);
-    // Without a scope for it, and without a rule for it.
-    for path in ["/inventory.v1.Stock/Adjust", "/inventory.v1.Other/Get"] {
-        assert_eq!(call(path).grpc_status(), Some(7), "{path}");
+    // A key where a token is needed, and a service that no rule is for.
+    for (path, status) in [
+        ("/inventory.v1.Stock/Adjust", 16),
+        ("/inventory.v1.Other/Get", 7),
+    ] {
+        assert_eq!(call(path).grpc_status(), Some(status), "{path}");
     }
 }
 
