@@ -366,7 +366,7 @@ fn limits(mesh: &Mesh) {
         .scope("orders:write")
         .groups(&["staff"])
         .sign();
-    let request = Request::new("POST", "/orders").bearer(token).body("{}");
+    let request = Request::new("POST", "/orders").bearer(token);
     let answers: Vec<Response> = std::thread::scope(|scope| {
         let hammer = || {
             let mut connection = mesh.h1().connect().expect("a connection");
