@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::yaml;
+
 /// A Wasm filter in an Envoy configuration.
 #[derive(Clone, Debug)]
 pub struct WasmFilter {
@@ -19,9 +21,9 @@ pub struct WasmFilter {
 ///
 /// If the file is not YAML, or a filter's configuration is neither a `Struct` nor a `StringValue` of JSON.
 pub fn wasm_filters(yaml: &str) -> Vec<WasmFilter> {
-    let document: Value = serde_norway::from_str(yaml).expect("YAML");
+    let documents = yaml::documents(yaml);
     let mut found = Vec::new();
-    let mut open = vec![&document];
+    let mut open: Vec<&Value> = documents.iter().rev().collect();
     while let Some(value) = open.pop() {
         match value {
             Value::Object(members) => {

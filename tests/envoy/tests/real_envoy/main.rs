@@ -10,6 +10,8 @@ mod forge;
 mod grpc;
 mod harness;
 mod host_facts;
+mod hot_reload;
+mod istio;
 mod rate_limit;
 mod reload;
 mod scenarios;

@@ -6,5 +6,6 @@ mod configurations;
 mod crates;
 mod documents;
 mod envoy_files;
+mod kubernetes;
 mod layout;
 mod setup;
