@@ -16,7 +16,9 @@ setup: ## bring what a build needs: the Wasm target, Envoy 1.40 (the other targe
 
 build: setup ## build the Wasm modules that Envoy loads, stripped and checked, into dist/
 	@# As a cdylib alone: built as an rlib too, a crate gets no link-time optimisation.
-	@for module in $(MODULES:-p=); do cargo rustc --locked $(WASM) -p $$module --lib --crate-type cdylib || exit; done
+	@# A filter may have compiler settings of its own beside its manifest.
+	@for module in $(MODULES:-p=); do own=filters/$${module#gatehouse-}/release.toml; \
+	  cargo rustc $$([ ! -f $$own ] || echo --config $$own) --locked $(WASM) -p $$module --lib --crate-type cdylib || exit; done
 	@cargo run --locked --quiet -p packager
 
 images: build ## an OCI image of each filter for Istio and Envoy Gateway, into dist/images/

@@ -52,7 +52,7 @@ impl ApiKeys {
             }
             numbered.push((hash, index, key.identity()));
         }
-        numbered.sort_by_key(|(hash, index, _)| (*hash, *index));
+        numbered.sort_unstable_by_key(|(hash, index, _)| (*hash, *index));
         for pair in numbered.windows(2) {
             if let [(first, _, _), (second, index, _)] = pair
                 && first == second
