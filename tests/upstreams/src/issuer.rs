@@ -1,4 +1,4 @@
-//! The token issuer: three key pairs made at its start, and tokens signed with them on request.
+//! The token issuer: three key pairs, and tokens signed with them on request.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,15 +10,15 @@ use axum::response::Json;
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jwt_simple::prelude::{
-    ECDSAP256PublicKeyLike, ES256KeyPair, Ed25519KeyPair, EdDSAKeyPairLike, RS256KeyPair,
-};
+use jwt_simple::prelude::{ECDSAP256PublicKeyLike, EdDSAKeyPairLike};
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+
+use crate::SigningKeys;
 
 /// `iss` of an issuer that was given no other name.
 pub const DEFAULT_ISSUER: &str = "https://issuer.gatehouse.test";
@@ -93,13 +93,16 @@ pub struct Issuer {
 
 impl Issuer {
     /// An issuer with keys of its own. Takes about a second: RSA keys are slow to make.
+    pub fn generate(name: impl Into<String>) -> Self {
+        Self::with_keys(name, &SigningKeys::generate())
+    }
+
+    /// An issuer with these keys.
     ///
     /// Keys come from jwt-simple and signatures from ring, so that a token is never checked by the code that signed it.
-    pub fn generate(name: impl Into<String>) -> Self {
+    pub fn with_keys(name: impl Into<String>, keys: &SigningKeys) -> Self {
         let random = SystemRandom::new();
-        let rsa = RS256KeyPair::generate(2048).expect("2048 is a size that RSA keys have");
-        let ecdsa = ES256KeyPair::generate();
-        let eddsa = Ed25519KeyPair::generate();
+        let SigningKeys { rsa, ecdsa, eddsa } = keys;
         let keys = [
             key(Algorithm::RS256, &rsa.public_key().to_jwk()),
             key(Algorithm::ES256, &ecdsa.public_key().to_jwk()),
