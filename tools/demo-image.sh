@@ -13,7 +13,7 @@ cargo build --locked --release --target wasm32-wasip1 \
 # Without a library of any machine, so that a program runs in an image of its own and as a health check in those of others.
 # A target of its own name keeps what is compiled for the build itself from being linked in that way.
 RUSTFLAGS='-C target-feature=+crt-static -C strip=symbols' \
-    cargo build --locked --target "$host" -p upstreams -p envoy-harness --bin upstreams --bin prepare
+    cargo build --locked --target "$host" -p upstreams -p envoy-harness --bins
 
 mkdir -p "$out/modules" "$out/etc/gatehouse" "$out/var/lib/issuer"
 for module in "$target"/wasm32-wasip1/release/gatehouse_*.wasm; do

@@ -69,10 +69,7 @@ impl Places {
                 replace(&self.gateway.join(name), &fs::read(&module)?)?;
             }
         }
-        replace(
-            &self.gateway.join("inventory.pb"),
-            INVENTORY_DESCRIPTOR_SET,
-        )?;
+        replace(&self.gateway.join("inventory.pb"), INVENTORY_DESCRIPTOR_SET)?;
         let bin = self.gateway.join("bin");
         fs::create_dir_all(&bin)?;
         // A copy keeps the mode: it can be run.

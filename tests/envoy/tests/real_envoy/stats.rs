@@ -11,15 +11,16 @@ const PAGES: [&str; 2] = ["/stats/prometheus", "/ready"];
 #[test]
 fn nothing_but_two_pages_leads_to_the_admin_interface() {
     let mut bootstrap = Bootstrap::chain();
-    bootstrap.cluster_mut("admin")["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]
-        ["socket_address"]["address"] = "users-1".into();
+    bootstrap.cluster_mut("admin")["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
+        ["address"]["socket_address"]["address"] = "users-1".into();
     let Some(gateway) = Gateway::start(&bootstrap) else {
         return;
     };
     let listener = gateway.envoy().listener("stats").expect("the listener");
     let client = envoy_harness::Client::plain(listener, Protocol::H1);
     let ask = |method: &str, target: &str| {
-        let request = format!("{method} {target} HTTP/1.1\r\nhost: stats\r\nconnection: close\r\n\r\n");
+        let request =
+            format!("{method} {target} HTTP/1.1\r\nhost: stats\r\nconnection: close\r\n\r\n");
         let answer = client.raw(request.as_bytes(), Read::ToTheEnd);
         let text = answer.text();
         let echo = text.find('{').map(|at| {
@@ -66,7 +67,11 @@ fn nothing_but_two_pages_leads_to_the_admin_interface() {
     }
 
     for page in PAGES {
-        for target in [page.to_owned(), format!("{page}?usedonly"), format!("/x/..{page}")] {
+        for target in [
+            page.to_owned(),
+            format!("{page}?usedonly"),
+            format!("/x/..{page}"),
+        ] {
             let (status, echo) = ask("GET", &target);
             let echo = echo.unwrap_or_else(|| panic!("{target}: {status:?}"));
             assert_eq!((status, echo.method.as_str()), (Some(200), "GET"));

@@ -33,9 +33,13 @@ fn socket_addresses(value: &Value, found: &mut Vec<(String, u64)>) {
                 let port = address["port_value"].as_u64().unwrap_or_default();
                 found.push((text(&address["address"]).into(), port));
             }
-            members.values().for_each(|value| socket_addresses(value, found));
+            members
+                .values()
+                .for_each(|value| socket_addresses(value, found));
         }
-        Value::Array(items) => items.iter().for_each(|value| socket_addresses(value, found)),
+        Value::Array(items) => items
+            .iter()
+            .for_each(|value| socket_addresses(value, found)),
         _ => {}
     }
 }
@@ -76,7 +80,10 @@ fn every_upstream_of_the_gateway_is_a_service_that_listens_there() {
         names.insert(name);
     }
     // Two replicas of each.
-    let kinds: BTreeSet<_> = names.iter().filter_map(|name| name.rsplit_once('-')).collect();
+    let kinds: BTreeSet<_> = names
+        .iter()
+        .filter_map(|name| name.rsplit_once('-'))
+        .collect();
     assert_eq!(kinds.len(), names.len());
     assert!(names.len() >= 6, "{names:?}");
 }
@@ -119,9 +126,16 @@ fn every_service_is_confined_bounded_and_watched() {
     for (name, service) in services() {
         assert_eq!(service["read_only"], true, "{name}");
         assert_eq!(texts(&service["cap_drop"]), ["ALL"], "{name}");
-        assert_eq!(texts(&service["security_opt"]), ["no-new-privileges:true"], "{name}");
+        assert_eq!(
+            texts(&service["security_opt"]),
+            ["no-new-privileges:true"],
+            "{name}"
+        );
         let user = text(&service["user"]);
-        assert!(!user.is_empty() && !user.starts_with('0'), "{name}: user {user}");
+        assert!(
+            !user.is_empty() && !user.starts_with('0'),
+            "{name}: user {user}"
+        );
         for member in ["privileged", "cap_add", "pid", "ipc", "devices"] {
             assert!(service[member].is_null(), "{name}: {member}");
         }
@@ -130,7 +144,11 @@ fn every_service_is_confined_bounded_and_watched() {
         }
         assert_eq!(service["logging"]["options"]["max-size"], "10m", "{name}");
         // The one that ends by itself is waited for instead.
-        assert_eq!(service["healthcheck"].is_null(), name == "prepare", "{name}");
+        assert_eq!(
+            service["healthcheck"].is_null(),
+            name == "prepare",
+            "{name}"
+        );
     }
 }
 
@@ -161,7 +179,11 @@ fn every_file_that_is_mounted_is_in_the_tree() {
     let mut mounted = 0;
     for (name, service) in services() {
         for volume in texts(&service["volumes"]) {
-            if let Some(file) = volume.split(':').next().filter(|source| source.starts_with("./")) {
+            if let Some(file) = volume
+                .split(':')
+                .next()
+                .filter(|source| source.starts_with("./"))
+            {
                 assert!(tree::root().join(file).is_file(), "{name}: {file}");
                 assert!(volume.ends_with(":ro"), "{name}: {volume}");
                 mounted += 1;
