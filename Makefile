@@ -1,6 +1,6 @@
 # `make` alone prints what each target does. Everything honours CARGO_TARGET_DIR.
 .DEFAULT_GOAL := help
-.PHONY: help setup build images demo test check lint deny clean
+.PHONY: help setup build images demo test check compose-test lint deny clean
 # Cargo uses all processors by itself, and the count of passed tests is the last line.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
@@ -9,7 +9,7 @@ MODULES := -p gatehouse-auth -p gatehouse-rate-limit -p gatehouse-routing -p gat
 WASM := --release --target wasm32-wasip1
 
 help: ## what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## bring what a build needs: the Wasm target, Envoy 1.40 (the other targets call this)
 	@tools/setup.sh
@@ -38,6 +38,9 @@ lint: setup
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked $(WASM) $(MODULES) -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
+
+compose-test: setup ## the compose stack on a Docker daemon of its own, as root (not part of check: it installs nothing)
+	@tools/compose-test
 
 deny: ## licences, bans and sources of every dependency, where cargo-deny is installed
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; \

@@ -169,7 +169,7 @@ impl Bootstrap {
     }
 
     /// Puts the credentials of the tests and the demo into the configuration of auth, if it is there and is JSON.
-    pub(crate) fn install_credentials(&mut self, issuer: &Issuer) {
+    pub fn install_credentials(&mut self, issuer: &Issuer) {
         for plugin in self
             .plugins()
             .iter()
@@ -255,9 +255,11 @@ impl Bootstrap {
     }
 
     /// As it runs out of `folder`: admin and listeners on loopback, on ports of the kernel's choice (the first listener on
-    /// `port` if that is given), modules as built, certificates and access log in the folder.
+    /// `port` if that is given), modules as built, certificates and access log in the folder. No cluster can name a port that
+    /// the kernel has yet to choose: one that is the admin interface goes, with the listeners that lead to it.
     pub(crate) fn on_loopback(&self, folder: &Path, port: u16) -> Result<Value, Missing> {
         let mut root = self.0.clone();
+        remove_ways_to_admin(&mut root);
         root["admin"] = json!({ "address": socket_address(0) });
         for (index, listener) in list_mut(&mut root, "listeners").enumerate() {
             listener["address"] = socket_address(if index == 0 { port } else { 0 });
@@ -332,6 +334,33 @@ fn local(name: &str, folder: &Path) -> Result<PathBuf, Missing> {
     }
 }
 
+fn remove_ways_to_admin(root: &mut Value) {
+    let admin = root["admin"]["address"].take();
+    let mut gone = Vec::new();
+    for cluster in list_mut(root, "clusters") {
+        walk(&mut cluster["load_assignment"].clone(), &mut |object| {
+            if !admin.is_null() && object.get("address") == Some(&admin) {
+                gone.push(cluster["name"].clone());
+            }
+        });
+    }
+    let mut keep = |kind: &str, kept: &dyn Fn(&Value) -> bool| {
+        if let Some(list) = root["static_resources"][kind].as_array_mut() {
+            list.retain(kept);
+        }
+    };
+    keep("clusters", &|cluster| !gone.contains(&cluster["name"]));
+    keep("listeners", &|listener| {
+        let mut leads_there = false;
+        walk(&mut listener.clone(), &mut |object| {
+            leads_there |= object
+                .get("cluster")
+                .is_some_and(|name| gone.contains(name));
+        });
+        !leads_there
+    });
+}
+
 fn socket_address(port: u16) -> Value {
     json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } })
 }
@@ -382,6 +411,7 @@ mod tests {
             "0.0.0.0",
             "8443",
             "9901",
+            "9902",
             "users-1",
             "inventory-1",
             "STRICT_DNS",

@@ -1,14 +1,15 @@
 //! The certificates of one run: a certificate authority and a server certificate under it.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
+
+use crate::private_file;
 
 /// Names and addresses that the server certificate is good for.
 const SERVER_NAMES: [&str; 4] = ["localhost", "127.0.0.1", "::1", "api.gatehouse.test"];
@@ -59,18 +60,7 @@ impl Certificates {
         fs::create_dir_all(folder)?;
         fs::write(folder.join("ca.pem"), &self.ca)?;
         fs::write(folder.join("server.pem"), &self.server)?;
-        let key = folder.join("server.key");
-        // A file that stood there keeps its mode when it is opened anew.
-        match fs::remove_file(&key) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        OpenOptions::new()
-            .create_new(true)
-            .write(true)
-            .mode(0o600)
-            .open(key)?
-            .write_all(self.server_key.as_bytes())
+        private_file::write(&folder.join("server.key"), self.server_key.as_bytes())
     }
 }
 

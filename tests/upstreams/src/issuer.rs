@@ -1,4 +1,4 @@
-//! The token issuer: three key pairs made at its start, and tokens signed with them on request.
+//! The token issuer: three key pairs, and tokens signed with them on request.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,15 +10,15 @@ use axum::response::Json;
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jwt_simple::prelude::{
-    ECDSAP256PublicKeyLike, ES256KeyPair, Ed25519KeyPair, EdDSAKeyPairLike, RS256KeyPair,
-};
+use jwt_simple::prelude::{ECDSAP256PublicKeyLike, EdDSAKeyPairLike};
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+
+use crate::SigningKeys;
 
 /// `iss` of an issuer that was given no other name.
 pub const DEFAULT_ISSUER: &str = "https://issuer.gatehouse.test";
@@ -59,7 +59,7 @@ impl Algorithm {
 }
 
 /// What `/token` is asked for. Lists are words with spaces or commas between.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     /// Algorithm, ES256 if not given.
@@ -81,6 +81,39 @@ pub struct TokenRequest {
     pub ttl: Option<i64>,
 }
 
+impl TokenRequest {
+    /// The query that asks `/token` for it.
+    pub fn query(&self) -> String {
+        let texts = [
+            ("sub", &self.sub),
+            ("aud", &self.aud),
+            ("scope", &self.scope),
+            ("groups", &self.groups),
+            ("azp", &self.azp),
+            ("plan", &self.plan),
+        ];
+        let mut query = format!("alg={}", self.alg.name());
+        for (name, value) in texts {
+            if let Some(value) = value {
+                // A form's query (WHATWG URL, application/x-www-form-urlencoded): what is not plain is percent-encoded.
+                query.push_str(&format!("&{name}="));
+                for byte in value.bytes() {
+                    match byte {
+                        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => {
+                            query.push(char::from(byte));
+                        }
+                        _ => query.push_str(&format!("%{byte:02X}")),
+                    }
+                }
+            }
+        }
+        if let Some(ttl) = self.ttl {
+            query.push_str(&format!("&ttl={ttl}"));
+        }
+        query
+    }
+}
+
 /// An issuer and its keys.
 pub struct Issuer {
     name: String,
@@ -93,13 +126,16 @@ pub struct Issuer {
 
 impl Issuer {
     /// An issuer with keys of its own. Takes about a second: RSA keys are slow to make.
+    pub fn generate(name: impl Into<String>) -> Self {
+        Self::with_keys(name, &SigningKeys::generate())
+    }
+
+    /// An issuer with these keys.
     ///
     /// Keys come from jwt-simple and signatures from ring, so that a token is never checked by the code that signed it.
-    pub fn generate(name: impl Into<String>) -> Self {
+    pub fn with_keys(name: impl Into<String>, keys: &SigningKeys) -> Self {
         let random = SystemRandom::new();
-        let rsa = RS256KeyPair::generate(2048).expect("2048 is a size that RSA keys have");
-        let ecdsa = ES256KeyPair::generate();
-        let eddsa = Ed25519KeyPair::generate();
+        let SigningKeys { rsa, ecdsa, eddsa } = keys;
         let keys = [
             key(Algorithm::RS256, &rsa.public_key().to_jwk()),
             key(Algorithm::ES256, &ecdsa.public_key().to_jwk()),
@@ -331,6 +367,21 @@ mod tests {
             assert_eq!(claims.subject.as_deref(), Some("alice"));
             assert_eq!(claims.custom["groups"], json!(["a", "b"]));
         }
+    }
+
+    // Without it a tour of another gateway could ask for other tokens than it needs, and test nothing.
+    #[test]
+    fn a_query_asks_for_what_the_request_says() {
+        let request = TokenRequest {
+            alg: Algorithm::RS256,
+            sub: Some("a&b=ü".into()),
+            scope: Some("orders:read orders:write".into()),
+            ttl: Some(-1),
+            ..TokenRequest::default()
+        };
+        let uri = format!("/token?{}", request.query()).parse().unwrap();
+        let Query(read): Query<TokenRequest> = Query::try_from_uri(&uri).unwrap();
+        assert_eq!(read, request);
     }
 
     // Without it a test that leaves a claim out would send it all the same.

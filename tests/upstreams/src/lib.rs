@@ -9,10 +9,13 @@
 mod certificates;
 mod channel;
 mod echo;
+mod health_check;
 mod inventory;
 mod issuer;
+mod private_file;
 mod replica;
 mod shared_secret;
+mod signing_keys;
 mod upstreams;
 
 /// Messages, client and server of `inventory.v1`, as `proto/inventory/v1/stock.proto` has them.
@@ -24,10 +27,12 @@ pub mod stock {
 pub use certificates::Certificates;
 pub use channel::{Channel, Head};
 pub use echo::{Echo, MAX_ECHOED_BODY};
+pub use health_check::HealthCheck;
 pub use inventory::{Inventory, STOCK};
 pub use issuer::{Algorithm, DEFAULT_ISSUER, Issuer, TokenRequest};
 pub use replica::Replica;
 pub use shared_secret::SharedSecret;
+pub use signing_keys::SigningKeys;
 pub use upstreams::{INVENTORY_REPLICAS, ISSUER, REPLICAS, Upstreams, bind};
 
 /// Descriptor set of the gRPC service with its imports: what Envoy's transcoder reads.

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use upstreams::{
-    Certificates, DEFAULT_ISSUER, INVENTORY_DESCRIPTOR_SET, Inventory, Issuer, Replica, Upstreams,
-    bind,
+    Certificates, DEFAULT_ISSUER, HealthCheck, INVENTORY_DESCRIPTOR_SET, Inventory, Issuer,
+    Replica, SigningKeys, Upstreams, bind,
 };
 
 use crate::printed_call::Call;
@@ -23,8 +23,9 @@ const USAGE: &str = "\
 upstreams all     [--tls-dir DIR] [--ports-file FILE] [--address NAME=IP:PORT]… [--issuer URL]
 upstreams rest    --service NAME --replica NAME --listen IP:PORT
 upstreams grpc    --replica NAME --listen IP:PORT
-upstreams issuer  --listen IP:PORT [--issuer URL]
+upstreams issuer  --listen IP:PORT [--issuer URL] [--keys FILE]
 upstreams descriptor-set FILE
+upstreams health-check URL
 upstreams call    --address HOST:PORT [--ca FILE] [--header NAME:VALUE]… [--include] METHOD JSON
 
 all       two replicas each of users, orders and inventory, and the issuer, on 127.0.0.1 and ports of the kernel's choice unless
@@ -32,9 +33,11 @@ all       two replicas each of users, orders and inventory, and the issuer, on 1
           server.pem and server.key
 rest      one replica of a REST service
 grpc      one replica of the gRPC service inventory.v1.Stock, with reflection and health, in the clear (h2c)
-issuer    the token issuer: /token, /.well-known/jwks.json
+issuer    the token issuer: /token, /.well-known/jwks.json; signs with the keys in the file, or with new ones
 descriptor-set
           writes the descriptor set of inventory.v1 for Envoy's transcoder
+health-check
+          ends with 0 if a service is well: http://HOST:PORT/PATH answers 200, or grpc://HOST:PORT/SERVICE is serving
 call      one call of Stock/Get, Stock/Watch, Stock/Adjust or Stock/Reserve (whose JSON is a list of messages), over TLS if
           --ca is given; prints each message as a line of JSON, then grpc-status; with --include the HTTP status and the
           headers before; ends with 0 only if the status is OK
@@ -50,6 +53,7 @@ struct Arguments {
     ports_file: Option<PathBuf>,
     addresses: BTreeMap<String, SocketAddr>,
     issuer: Option<String>,
+    keys: Option<PathBuf>,
     service: Option<String>,
     replica: Option<String>,
     listen: Option<SocketAddr>,
@@ -71,6 +75,7 @@ impl Arguments {
                 "--tls-dir" => arguments.tls_dir = Some(value.into()),
                 "--ports-file" => arguments.ports_file = Some(value.into()),
                 "--issuer" => arguments.issuer = Some(value),
+                "--keys" => arguments.keys = Some(value.into()),
                 "--service" => arguments.service = Some(value),
                 "--replica" => arguments.replica = Some(value),
                 "--listen" => arguments.listen = Some(value.parse()?),
@@ -85,10 +90,14 @@ impl Arguments {
         Ok(arguments)
     }
 
-    fn new_issuer(&self) -> Arc<Issuer> {
-        Arc::new(Issuer::generate(
-            self.issuer.as_deref().unwrap_or(DEFAULT_ISSUER),
-        ))
+    fn new_issuer(&self) -> Result<Arc<Issuer>, String> {
+        let name = self.issuer.as_deref().unwrap_or(DEFAULT_ISSUER);
+        let keys = match &self.keys {
+            Some(file) => SigningKeys::read(file)
+                .map_err(|error| format!("no keys in {}: {error}", file.display()))?,
+            None => SigningKeys::generate(),
+        };
+        Ok(Arc::new(Issuer::with_keys(name, &keys)))
     }
 }
 
@@ -104,6 +113,10 @@ fn main() -> ExitCode {
         "descriptor-set" => match (words.next(), words.next()) {
             (Some(file), None) => std::fs::write(file, INVENTORY_DESCRIPTOR_SET).map_err(Box::from),
             _ => Err("descriptor-set wants one file".into()),
+        },
+        "health-check" => match (words.next(), words.next()) {
+            (Some(url), None) => health_check(&url),
+            _ => Err("health-check wants one URL".into()),
         },
         "all" | "rest" | "grpc" | "issuer" => {
             Arguments::parse(words).and_then(|arguments| run(&command, &arguments))
@@ -126,6 +139,11 @@ fn main() -> ExitCode {
     }
 }
 
+fn health_check(url: &str) -> Result<(), Box<dyn Error>> {
+    let check: HealthCheck = url.parse()?;
+    runtime()?.block_on(check.ask())
+}
+
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -139,7 +157,7 @@ fn run(command: &str, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         if let Some(folder) = &arguments.tls_dir {
             Certificates::generate()?.write(folder)?;
         }
-        let upstreams = Upstreams::start_at(arguments.new_issuer(), &arguments.addresses)?;
+        let upstreams = Upstreams::start_at(arguments.new_issuer()?, &arguments.addresses)?;
         let ports: BTreeMap<_, _> = upstreams
             .addresses()
             .iter()
@@ -160,7 +178,7 @@ fn run(command: &str, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             let service = arguments.service.as_deref().ok_or("--service is missing")?;
             Replica::new(service, replica()?).router()
         }
-        _ => arguments.new_issuer().router(),
+        _ => arguments.new_issuer()?.router(),
     };
     let address = arguments.listen.ok_or("--listen is missing")?;
     runtime.block_on(async {

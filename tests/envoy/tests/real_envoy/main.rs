@@ -17,4 +17,5 @@ mod reload;
 mod scenarios;
 mod server;
 mod start;
+mod stats;
 mod transform;

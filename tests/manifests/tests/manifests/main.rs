@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods)] // Reading files is what it is for.
 
+mod compose;
 mod configurations;
 mod crates;
 mod documents;

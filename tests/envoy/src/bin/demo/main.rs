@@ -1,9 +1,13 @@
 //! A tour of the gateway: a stock Envoy with the filters in front of the upstreams, on loopback, and one request after
 //! another. Stays up until Ctrl-C; `ONCE=1` ends after the tour, with status 0 only if every answer was as expected.
+//! With `--against` the tour is of a gateway that runs, and ends by itself.
 #![allow(clippy::disallowed_methods)] // Drives real processes over real sockets.
 
 mod answer;
 mod backstage;
+mod callers;
+mod containers;
+mod outside;
 mod places;
 mod screen;
 mod step;
@@ -16,26 +20,41 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use envoy_harness::{
-    Algorithm, Bootstrap, Gateway, Options, StartError, target_folder, until_interrupted,
-};
-
+use envoy_harness::{Bootstrap, Gateway, Options, StartError, target_folder, until_interrupted};
 use serde_json::{Map, Value, json};
 use upstreams::SharedSecret;
 
+use crate::backstage::Backstage;
+use crate::callers::{TOKEN_SECONDS, callers};
+use crate::outside::{Outside, USAGE};
 use crate::places::Places;
 use crate::tour::tour;
 
 /// The port of `envoy/envoy.yaml`, which is nice to keep.
 const PORT: u16 = 8443;
 
-/// How long the tour's tokens are good for, in seconds: a working day.
-const TOKEN_SECONDS: i64 = 8 * 60 * 60;
-
 /// An issuer whose secret no file may hold, so that the demo adds it to the configuration.
 const MACHINES: &str = "https://machines.gatehouse.test";
 
 fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args().skip(1).collect();
+    if words.is_empty() {
+        return of_our_own();
+    }
+    let Some(outside) = Outside::parse(&words) else {
+        eprint!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    match (outside.places(), outside.backstage()) {
+        (Ok(places), Ok(backstage)) => status(take(&places, &*backstage, Instant::now())),
+        (Err(error), _) | (_, Err(error)) => {
+            screen::say(&format!("there is no tour: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn of_our_own() -> ExitCode {
     let started = Instant::now();
     screen::say(
         "starting two replicas each of users, orders and inventory, a token issuer, and Envoy with the whole chain",
@@ -61,20 +80,7 @@ fn main() -> ExitCode {
         places.origin()
     ));
 
-    let groups = tour(&places);
-    let count = groups.iter().map(|group| group.steps.len()).sum();
-    let (mut number, mut good) = (0, 0);
-    for group in &groups {
-        screen::group(group.title);
-        for step in &group.steps {
-            number += 1;
-            screen::step(number, count, step);
-            let outcome = step.take(&gateway);
-            screen::outcome(step, &outcome);
-            good += usize::from(outcome.verdict.is_ok());
-        }
-    }
-    screen::summary(good, count, started.elapsed());
+    let good = take(&places, &gateway, started);
 
     if std::env::var_os("ONCE").is_none_or(|once| once.is_empty() || once == "0") {
         screen::staying(&places);
@@ -83,10 +89,32 @@ fn main() -> ExitCode {
     }
     // Fails if a filter lost a VM on the way.
     drop(gateway);
-    if good == count {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    status(good)
+}
+
+/// Takes the tour; whether all was as expected.
+fn take(places: &Places, backstage: &dyn Backstage, started: Instant) -> bool {
+    let groups = tour(places);
+    let count = groups.iter().map(|group| group.steps.len()).sum();
+    let (mut number, mut good) = (0, 0);
+    for group in &groups {
+        screen::group(group.title);
+        for step in &group.steps {
+            number += 1;
+            screen::step(number, count, step);
+            let outcome = step.take(backstage);
+            screen::outcome(step, &outcome);
+            good += usize::from(outcome.verdict.is_ok());
+        }
+    }
+    screen::summary(good, count, started.elapsed());
+    good == count
+}
+
+fn status(good: bool) -> ExitCode {
+    match good {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     }
 }
 
@@ -117,37 +145,9 @@ fn places(gateway: &Gateway, machines: &SharedSecret) -> io::Result<Places> {
     let folder = target_folder().join("demo");
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("ca.pem"), Gateway::certificates().ca_pem())?;
-    let token = |subject| {
-        gateway
-            .token(subject)
-            .claim("exp", now() + TOKEN_SECONDS)
-            .claim("azp", "web-shop")
-    };
-    let tokens = [
-        (
-            "alice.jwt",
-            token("alice")
-                .scope("orders:read orders:write stock:read stock:write")
-                .groups(&["staff"])
-                .algorithm(Algorithm::RS256),
-        ),
-        ("bob.jwt", token("bob").scope("profile")),
-        (
-            "carol.jwt",
-            token("carol")
-                .groups(&["admins"])
-                .algorithm(Algorithm::EdDSA),
-        ),
-        ("dora.jwt", token("dora").groups(&["support"])),
-        (
-            "expired.jwt",
-            token("alice")
-                .scope("orders:read")
-                .claim("exp", now() - 3600),
-        ),
-    ];
-    for (name, token) in tokens {
-        fs::write(folder.join(name), token.sign())?;
+    for (name, request) in callers() {
+        let token = Gateway::issuer().token(&request);
+        fs::write(folder.join(format!("{name}.jwt")), token)?;
     }
     let erin = [
         ("sub", Value::from("erin")),
@@ -155,8 +155,7 @@ fn places(gateway: &Gateway, machines: &SharedSecret) -> io::Result<Places> {
     ];
     let erin = Map::from_iter(erin.map(|(name, value)| (name.to_string(), value)));
     fs::write(folder.join("erin.jwt"), machines.token_with_claims(erin))?;
-    // A call with one empty message: a flag and a length of nought.
-    fs::write(folder.join("empty.grpc"), [0; 5])?;
+    empty_call(&folder)?;
     Ok(Places {
         folder: shortest(&folder),
         scheme: "https",
@@ -170,6 +169,11 @@ fn places(gateway: &Gateway, machines: &SharedSecret) -> io::Result<Places> {
             .map(|address| format!("http://{address}"))
             .unwrap_or_default(),
     })
+}
+
+/// A call with one empty message: a flag and a length of nought.
+fn empty_call(folder: &Path) -> io::Result<()> {
+    fs::write(folder.join("empty.grpc"), [0; 5])
 }
 
 /// A path as a reader in this folder would write it.
