@@ -31,7 +31,7 @@ enum Said {
 impl Reloadable {
     /// With these limits. None where Envoy or the module is missing, which has been said then.
     fn start(limits: Value) -> Option<Self> {
-        let built = match module("gatehouse_rate_limit") {
+        let built = match module("rate-limit") {
             Ok(built) => built,
             Err(missing) => {
                 skipped(&missing);

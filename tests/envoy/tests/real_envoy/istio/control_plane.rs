@@ -152,7 +152,7 @@ fn extension(release: Release, plugin: &Value) -> Result<Value, Missing> {
                 // No vm_id and no reload_config.
                 "vm_config": {
                     "runtime": "envoy.wasm.runtime.v8",
-                    "code": { "local": { "filename": module(&format!("gatehouse_{}", image.replace('-', "_")))? } },
+                    "code": { "local": { "filename": module(image)? } },
                     "environment_variables": {
                         "key_values": { "ISTIO_META_WASM_PLUGIN_RESOURCE_VERSION": "4711" },
                     },

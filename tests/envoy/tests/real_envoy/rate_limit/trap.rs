@@ -19,7 +19,7 @@ const FUNCTION: u8 = 0;
 /// No locals, `unreachable`, `end`.
 const TRAP: [u8; 3] = [0, 0x00, 0x0b];
 
-/// A changed copy of the module `gatehouse_rate_limit`; gone when dropped.
+/// A changed copy of the module of rate-limit as it was built, with every callback; gone when dropped.
 pub(super) struct ChangedModule {
     folder: TempDir,
 }
@@ -52,7 +52,7 @@ impl ChangedModule {
 
     /// None where there is no module, which has been said then.
     fn with(change: impl FnOnce(&mut Vec<(u8, Vec<u8>)>)) -> Option<Self> {
-        let module = envoy_harness::module("gatehouse_rate_limit");
+        let module = envoy_harness::unpackaged_module("gatehouse-rate-limit");
         let module = module
             .map_err(|missing| envoy_harness::skipped(&missing))
             .ok()?;
