@@ -4,24 +4,9 @@
 #[path = "../policy/tests/support/mod.rs"]
 mod support;
 
-use fake_host::{Budget, Cost, Host, Vm, VmOptions};
+use fake_host::{BROWSER_HEADERS, Budget, Cost, Host, Vm, VmOptions};
 use serde_json::json;
 use support::{API_KEY, KEYS, NOW, claims_with, config, secret_token};
-
-/// What a browser sends beside its credential.
-const BROWSER: [(&str, &str); 8] = [
-    (
-        "user-agent",
-        "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101",
-    ),
-    ("accept", "application/json"),
-    ("accept-language", "en-GB,en;q=0.7"),
-    ("accept-encoding", "gzip, deflate, br"),
-    ("referer", "https://app.gatehouse.test/orders"),
-    ("x-forwarded-proto", "https"),
-    ("x-request-id", "6f1f6a3e-5f0b-4c9e-8f7f-0d5a3f1f6a3e"),
-    ("sec-fetch-mode", "cors"),
-];
 
 fn start() -> Vm {
     let host = Host::new();
@@ -37,7 +22,7 @@ fn cost(vm: &Vm, path: &str, credential: Option<(&str, &str)>) -> Cost {
         (":authority", "api.gatehouse.test"),
         (":path", path),
     ];
-    let mut stream = vm.request(pseudo.into_iter().chain(BROWSER).chain(credential));
+    let mut stream = vm.request(pseudo.into_iter().chain(BROWSER_HEADERS).chain(credential));
     stream.request_headers(true);
     stream.cost()
 }

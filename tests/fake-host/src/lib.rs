@@ -56,7 +56,7 @@ mod stream;
 mod verify;
 mod vm;
 
-pub use budget::Budget;
+pub use budget::{BROWSER_HEADERS, Budget};
 pub use callout::{Answer, Callout};
 pub use chain::Chain;
 pub use clock::Clock;

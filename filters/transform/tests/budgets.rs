@@ -1,0 +1,64 @@
+//! What a request may cost on each path that is taken often. The figures are exact: a change that raises one fails here, and
+//! whoever makes it sees the calls.
+
+use fake_host::{BROWSER_HEADERS, Budget, Cost, Host, Vm, VmOptions};
+use serde_json::{Value, json};
+
+fn start(config: &Value) -> Vm {
+    let options =
+        VmOptions::new("transform", gatehouse_transform::register).config(config.to_string());
+    Host::new().start(options).expect("a good configuration")
+}
+
+/// A request, its answer, and `chunks` of its body.
+fn cost(vm: &Vm, path: &str, chunks: &[&str]) -> Cost {
+    let pseudo = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "api.gatehouse.test"),
+        (":path", path),
+    ];
+    let mut stream = vm.request(pseudo.into_iter().chain(BROWSER_HEADERS));
+    stream.request_headers(true);
+    let json = [(":status", "200"), ("content-type", "application/json")];
+    stream.response_headers(json, chunks.is_empty());
+    for (index, chunk) in chunks.iter().enumerate() {
+        stream.response_body(chunk, index + 1 == chunks.len());
+    }
+    stream.cost()
+}
+
+#[test]
+fn common_paths_keep_to_their_budgets() {
+    let rule = |name: &str, action: Value| {
+        let mut rule = action;
+        rule["name"] = name.into();
+        rule["match"] = json!({ "path": { "prefix": format!("/{name}") } });
+        rule
+    };
+    let vm = start(&json!({ "version": 1, "rules": [
+        rule("request", json!({ "request": { "headers": { "set": { "x-team": "crm" } } } })),
+        rule("response", json!({ "response": { "headers": { "remove": ["server"] } } })),
+        rule("masked", json!({ "response": { "body": [{ "mask": "/*/email" }] } })),
+    ] }));
+    // Whatever is done once for each VM is done.
+    cost(&vm, "/free", &[]);
+    let (open, close) = (r#"[{"email":"ada@example.test","id":1}"#, "]");
+    let plain = r#",{"id":2,"name":"a member that no rule is about"}"#;
+    let one = cost(&vm, "/masked", &[open, plain, close]);
+    let two = cost(&vm, "/masked", &[open, plain, plain, close]);
+    for (name, cost, [data_calls, other_calls, allocations]) in [
+        ("no rule", cost(&vm, "/free", &["{}"]), [1, 1, 3]),
+        ("request header", cost(&vm, "/request", &[]), [1, 2, 8]),
+        ("response header", cost(&vm, "/response", &[]), [2, 2, 7]),
+        ("masked body of three chunks", one, [5, 5, 31]),
+        ("one more chunk, which no rule is about", two, [6, 5, 35]),
+    ] {
+        Budget {
+            data_calls,
+            other_calls,
+            allocations,
+        }
+        .check(name, &cost);
+    }
+}
