@@ -1,6 +1,6 @@
 # `make` alone prints what each target does. Everything honours CARGO_TARGET_DIR.
 .DEFAULT_GOAL := help
-.PHONY: help setup build images demo test check compose-test lint deny clean
+.PHONY: help setup build images demo test check bench compose-test lint deny clean
 # Cargo uses all processors by itself, and the count of passed tests is the last line.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
@@ -32,6 +32,10 @@ test: build ## every test: unit, property, fake host, real Envoy, manifests, doc
 	@tools/run-tests
 
 check: lint test ## formatting, clippy, documentation without a warning, then every test
+
+bench: build ## what a request costs beside Envoy's own filters; QUICK=1 takes under two minutes
+	@cargo rustc --locked --quiet $(WASM) -p floor-filter --lib --crate-type cdylib
+	@QUICK=$(QUICK) cargo run --locked --quiet -p load --bin bench
 
 lint: setup
 	cargo fmt --all --check
