@@ -389,3 +389,77 @@ pub(crate) fn titles(variants: &[Variant]) -> BTreeMap<&str, &'static str> {
         .map(|variant| (variant.name.as_str(), variant.what))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use fake_host::{FilterStatus, Host, VmOptions};
+
+    use super::*;
+
+    /// What the variant's one filter asks of the host for its second request, the answer included.
+    fn calls(variants: &[Variant], name: &str, register: fn()) -> Vec<&'static str> {
+        let variant = variants
+            .iter()
+            .find(|variant| variant.name == name)
+            .unwrap();
+        let config = variant.filters[0]
+            .pointer("/typed_config/config/configuration/value")
+            .and_then(Value::as_str)
+            .unwrap();
+        let host = Host::new();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        host.clock().set_realtime(now.unwrap());
+        let vm = host
+            .start(VmOptions::new(name, register).config(config))
+            .unwrap_or_else(|refused| panic!("{name}: {refused}"));
+        let head = variant.heads().next().unwrap();
+        let head = String::from_utf8(head).unwrap();
+        let mut lines = head.split("\r\n");
+        let path = lines.next().unwrap().split(' ').nth(1).unwrap();
+        let mut pairs = vec![
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":authority", "api"),
+            (":path", path),
+        ];
+        pairs.extend(lines.filter_map(|line| line.split_once(": ")));
+        let mut functions = Vec::new();
+        for _ in 0..2 {
+            let mut stream = vm.request(pairs.clone());
+            assert_eq!(
+                stream.request_headers(true),
+                FilterStatus::Continue,
+                "{name}"
+            );
+            stream.response_headers(
+                [(":status", "200"), ("content-type", "application/json")],
+                true,
+            );
+            functions = stream
+                .cost()
+                .calls
+                .iter()
+                .map(|call| call.function)
+                .collect();
+        }
+        functions.sort_unstable();
+        functions
+    }
+
+    // A floor that does less than the filter would make the filter look dear, one that does more cheap.
+    #[test]
+    fn each_floor_makes_the_calls_of_its_filter() {
+        let variants = all();
+        for (name, register) in [
+            ("auth", gatehouse_auth::register as fn()),
+            ("rate_limit", gatehouse_rate_limit::register),
+            ("transform", gatehouse_transform::register),
+            ("routing", gatehouse_routing::register),
+        ] {
+            let floor = calls(&variants, &format!("{name}_floor"), floor_filter::register);
+            assert_eq!(calls(&variants, name, register), floor, "{name}");
+        }
+    }
+}
