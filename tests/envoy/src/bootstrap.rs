@@ -261,7 +261,10 @@ impl Bootstrap {
         let mut root = self.0.clone();
         remove_ways_to_admin(&mut root);
         root["admin"] = json!({ "address": socket_address(0) });
-        for (index, listener) in list_mut(&mut root, "listeners").enumerate() {
+        // One that only this Envoy itself can reach has no address.
+        let external = |listener: &&mut Value| listener.get("internal_listener").is_none();
+        let listeners = list_mut(&mut root, "listeners").filter(external);
+        for (index, listener) in listeners.enumerate() {
             listener["address"] = socket_address(if index == 0 { port } else { 0 });
         }
         let mut missing = None;

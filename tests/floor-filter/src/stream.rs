@@ -42,7 +42,7 @@ fn make(calls: &[Ready], map: Map, buffer: Buffer, size: usize) -> Action {
     let place = Place { map, buffer, size };
     for call in calls {
         if let Err(error) = call.make(place) {
-            log::error!("floor: {call:?} failed: {error}");
+            log::error!("a floor call failed: {call:?}: {error}");
         }
     }
     Action::Continue

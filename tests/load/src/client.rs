@@ -1,7 +1,14 @@
-//! Requests over connections that stay open: one thread, so that the load takes one processor and Envoy the other.
+//! Requests over connections that stay open: one thread, so that the load takes one processor and Envoy's worker another.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// Requests under way at once, one on each connection: the worker always finds the next, as that of a busy gateway does.
+const CONNECTIONS: usize = 32;
+
+/// How long an answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// Connections to one listener.
 #[derive(Debug)]
@@ -13,85 +20,127 @@ struct Connection {
     buffer: Vec<u8>,
 }
 
-/// Requests under way at once. A worker of a busy gateway finds several whenever it looks.
-const CONNECTIONS: usize = 16;
+/// An answer as it came, chunked or not.
+#[derive(Debug)]
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    /// The status line and the headers, their names in lower case as Envoy writes them.
+    pub(crate) head: &'a str,
+    pub(crate) body: &'a [u8],
+}
+
+impl Answer<'_> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head
+            .split("\r\n")
+            .filter_map(|line| line.split_once(": "))
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
+    }
+}
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Result<Self, String> {
         let connect = || -> std::io::Result<Connection> {
-            let stream = TcpStream::connect(address)?;
+            let stream = TcpStream::connect_timeout(&address, ANSWER_WITHIN)?;
             stream.set_nodelay(true)?;
-            Ok(Connection {
-                stream,
-                buffer: vec![0; 256 * 1024],
-            })
+            stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+            stream.set_write_timeout(Some(ANSWER_WITHIN))?;
+            Ok(Connection { stream, buffer: vec![0; 64 * 1024] })
         };
         (0..CONNECTIONS)
-            .map(|_| connect().map_err(|error| format!("{address}: {error}")))
+            .map(|_| connect().map_err(|error| format!("no connection to {address}: {error}")))
             .collect::<Result<_, _>>()
             .map(Self)
     }
 
-    /// Sends `count` requests, one of the heads after another, and checks the status of each answer.
-    pub(crate) fn send(
+    /// Sends one request and hands its answer to `look`.
+    pub(crate) fn ask<R>(&mut self, request: &[u8], look: impl FnOnce(&Answer<'_>) -> R) -> Result<R, String> {
+        let connection = self.0.first_mut().ok_or("there is no connection")?;
+        connection.send(request)?;
+        connection.receive().map(|answer| look(&answer))
+    }
+
+    /// Sends `count` requests, each as soon as its connection is free, and checks the status of each answer.
+    pub(crate) fn send<'r>(
         &mut self,
-        heads: &mut impl Iterator<Item = Vec<u8>>,
+        mut next: impl FnMut() -> &'r [u8],
         count: usize,
         status: u16,
-    ) -> Result<usize, String> {
-        let mut sent = 0;
-        while sent < count {
-            for connection in &mut self.0 {
-                let head = heads.next().ok_or("no request is left")?;
-                connection
-                    .stream
-                    .write_all(&head)
-                    .map_err(|error| error.to_string())?;
-            }
-            for connection in &mut self.0 {
-                connection.receive(status)?;
-                sent += 1;
+    ) -> Result<(), String> {
+        let under_way = self.0.len().min(count);
+        for connection in self.0.iter_mut().take(under_way) {
+            connection.send(next())?;
+        }
+        let mut left = count - under_way;
+        let mut awaited = count;
+        while awaited > 0 {
+            for connection in self.0.iter_mut().take(under_way.min(awaited)) {
+                connection.receive()?.check(status)?;
+                awaited -= 1;
+                if left > 0 {
+                    connection.send(next())?;
+                    left -= 1;
+                }
             }
         }
-        Ok(sent)
+        Ok(())
+    }
+}
+
+impl Answer<'_> {
+    fn check(&self, wanted: u16) -> Result<(), String> {
+        match self.status == wanted {
+            true => Ok(()),
+            false => Err(format!(
+                "answered {}, not {wanted}: {} {}",
+                self.status,
+                self.head,
+                String::from_utf8_lossy(self.body.get(..200).unwrap_or(self.body))
+            )),
+        }
     }
 }
 
 impl Connection {
+    fn send(&mut self, request: &[u8]) -> Result<(), String> {
+        self.stream.write_all(request).map_err(|error| format!("a request could not be sent: {error}"))
+    }
+
     /// Reads one answer to its end.
-    fn receive(&mut self, wanted: u16) -> Result<(), String> {
+    fn receive(&mut self) -> Result<Answer<'_>, String> {
         let mut filled = 0;
         let mut head: Option<Head> = None;
         loop {
-            let room = self
-                .buffer
-                .get_mut(filled..)
-                .ok_or("the answer is too long")?;
-            let count = self.stream.read(room).map_err(|error| error.to_string())?;
+            if filled == self.buffer.len() {
+                self.buffer.resize(filled * 2, 0);
+            }
+            let room = self.buffer.get_mut(filled..).unwrap_or_default();
+            let count = self.stream.read(room).map_err(|error| self.explain(&error, filled))?;
             if count == 0 {
-                return Err("the connection was closed".into());
+                return Err(self.explain(&ErrorKind::UnexpectedEof.into(), filled));
             }
             filled += count;
             let bytes = self.buffer.get(..filled).unwrap_or_default();
             if head.is_none() {
                 head = Head::parse(bytes)?;
             }
-            let Some(head) = &head else { continue };
-            if head.status != wanted {
-                let text = String::from_utf8_lossy(bytes);
-                return Err(format!(
-                    "status {} in place of {wanted}: {text}",
-                    head.status
-                ));
-            }
-            let done = match head.content_length {
-                Some(length) => filled >= head.end + length,
-                None => bytes.ends_with(b"\r\n0\r\n\r\n"),
-            };
-            if done {
-                return Ok(());
+            if head.as_ref().is_some_and(|head| head.is_whole(bytes)) {
+                break;
             }
         }
+        let Head { status, end, .. } = head.ok_or("there is no head")?;
+        let (head, body) = self.buffer.get(..filled).and_then(|bytes| bytes.split_at_checked(end)).unwrap_or_default();
+        let head = std::str::from_utf8(head).map_err(|error| error.to_string())?;
+        Ok(Answer { status, head, body })
+    }
+
+    fn explain(&self, error: &std::io::Error, filled: usize) -> String {
+        let so_far = self.buffer.get(..filled.min(400)).unwrap_or_default();
+        format!(
+            "the answer did not end ({error}); {filled} bytes have come: {}",
+            String::from_utf8_lossy(so_far)
+        )
     }
 }
 
@@ -100,6 +149,7 @@ struct Head {
     status: u16,
     /// None: the body comes in chunks.
     content_length: Option<usize>,
+    /// Bytes of the head.
     end: usize,
 }
 
@@ -118,10 +168,13 @@ impl Head {
             .filter_map(|line| line.split_once(": "))
             .find(|(name, _)| *name == "content-length")
             .and_then(|(_, value)| value.parse().ok());
-        Ok(Some(Self {
-            status,
-            content_length,
-            end: end + 4,
-        }))
+        Ok(Some(Self { status, content_length, end: end + 4 }))
+    }
+
+    fn is_whole(&self, bytes: &[u8]) -> bool {
+        match self.content_length {
+            Some(length) => bytes.len() >= self.end + length,
+            None => bytes.ends_with(b"\r\n0\r\n\r\n"),
+        }
     }
 }

@@ -2,27 +2,48 @@
 //!
 //! The measure is CPU time of the worker thread for each request, over what the same request costs without a filter. Rounds
 //! of all variants follow one another, so that whatever else the machine does falls on all of them; ratios are taken within
-//! a round. `QUICK=1` takes fewer and smaller rounds.
+//! a round. `QUICK=1` takes fewer and shorter rounds; `ONLY=auth,native` measures the variants whose names begin so.
 #![allow(clippy::disallowed_methods)] // Drives real processes over real sockets.
 
+mod bootstrap;
 mod chart;
+mod check;
 mod client;
-mod filters;
+mod comparison;
+mod floors;
+mod machine;
 mod measure;
+mod modules;
+mod native;
+mod ours;
+mod processors;
+mod progress;
+mod ratios;
 mod report;
-mod variants;
+mod requests;
+mod statistics;
+mod table;
+mod variant;
 mod worker;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use envoy_harness::{Bootstrap, Envoy, Gateway, Options};
 
+use crate::machine::Machine;
 use crate::measure::Plan;
+use crate::processors::Processors;
+use crate::report::Report;
+use crate::variant::Variant;
+
+const FULL: Plan =
+    Plan { rounds: 40, slice: Duration::from_millis(60), warm_up: Duration::from_millis(600) };
+const QUICK: Plan =
+    Plan { rounds: 12, slice: Duration::from_millis(30), warm_up: Duration::from_millis(300) };
 
 fn main() -> ExitCode {
-    let quick = std::env::var_os("QUICK").is_some_and(|value| !value.is_empty() && value != "0");
-    let plan = if quick { Plan::QUICK } else { Plan::FULL };
-    match run(&plan) {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
@@ -31,24 +52,65 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(plan: &Plan) -> Result<(), String> {
-    let variants = variants::all();
-    eprintln!("bench: {} variants, one Envoy, one worker", variants.len());
-    let bootstrap = Bootstrap::from_value(filters::bootstrap(&variants));
-    let options = Options {
-        concurrency: 1,
-        counted: false,
-        ..Options::default()
-    };
-    let envoy = Envoy::start(&bootstrap, Gateway::certificates(), &options)
-        .map_err(|error| error.to_string())?;
-    let rounds = measure::run(plan, &envoy, &variants)?;
-    if let Some(line) = envoy.log().lines().find(|line| line.contains("floor:")) {
-        return Err(format!("a floor module could not make its calls: {line}"));
+fn run() -> Result<(), String> {
+    let quick = std::env::var("QUICK").is_ok_and(|value| !value.is_empty() && value != "0");
+    let plan = if quick { QUICK } else { FULL };
+    let processors = Processors::find()?;
+    let mut machine = Machine::look(&processors);
+    for warning in machine.warnings() {
+        eprintln!("bench: {warning}");
     }
-    let report = report::Report::new(&variants, &rounds);
-    report.print();
-    let folder = report.write().map_err(|error| error.to_string())?;
-    eprintln!("bench: report.json and report.svg in {}", folder.display());
+    modules::write_floors()?;
+    let variants = chosen(comparison::variants());
+    let envoy = start(&variants, 1)?;
+    machine.ask(&envoy);
+    let mut report = Report::new(machine, quick);
+    report.add(&variants, &measure(&plan, &envoy, 1, &processors, &variants)?);
+    drop(envoy);
+    table::print(&report);
+    let folder = report.write().map_err(|error| format!("the report cannot be written: {error}"))?;
+    eprintln!("\nbench: report.json and report.svg in {}", folder.display());
     Ok(())
+}
+
+/// Those that `$ONLY` names by how their names begin, and what is subtracted from them; all if it is not set.
+fn chosen(mut variants: Vec<Variant>) -> Vec<Variant> {
+    let only = std::env::var("ONLY").unwrap_or_default();
+    let words: Vec<&str> = only.split(',').filter(|word| !word.is_empty()).collect();
+    if words.is_empty() {
+        return variants;
+    }
+    let wanted = |name: &str| words.iter().any(|word| name.starts_with(word));
+    let bases: Vec<String> =
+        variants.iter().filter(|variant| wanted(&variant.name)).map(|variant| variant.base.clone()).collect();
+    variants.retain(|variant| wanted(&variant.name) || bases.contains(&variant.name) || variant.name == "unfiltered");
+    variants
+}
+
+fn start(variants: &[Variant], concurrency: u32) -> Result<Envoy, String> {
+    eprintln!("bench: starting Envoy with {} variants", variants.len());
+    let bootstrap = Bootstrap::from_value(bootstrap::bootstrap(variants));
+    let options = Options { concurrency, counted: false, ..Options::default() };
+    Envoy::start(&bootstrap, Gateway::certificates(), &options).map_err(|error| error.to_string())
+}
+
+/// Measures, and shows the end of Envoy's log if that failed.
+fn measure(
+    plan: &Plan,
+    envoy: &Envoy,
+    concurrency: usize,
+    processors: &Processors,
+    variants: &[Variant],
+) -> Result<Vec<Vec<measure::Sample>>, String> {
+    let measured = measure::run(plan, envoy, concurrency, processors, variants);
+    let log = envoy.log();
+    let rounds = measured.map_err(|error| {
+        let lines: Vec<&str> = log.lines().rev().take(20).collect();
+        let tail: Vec<&str> = lines.into_iter().rev().collect();
+        format!("{error}\nEnvoy's log ends so:\n{}", tail.join("\n"))
+    })?;
+    match log.lines().find(|line| line.contains("a floor call failed")) {
+        Some(line) => Err(format!("a floor module could not make its calls: {line}")),
+        None => Ok(rounds),
+    }
 }

@@ -1,206 +1,115 @@
-//! What was found: a table for the terminal, `report.json` and `report.svg` for everybody else.
+//! What was found, as `report.json` and `report.svg`; `table.rs` has it for the terminal.
 
-use std::fs;
-use std::io;
 use std::path::PathBuf;
+use std::{fs, io};
 
-use anstream::println;
-use anstyle::Style;
-use envoy_harness::target_folder;
 use serde_json::{Map, Value, json};
 
 use crate::chart;
-use crate::measure::{Sample, median, spread};
-use crate::variants::{Variant, titles};
+use crate::machine::Machine;
+use crate::measure::Sample;
+use crate::modules::folder;
+use crate::ratios::{COMPARISONS, Ratio};
+use crate::statistics::{median, spread};
+use crate::variant::{Kind, Variant};
 
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-
-/// The ratios that are told, each of two variants' added costs, with its bar where there is one.
-const RATIOS: [(&str, &str, &str, Option<f64>); 13] = [
-    ("chain_vs_native", "chain", "native", Some(0.40)),
-    (
-        "chain_vs_native_cached",
-        "chain",
-        "native_cached",
-        Some(2.0),
-    ),
-    (
-        "auth_vs_jwt_authn_cached",
-        "auth",
-        "jwt_authn_cached",
-        Some(2.5),
-    ),
-    (
-        "rs256_cold_vs_native",
-        "auth_rs256_cold",
-        "jwt_authn_rs256_cold",
-        Some(1.1),
-    ),
-    (
-        "es256_cold_vs_native",
-        "auth_es256_cold",
-        "jwt_authn_es256_cold",
-        Some(1.1),
-    ),
-    ("auth_vs_floor", "auth", "auth_floor", Some(1.5)),
-    (
-        "rate_limit_vs_floor",
-        "rate_limit",
-        "rate_limit_floor",
-        Some(1.5),
-    ),
-    (
-        "transform_vs_floor",
-        "transform",
-        "transform_floor",
-        Some(1.5),
-    ),
-    ("routing_vs_floor", "routing", "routing_floor", Some(1.5)),
-    (
-        "rate_limit_vs_native",
-        "rate_limit",
-        "local_ratelimit",
-        None,
-    ),
-    ("transform_vs_native", "transform", "header_mutation", None),
-    ("mask_1k_vs_dom", "mask_1k", "dom_1k", Some(0.5)),
-    ("mask_100k_vs_dom", "mask_100k", "dom_100k", Some(0.5)),
-];
-
-/// What was found about one variant.
-struct Row {
-    name: String,
-    cpu_us: f64,
-    added_us: f64,
-    spread: f64,
-    rps: f64,
+/// What was found about one variant. All times are microseconds of the worker for a request.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) what: String,
+    pub(crate) kind: Kind,
+    pub(crate) cpu_us: f64,
+    /// Over the same request without filters; for a host call, of one call.
+    pub(crate) added_us: f64,
+    pub(crate) spread: f64,
+    pub(crate) rps: f64,
 }
 
 /// All of it.
+#[derive(Debug)]
 pub(crate) struct Report {
-    rows: Vec<Row>,
-    ratios: Vec<(&'static str, f64, Option<f64>)>,
-    titles: Map<String, Value>,
+    pub(crate) machine: Machine,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) ratios: Vec<Ratio>,
     rounds: usize,
+    quick: bool,
 }
 
 impl Report {
-    pub(crate) fn new(variants: &[Variant], rounds: &[Vec<Sample>]) -> Self {
+    pub(crate) fn new(machine: Machine, quick: bool) -> Self {
+        Self { machine, rows: Vec::new(), ratios: Vec::new(), rounds: 0, quick }
+    }
+
+    /// Adds what rounds of these variants have found.
+    pub(crate) fn add(&mut self, variants: &[Variant], rounds: &[Vec<Sample>]) {
+        let cpu = |round: usize, variant: usize| {
+            let sample = rounds.get(round).and_then(|samples| samples.get(variant));
+            sample.map_or(f64::NAN, |sample| sample.cpu_us)
+        };
         let place = |name: &str| variants.iter().position(|variant| variant.name == name);
-        let added = |round: &[Sample], index: usize| -> f64 {
-            let base = variants.get(index).and_then(|variant| place(variant.base));
-            let cpu = |index: usize| round.get(index).map_or(f64::NAN, |sample| sample.cpu_us);
-            cpu(index) - base.map_or(f64::NAN, cpu)
+        let bases: Vec<Option<usize>> = variants.iter().map(|variant| place(&variant.base)).collect();
+        let added = |round: usize, variant: usize| {
+            let base = bases.get(variant).copied().flatten();
+            cpu(round, variant) - base.map_or(f64::NAN, |base| cpu(round, base))
         };
-        let each = |value: &dyn Fn(&[Sample]) -> f64| -> Vec<f64> {
-            rounds.iter().map(|round| value(round)).collect()
-        };
-        let rows = variants
-            .iter()
-            .enumerate()
-            .map(|(index, variant)| {
-                let of = |pick: fn(&Sample) -> f64| {
-                    median(each(&|round| round.get(index).map_or(f64::NAN, pick)))
-                };
-                let costs = each(&|round| added(round, index));
-                Row {
-                    name: variant.name.clone(),
-                    cpu_us: of(|sample| sample.cpu_us),
-                    added_us: median(costs.clone()),
-                    spread: spread(costs),
-                    rps: of(|sample| sample.rps),
-                }
-            })
-            .collect();
-        let ratios = RATIOS
-            .into_iter()
-            .filter_map(|(name, ours, theirs, bar)| {
-                let (ours, theirs) = (place(ours)?, place(theirs)?);
-                let pairs = each(&|round| added(round, ours) / added(round, theirs));
-                Some((name, median(pairs), bar))
-            })
-            .collect();
-        let titles = titles(variants)
-            .into_iter()
-            .map(|(name, what)| (name.to_owned(), what.into()))
-            .collect();
-        Self {
-            rows,
-            ratios,
-            titles,
-            rounds: rounds.len(),
+        let each = |value: &dyn Fn(usize) -> f64| -> Vec<f64> { (0..rounds.len()).map(value).collect() };
+        for (index, variant) in variants.iter().enumerate() {
+            let calls = match variant.kind {
+                Kind::HostCall(calls) => calls as f64,
+                _ => 1.0,
+            };
+            let costs = each(&|round| added(round, index) / calls);
+            let rps: Vec<f64> =
+                rounds.iter().filter_map(|samples| samples.get(index)).map(|sample| sample.rps).collect();
+            self.rows.push(Row {
+                name: variant.name.clone(),
+                what: variant.what.clone(),
+                kind: variant.kind.clone(),
+                cpu_us: median(&each(&|round| cpu(round, index))),
+                added_us: median(&costs),
+                spread: spread(&costs),
+                rps: median(&rps),
+            });
         }
+        self.ratios.extend(
+            COMPARISONS.into_iter().filter_map(|comparison| comparison.of(variants, rounds.len(), added)),
+        );
+        self.rounds = self.rounds.max(rounds.len());
     }
 
-    pub(crate) fn print(&self) {
-        println!(
-            "\n{BOLD}{:<22} {:<30} {:>9} {:>9} {:>8} {:>9}{BOLD:#}",
-            "variant", "what", "cpu µs", "added µs", "± µs", "req/s"
-        );
-        for row in &self.rows {
-            let what = self.titles.get(&row.name).and_then(Value::as_str);
-            println!(
-                "{:<22} {DIM}{:<30}{DIM:#} {:>9.2} {:>9.2} {:>8.2} {:>9.0}",
-                row.name,
-                what.unwrap_or_default(),
-                row.cpu_us,
-                row.added_us,
-                row.spread,
-                row.rps
-            );
-        }
-        println!(
-            "\n{BOLD}{:<28} {:>7} {:>7}{BOLD:#}",
-            "ratio of added costs", "median", "bar"
-        );
-        for (name, ratio, bar) in &self.ratios {
-            let bar = bar.map_or(String::new(), |bar| format!("≤ {bar:.2}"));
-            println!("{name:<28} {ratio:>7.2} {bar:>7}");
-        }
+    pub(crate) fn rows_of(&self, wanted: impl Fn(&Kind) -> bool) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(move |row| wanted(&row.kind))
     }
 
-    /// Writes the files below the target folder, and says where.
+    /// Writes the files, and says where.
     pub(crate) fn write(&self) -> io::Result<PathBuf> {
-        let folder = target_folder().join("bench");
+        let folder = folder();
         fs::create_dir_all(&folder)?;
-        let variants: Vec<Value> = self
-            .rows
-            .iter()
-            .map(|row| {
-                json!({ "name": row.name, "cpu_us": row.cpu_us, "added_us": row.added_us,
-                        "spread": row.spread, "rps": row.rps })
-            })
-            .collect();
-        let ratios: Map<String, Value> = self
-            .ratios
-            .iter()
-            .map(|(name, ratio, _)| ((*name).to_owned(), json!(ratio)))
-            .collect();
-        let env = json!({
-            "processors": std::thread::available_parallelism().map_or(0, usize::from),
-            "rounds": self.rounds,
-            "version": env!("CARGO_PKG_VERSION"),
-        });
-        let report = json!({ "env": env, "variants": variants, "ratios": ratios });
-        fs::write(folder.join("report.json"), format!("{report:#}\n"))?;
-        let bars: Vec<(String, f64, bool)> = self
-            .rows
-            .iter()
-            .filter(|row| !row.name.starts_with("unfiltered"))
-            .map(|row| {
-                let what = self
-                    .titles
-                    .get(&row.name)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default();
-                let native = ["jwt", "local", "header", "native", "lua", "dom", "empty"];
-                let ours = !native.iter().any(|prefix| row.name.starts_with(prefix))
-                    && !row.name.ends_with("_floor");
-                (format!("{}: {what}", row.name), row.added_us, ours)
-            })
-            .collect();
-        fs::write(folder.join("report.svg"), chart::svg(&bars))?;
+        fs::write(folder.join("report.json"), format!("{:#}\n", self.json()))?;
+        fs::write(folder.join("report.svg"), chart::svg(&self.rows))?;
         Ok(folder)
+    }
+
+    fn json(&self) -> Value {
+        let row = |row: &Row| {
+            json!({ "name": row.name, "cpu_us": row.cpu_us, "added_us": row.added_us, "spread": row.spread, "rps": row.rps })
+        };
+        let rows = |wanted: &dyn Fn(&Kind) -> bool| -> Vec<Value> {
+            self.rows.iter().filter(|found| wanted(&found.kind)).map(row).collect()
+        };
+        let calls: Vec<Value> = self
+            .rows_of(|kind| matches!(kind, Kind::HostCall(_)))
+            .map(|row| json!({ "name": row.name, "call_us": row.added_us, "spread": row.spread }))
+            .collect();
+        let ratios: Map<String, Value> =
+            self.ratios.iter().map(|ratio| (ratio.comparison.name.to_owned(), json!(ratio.median))).collect();
+        json!({
+            "env": self.machine.json(self.rounds, self.quick),
+            "variants": rows(&|kind| !matches!(kind, Kind::HostCall(_) | Kind::Growth(..))),
+            "ratios": ratios,
+            "host_calls": calls,
+            "growth": rows(&|kind| matches!(kind, Kind::Growth(..))),
+        })
     }
 }

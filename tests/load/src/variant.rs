@@ -1,0 +1,103 @@
+//! One thing that is measured: a listener with filters of its own, and the requests that are sent to it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::requests::Requests;
+
+/// One variant.
+#[derive(Clone, Debug)]
+pub(crate) struct Variant {
+    /// Its listener, and its name in the report.
+    pub(crate) name: String,
+    pub(crate) what: String,
+    pub(crate) kind: Kind,
+    /// Whose cost is subtracted: the same request without filters.
+    pub(crate) base: String,
+    pub(crate) filters: Vec<Value>,
+    /// The upstream's answer.
+    pub(crate) body: Arc<str>,
+    pub(crate) requests: Requests,
+    /// What every answer has.
+    pub(crate) status: u16,
+    /// What the answer to the check must show, so that a filter that does nothing is not taken for a fast one.
+    pub(crate) expected: Vec<Expected>,
+}
+
+/// What a variant is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Without filters.
+    Base,
+    /// With filters of ours.
+    Ours,
+    /// With Envoy's own filters.
+    Native,
+    /// With a module that makes host calls and nothing else.
+    Floor,
+    /// A floor that makes one host call that many times.
+    HostCall(usize),
+    /// A size on an axis of growth.
+    Growth(&'static str, usize),
+}
+
+/// Something that an answer shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    Header(&'static str, &'static str),
+    HeaderIsThere(&'static str),
+    NoHeader(&'static str),
+    InBody(&'static str),
+    NotInBody(&'static str),
+    /// A token that somebody else has signed gets 401.
+    ForgedIsRefused,
+}
+
+impl Variant {
+    pub(crate) fn new(kind: Kind, name: impl Into<String>, what: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            what: what.into(),
+            kind,
+            base: "unfiltered".into(),
+            filters: Vec::new(),
+            body: "{\"ok\":true}".into(),
+            requests: Requests::default(),
+            status: 200,
+            expected: Vec::new(),
+        }
+    }
+
+    pub(crate) fn with(mut self, filters: impl IntoIterator<Item = Value>) -> Self {
+        self.filters.extend(filters);
+        self
+    }
+
+    pub(crate) fn expecting(mut self, expected: impl IntoIterator<Item = Expected>) -> Self {
+        self.expected.extend(expected);
+        self
+    }
+
+    pub(crate) fn sending(mut self, requests: Requests) -> Self {
+        self.requests = requests;
+        self
+    }
+
+    /// Another body in the answer, and the variant without filters that has it too.
+    pub(crate) fn answering(mut self, body: &Arc<str>, base: impl Into<String>) -> Self {
+        self.body = Arc::clone(body);
+        self.base = base.into();
+        self
+    }
+
+    pub(crate) fn against(mut self, base: impl Into<String>) -> Self {
+        self.base = base.into();
+        self
+    }
+
+    pub(crate) fn refused(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+}
