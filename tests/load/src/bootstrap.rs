@@ -1,8 +1,8 @@
-//! The Envoy that is measured: a listener for each variant, its filters, and behind them an upstream that this Envoy
-//! is itself.
+//! The Envoy that is measured: a listener for each variant, its filters, and an answer.
 //!
-//! A `direct_response` of the listener's own would not do: to filters it is the gateway's answer, not an upstream's, and
-//! rules for responses leave it alone. The upstream is an internal listener: no socket, no other process, the same thread.
+//! The answer is a `direct_response` of the listener, or that of an upstream: to filters the first is the gateway's own, and
+//! rules for responses leave it alone. The upstream is an internal listener of the same Envoy: no socket, no other process,
+//! the same thread.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,8 @@ const SEEN: [&str; 8] = [
 
 /// The whole configuration.
 pub(crate) fn bootstrap(variants: &[Variant]) -> Value {
-    let bodies: BTreeSet<&str> = variants.iter().map(|variant| &*variant.body).collect();
+    let proxied = variants.iter().filter(|variant| variant.proxied);
+    let bodies: BTreeSet<&str> = proxied.map(|variant| &*variant.body).collect();
     let mut listeners: Vec<Value> = variants.iter().map(listener).collect();
     listeners.extend(bodies.iter().map(|body| upstream(body)));
     let clusters: Vec<Value> = bodies.iter().map(|body| cluster(body)).collect();
@@ -57,6 +58,27 @@ fn cluster(body: &str) -> Value {
 }
 
 fn upstream(body: &str) -> Value {
+    json!({
+        "name": upstream_of(body),
+        "internal_listener": {},
+        "filter_chains": [{ "filters": [manager(&[], &answers(body))] }],
+    })
+}
+
+fn listener(variant: &Variant) -> Value {
+    let routes = match variant.proxied {
+        true => json!([{ "match": { "prefix": "/" }, "route": { "cluster": upstream_of(&variant.body), "timeout": "20s" } }]),
+        false => answers(&variant.body),
+    };
+    json!({
+        "name": variant.name,
+        "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
+        "filter_chains": [{ "filters": [manager(&variant.filters, &routes)] }],
+    })
+}
+
+/// Routes that answer with this body, and to a check with what the request had become.
+fn answers(body: &str) -> Value {
     let route = |prefix: &str, seen: &[&str]| {
         let add = |name: &str, value: &str| json!({ "header": { "key": name, "value": value } });
         let mut headers = vec![add("content-type", "application/json")];
@@ -67,21 +89,7 @@ fn upstream(body: &str) -> Value {
             "response_headers_to_add": headers,
         })
     };
-    let routes = json!([route(CHECK_PATH, &SEEN), route("/", &[])]);
-    json!({
-        "name": upstream_of(body),
-        "internal_listener": {},
-        "filter_chains": [{ "filters": [manager(&[], &routes)] }],
-    })
-}
-
-fn listener(variant: &Variant) -> Value {
-    let routes = json!([{ "match": { "prefix": "/" }, "route": { "cluster": upstream_of(&variant.body), "timeout": "20s" } }]);
-    json!({
-        "name": variant.name,
-        "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
-        "filter_chains": [{ "filters": [manager(&variant.filters, &routes)] }],
-    })
+    json!([route(CHECK_PATH, &SEEN), route("/", &[])])
 }
 
 fn manager(filters: &[Value], routes: &Value) -> Value {

@@ -60,6 +60,7 @@ fn bases() -> Vec<Variant> {
     let base = |name, what| Variant::new(Kind::Base, name, what);
     vec![
         base("unfiltered", "no filter").expecting([NoHeader("seen-x-user"), HeaderIsThere("seen-authorization")]),
+        base("proxied", "no filter, an upstream").proxied(),
         base("unfiltered_1k", "no filter, answers of 1 KiB").answering(&small(), "unfiltered_1k"),
         base("unfiltered_100k", "no filter, answers of 100 KiB").answering(&large(), "unfiltered_100k"),
     ]
@@ -76,8 +77,8 @@ fn filters() -> Vec<Variant> {
             .with([ours::rate_limit()])
             .expecting([HeaderIsThere("ratelimit"), HeaderIsThere("ratelimit-policy")]),
         floor("rate_limit_floor", SAME).with([floors::rate_limit()]).expecting([HeaderIsThere("ratelimit")]),
-        ours("transform", "transform, header rules").with([ours::transform()]).expecting(TEAM),
-        floor("transform_floor", SAME).with([floors::transform()]).expecting(TEAM),
+        ours("transform", "transform, header rules").with([ours::transform()]).proxied().expecting(TEAM),
+        floor("transform_floor", SAME).with([floors::transform()]).proxied().expecting(TEAM),
         ours("routing", "routing, version in the path").with([ours::routing()]).expecting([VERSION]),
         floor("routing_floor", SAME).with([floors::routing()]).expecting([VERSION]),
         theirs("jwt_authn", "jwt_authn").with([native::jwt_authn(false)]).expecting(USER),
@@ -85,8 +86,8 @@ fn filters() -> Vec<Variant> {
         theirs("local_ratelimit", "local_ratelimit by a header")
             .with([native::local_ratelimit()])
             .expecting([HeaderIsThere("x-ratelimit-remaining")]),
-        theirs("header_mutation", "header_mutation").with([native::header_mutation()]).expecting(TEAM),
-        theirs("lua", "a Lua script sets headers").with([native::lua()]).expecting(TEAM),
+        theirs("header_mutation", "header_mutation").with([native::header_mutation()]).proxied().expecting(TEAM),
+        theirs("lua", "a Lua script sets headers").with([native::lua()]).proxied().expecting(TEAM),
     ]
 }
 
@@ -96,16 +97,19 @@ fn chains() -> Vec<Variant> {
     vec![
         ours("chain", "our four")
             .with(ours::chain())
+            .proxied()
             .expecting(USER)
             .expecting(TEAM)
             .expecting([HeaderIsThere("ratelimit"), VERSION]),
         theirs("native", "those three of Envoy's")
             .with(native(false))
+            .proxied()
             .expecting(USER)
             .expecting(TEAM)
             .expecting([limited.clone()]),
         theirs("native_cached", "those three, token cache")
             .with(native(true))
+            .proxied()
             .expecting(USER)
             .expecting(TEAM)
             .expecting([limited]),

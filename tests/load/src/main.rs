@@ -38,9 +38,9 @@ use crate::report::Report;
 use crate::variant::Variant;
 
 const FULL: Plan =
-    Plan { rounds: 40, slice: Duration::from_millis(60), warm_up: Duration::from_millis(600) };
+    Plan { rounds: 120, slice: Duration::from_millis(15), warm_up: Duration::from_millis(600) };
 const QUICK: Plan =
-    Plan { rounds: 12, slice: Duration::from_millis(30), warm_up: Duration::from_millis(300) };
+    Plan { rounds: 40, slice: Duration::from_millis(10), warm_up: Duration::from_millis(300) };
 
 fn main() -> ExitCode {
     match run() {

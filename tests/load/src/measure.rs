@@ -31,7 +31,7 @@ pub(crate) struct Sample {
 }
 
 /// The fewest requests of a variant in a round.
-const MIN_REQUESTS: usize = 64;
+const MIN_REQUESTS: usize = 32;
 
 /// How often what is subtracted from others is measured in a round.
 const BASE_REPEATS: usize = 3;

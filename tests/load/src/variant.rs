@@ -16,8 +16,10 @@ pub(crate) struct Variant {
     /// Whose cost is subtracted: the same request without filters.
     pub(crate) base: String,
     pub(crate) filters: Vec<Value>,
-    /// The upstream's answer.
+    /// The answer.
     pub(crate) body: Arc<str>,
+    /// Whether an upstream gives it; else it is the listener's `direct_response`, which rules for responses leave alone.
+    pub(crate) proxied: bool,
     pub(crate) requests: Requests,
     /// What every answer has.
     pub(crate) status: u16,
@@ -63,6 +65,7 @@ impl Variant {
             base: "unfiltered".into(),
             filters: Vec::new(),
             body: "{\"ok\":true}".into(),
+            proxied: false,
             requests: Requests::default(),
             status: 200,
             expected: Vec::new(),
@@ -84,11 +87,17 @@ impl Variant {
         self
     }
 
-    /// Another body in the answer, and the variant without filters that has it too.
+    /// With an upstream that gives the answer.
+    pub(crate) fn proxied(mut self) -> Self {
+        self.proxied = true;
+        self.against("proxied")
+    }
+
+    /// With an upstream that gives this answer, as it does to `base`, which has no filters.
     pub(crate) fn answering(mut self, body: &Arc<str>, base: impl Into<String>) -> Self {
         self.body = Arc::clone(body);
-        self.base = base.into();
-        self
+        self.proxied = true;
+        self.against(base)
     }
 
     pub(crate) fn against(mut self, base: impl Into<String>) -> Self {
