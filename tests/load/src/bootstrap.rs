@@ -67,7 +67,9 @@ fn upstream(body: &str) -> Value {
 
 fn listener(variant: &Variant) -> Value {
     let routes = match variant.proxied {
-        true => json!([{ "match": { "prefix": "/" }, "route": { "cluster": upstream_of(&variant.body), "timeout": "20s" } }]),
+        true => {
+            json!([{ "match": { "prefix": "/" }, "route": { "cluster": upstream_of(&variant.body), "timeout": "20s" } }])
+        }
         false => answers(&variant.body),
     };
     json!({
@@ -82,7 +84,10 @@ fn answers(body: &str) -> Value {
     let route = |prefix: &str, seen: &[&str]| {
         let add = |name: &str, value: &str| json!({ "header": { "key": name, "value": value } });
         let mut headers = vec![add("content-type", "application/json")];
-        headers.extend(seen.iter().map(|name| add(&format!("seen-{name}"), &format!("%REQ({name})%"))));
+        headers.extend(
+            seen.iter()
+                .map(|name| add(&format!("seen-{name}"), &format!("%REQ({name})%"))),
+        );
         json!({
             "match": { "prefix": prefix },
             "direct_response": { "status": 200, "body": { "inline_string": body } },

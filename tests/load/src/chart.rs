@@ -11,7 +11,10 @@ const BAR: usize = 480;
 
 /// One bar for each row but the host calls and growth, in a logarithmic scale.
 pub(crate) fn svg(rows: &[Row]) -> String {
-    let rows: Vec<_> = rows.iter().filter_map(|row| Some((row, colour(&row.kind)?))).collect();
+    let rows: Vec<_> = rows
+        .iter()
+        .filter_map(|row| Some((row, colour(&row.kind)?)))
+        .collect();
     let height = ROW * (rows.len() + 2);
     let most = rows.iter().map(|(row, _)| row.added_us).fold(1.0, f64::max);
     let mut out = format!(

@@ -9,9 +9,15 @@ pub(crate) fn check(variant: &Variant, client: &mut Client) -> Result<(), String
     client
         .ask(&request, |answer| {
             if answer.status != variant.status {
-                return Err(format!("answered {}, not {}: {}", answer.status, variant.status, answer.head));
+                return Err(format!(
+                    "answered {}, not {}: {}",
+                    answer.status, variant.status, answer.head
+                ));
             }
-            variant.expected.iter().try_for_each(|expected| look(expected, answer))
+            variant
+                .expected
+                .iter()
+                .try_for_each(|expected| look(expected, answer))
         })
         .flatten()?;
     if variant.expected.contains(&Expected::ForgedIsRefused) {

@@ -48,7 +48,10 @@ impl Client {
             let stream = TcpStream::connect_timeout(&address, ANSWER_WITHIN)?;
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
-            Ok(Connection { stream, buffer: vec![0; 64 * 1024] })
+            Ok(Connection {
+                stream,
+                buffer: vec![0; 64 * 1024],
+            })
         };
         (0..CONNECTIONS)
             .map(|_| connect().map_err(|error| format!("no connection to {address}: {error}")))
@@ -57,7 +60,11 @@ impl Client {
     }
 
     /// Sends one request and hands its answer to `look`.
-    pub(crate) fn ask<R>(&mut self, request: &[u8], look: impl FnOnce(&Answer<'_>) -> R) -> Result<R, String> {
+    pub(crate) fn ask<R>(
+        &mut self,
+        request: &[u8],
+        look: impl FnOnce(&Answer<'_>) -> R,
+    ) -> Result<R, String> {
         let connection = self.0.first_mut().ok_or("there is no connection")?;
         connection.send(request)?;
         connection.receive().map(|answer| look(&answer))
@@ -107,7 +114,9 @@ impl Answer<'_> {
 impl Connection {
     /// A request is smaller than the kernel's buffer, which is empty when one is sent.
     fn send(&mut self, request: &[u8]) -> Result<(), String> {
-        self.stream.write_all(request).map_err(|error| format!("a request could not be sent: {error}"))
+        self.stream
+            .write_all(request)
+            .map_err(|error| format!("a request could not be sent: {error}"))
     }
 
     /// Reads what has come, without ever sleeping: to wake a sleeping client would be work of the worker's.
@@ -137,7 +146,9 @@ impl Connection {
             if filled == self.buffer.len() {
                 self.buffer.resize(filled * 2, 0);
             }
-            let count = self.read(filled).map_err(|error| self.explain(&error, filled))?;
+            let count = self
+                .read(filled)
+                .map_err(|error| self.explain(&error, filled))?;
             if count == 0 {
                 return Err(self.explain(&ErrorKind::UnexpectedEof.into(), filled));
             }
@@ -151,7 +162,11 @@ impl Connection {
             }
         }
         let Head { status, end, .. } = head.ok_or("there is no head")?;
-        let (head, body) = self.buffer.get(..filled).and_then(|bytes| bytes.split_at_checked(end)).unwrap_or_default();
+        let (head, body) = self
+            .buffer
+            .get(..filled)
+            .and_then(|bytes| bytes.split_at_checked(end))
+            .unwrap_or_default();
         let head = std::str::from_utf8(head).map_err(|error| error.to_string())?;
         Ok(Answer { status, head, body })
     }
@@ -189,7 +204,11 @@ impl Head {
             .filter_map(|line| line.split_once(": "))
             .find(|(name, _)| *name == "content-length")
             .and_then(|(_, value)| value.parse().ok());
-        Ok(Some(Self { status, content_length, end: end + 4 }))
+        Ok(Some(Self {
+            status,
+            content_length,
+            end: end + 4,
+        }))
     }
 
     fn is_whole(&self, bytes: &[u8]) -> bool {

@@ -6,7 +6,9 @@ use envoy_harness::Algorithm;
 use serde_json::{Value, json};
 
 use crate::requests::{Credentials, Requests, customers};
-use crate::variant::Expected::{self, ForgedIsRefused, Header, HeaderIsThere, InBody, NoHeader, NotInBody};
+use crate::variant::Expected::{
+    self, ForgedIsRefused, Header, HeaderIsThere, InBody, NoHeader, NotInBody,
+};
 use crate::variant::{Kind, Variant};
 use crate::{floors, native, ours};
 
@@ -16,7 +18,10 @@ const COLD_CACHE: usize = 16;
 /// How often a call is made where one call is measured.
 const CALLS: usize = 10;
 
-const TEAM: [Expected; 2] = [Header("seen-x-team", "crm"), Header("x-frame-options", "DENY")];
+const TEAM: [Expected; 2] = [
+    Header("seen-x-team", "crm"),
+    Header("x-frame-options", "DENY"),
+];
 const USER: [Expected; 4] = [
     Header("seen-x-user", "user-0"),
     Header("seen-x-consumer", "web-shop"),
@@ -59,10 +64,12 @@ fn large() -> Arc<str> {
 fn bases() -> Vec<Variant> {
     let base = |name, what| Variant::new(Kind::Base, name, what);
     vec![
-        base("unfiltered", "no filter").expecting([NoHeader("seen-x-user"), HeaderIsThere("seen-authorization")]),
+        base("unfiltered", "no filter")
+            .expecting([NoHeader("seen-x-user"), HeaderIsThere("seen-authorization")]),
         base("proxied", "no filter, an upstream").proxied(),
         base("unfiltered_1k", "no filter, answers of 1 KiB").answering(&small(), "unfiltered_1k"),
-        base("unfiltered_100k", "no filter, answers of 100 KiB").answering(&large(), "unfiltered_100k"),
+        base("unfiltered_100k", "no filter, answers of 100 KiB")
+            .answering(&large(), "unfiltered_100k"),
     ]
 }
 
@@ -71,28 +78,63 @@ fn filters() -> Vec<Variant> {
     vec![
         floor("empty", "an empty Wasm filter").with([floors::empty()]),
         floor("empty_4", "four of it").with((0..4).map(|_| floors::empty())),
-        ours("auth", "auth, warm token").with([ours::auth(None)]).expecting(USER),
-        floor("auth_floor", SAME).with([floors::auth()]).expecting([Header("seen-x-user", "user-0")]),
+        ours("auth", "auth, warm token")
+            .with([ours::auth(None)])
+            .expecting(USER),
+        floor("auth_floor", SAME)
+            .with([floors::auth()])
+            .expecting([Header("seen-x-user", "user-0")]),
         ours("rate_limit", "rate-limit by a header")
             .with([ours::rate_limit()])
-            .expecting([HeaderIsThere("ratelimit"), HeaderIsThere("ratelimit-policy")]),
-        floor("rate_limit_floor", SAME).with([floors::rate_limit()]).expecting([HeaderIsThere("ratelimit")]),
-        ours("transform", "transform, header rules").with([ours::transform()]).proxied().expecting(TEAM),
-        floor("transform_floor", SAME).with([floors::transform()]).proxied().expecting(TEAM),
-        ours("routing", "routing, version in the path").with([ours::routing()]).expecting([VERSION]),
-        floor("routing_floor", SAME).with([floors::routing()]).expecting([VERSION]),
-        theirs("jwt_authn", "jwt_authn").with([native::jwt_authn(false)]).expecting(USER),
-        theirs("jwt_authn_cached", "jwt_authn with its cache").with([native::jwt_authn(true)]).expecting(USER),
+            .expecting([
+                HeaderIsThere("ratelimit"),
+                HeaderIsThere("ratelimit-policy"),
+            ]),
+        floor("rate_limit_floor", SAME)
+            .with([floors::rate_limit()])
+            .expecting([HeaderIsThere("ratelimit")]),
+        ours("transform", "transform, header rules")
+            .with([ours::transform()])
+            .proxied()
+            .expecting(TEAM),
+        floor("transform_floor", SAME)
+            .with([floors::transform()])
+            .proxied()
+            .expecting(TEAM),
+        ours("routing", "routing, version in the path")
+            .with([ours::routing()])
+            .expecting([VERSION]),
+        floor("routing_floor", SAME)
+            .with([floors::routing()])
+            .expecting([VERSION]),
+        theirs("jwt_authn", "jwt_authn")
+            .with([native::jwt_authn(false)])
+            .expecting(USER),
+        theirs("jwt_authn_cached", "jwt_authn with its cache")
+            .with([native::jwt_authn(true)])
+            .expecting(USER),
         theirs("local_ratelimit", "local_ratelimit by a header")
             .with([native::local_ratelimit()])
             .expecting([HeaderIsThere("x-ratelimit-remaining")]),
-        theirs("header_mutation", "header_mutation").with([native::header_mutation()]).proxied().expecting(TEAM),
-        theirs("lua", "a Lua script sets headers").with([native::lua()]).proxied().expecting(TEAM),
+        theirs("header_mutation", "header_mutation")
+            .with([native::header_mutation()])
+            .proxied()
+            .expecting(TEAM),
+        theirs("lua", "a Lua script sets headers")
+            .with([native::lua()])
+            .proxied()
+            .expecting(TEAM),
     ]
 }
 
 fn chains() -> Vec<Variant> {
-    let native = |cached| [native::jwt_authn(cached), native::local_ratelimit(), native::header_mutation()];
+    let native = |cached| {
+        [
+            native::jwt_authn(cached),
+            native::local_ratelimit(),
+            native::header_mutation(),
+        ]
+    };
     let limited = HeaderIsThere("x-ratelimit-remaining");
     vec![
         ours("chain", "our four")
@@ -117,13 +159,26 @@ fn chains() -> Vec<Variant> {
 }
 
 fn tokens() -> Vec<Variant> {
-    let with = |credentials| Requests { credentials, ..Requests::default() };
-    let (rs256, es256) = (Credentials::Tokens(Algorithm::RS256), Credentials::Tokens(Algorithm::ES256));
-    let cold = |name: &str, what: &str, sent| {
-        ours(name, what).with([ours::auth(Some(COLD_CACHE))]).sending(with(sent)).expecting(USER)
+    let with = |credentials| Requests {
+        credentials,
+        ..Requests::default()
     };
-    let native =
-        |name: &str, sent| theirs(name, "jwt_authn, the same").with([native::jwt_authn(false)]).sending(with(sent)).expecting(USER);
+    let (rs256, es256) = (
+        Credentials::Tokens(Algorithm::RS256),
+        Credentials::Tokens(Algorithm::ES256),
+    );
+    let cold = |name: &str, what: &str, sent| {
+        ours(name, what)
+            .with([ours::auth(Some(COLD_CACHE))])
+            .sending(with(sent))
+            .expecting(USER)
+    };
+    let native = |name: &str, sent| {
+        theirs(name, "jwt_authn, the same")
+            .with([native::jwt_authn(false)])
+            .sending(with(sent))
+            .expecting(USER)
+    };
     vec![
         cold("auth_rs256_cold", "auth, each token new, RS256", rs256),
         native("jwt_authn_rs256_cold", rs256),
@@ -132,8 +187,14 @@ fn tokens() -> Vec<Variant> {
         ours("api_key", "auth, a key among 10,000")
             .with([ours::auth_keys(10_000)])
             .sending(with(Credentials::ApiKey))
-            .expecting([Header("seen-x-consumer", "acme"), NoHeader("seen-x-api-key")]),
-        ours("garbage", "auth refuses a garbage token").with([ours::auth(None)]).sending(with(Credentials::Garbage)).refused(401),
+            .expecting([
+                Header("seen-x-consumer", "acme"),
+                NoHeader("seen-x-api-key"),
+            ]),
+        ours("garbage", "auth refuses a garbage token")
+            .with([ours::auth(None)])
+            .sending(with(Credentials::Garbage))
+            .refused(401),
         theirs("jwt_authn_garbage", "jwt_authn, the same")
             .with([native::jwt_authn(true)])
             .sending(with(Credentials::Garbage))
@@ -166,12 +227,28 @@ fn host_calls() -> Vec<Variant> {
     let value = "value of 24 bytes or so.";
     [
         ("read_head", "the header map", json!("read_head")),
-        ("replace", "one header replaced", json!({ "replace": ["x-floor", value] })),
+        (
+            "replace",
+            "one header replaced",
+            json!({ "replace": ["x-floor", value] }),
+        ),
         ("remove", "a header removed", json!({ "remove": "x-floor" })),
-        ("get_property", "a property read", json!({ "get": ["xds", "route_name"] })),
-        ("set_property", "filter state written", json!({ "set": ["bench.call", value] })),
+        (
+            "get_property",
+            "a property read",
+            json!({ "get": ["xds", "route_name"] }),
+        ),
+        (
+            "set_property",
+            "filter state written",
+            json!({ "set": ["bench.call", value] }),
+        ),
         ("count", "a counter", json!({ "count": "floor.call" })),
-        ("swap", "shared data read and swapped", json!({ "swap": "bench-call" })),
+        (
+            "swap",
+            "shared data read and swapped",
+            json!({ "swap": "bench-call" }),
+        ),
         ("realtime", "the clock", json!("realtime")),
         ("log", "a line that is not logged", json!("log")),
     ]

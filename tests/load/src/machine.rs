@@ -78,12 +78,28 @@ impl Machine {
     }
 
     pub(crate) fn line(&self) -> String {
-        let Self { processors, model, kernel, load_average, envoy, .. } = self;
-        format!("{processors} processors ({model}), Linux {kernel}, load average {load_average:.1}, Envoy {envoy}")
+        let Self {
+            processors,
+            model,
+            kernel,
+            load_average,
+            envoy,
+            ..
+        } = self;
+        format!(
+            "{processors} processors ({model}), Linux {kernel}, load average {load_average:.1}, Envoy {envoy}"
+        )
     }
 
     pub(crate) fn json(&self, rounds: usize, quick: bool) -> Value {
-        let Self { processors, model, kernel, load_average, busy, envoy } = self;
+        let Self {
+            processors,
+            model,
+            kernel,
+            load_average,
+            busy,
+            envoy,
+        } = self;
         json!({
             "processors": processors, "cpu": model, "kernel": kernel, "load_average": load_average,
             "other_work": busy, "envoy": envoy, "gatehouse": env!("CARGO_PKG_VERSION"), "rounds": rounds, "quick": quick,
@@ -94,7 +110,13 @@ impl Machine {
 /// Time that all processors have worked since the start of the machine.
 fn busy_ticks() -> Option<f64> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
-    let times: Vec<f64> = stat.lines().next()?.split_whitespace().skip(1).filter_map(|time| time.parse().ok()).collect();
+    let times: Vec<f64> = stat
+        .lines()
+        .next()?
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|time| time.parse().ok())
+        .collect();
     // user nice system idle iowait irq softirq steal; guests are in user already.
     let all: f64 = times.iter().take(8).sum();
     Some(all - times.get(3)? - times.get(4)?)

@@ -37,10 +37,16 @@ use crate::processors::Processors;
 use crate::report::Report;
 use crate::variant::Variant;
 
-const FULL: Plan =
-    Plan { rounds: 120, slice: Duration::from_millis(15), warm_up: Duration::from_millis(600) };
-const QUICK: Plan =
-    Plan { rounds: 40, slice: Duration::from_millis(10), warm_up: Duration::from_millis(300) };
+const FULL: Plan = Plan {
+    rounds: 120,
+    slice: Duration::from_millis(15),
+    warm_up: Duration::from_millis(600),
+};
+const QUICK: Plan = Plan {
+    rounds: 40,
+    slice: Duration::from_millis(10),
+    warm_up: Duration::from_millis(300),
+};
 
 fn main() -> ExitCode {
     match run() {
@@ -65,11 +71,19 @@ fn run() -> Result<(), String> {
     let envoy = start(&variants, 1)?;
     machine.ask(&envoy);
     let mut report = Report::new(machine, quick);
-    report.add(&variants, &measure(&plan, &envoy, 1, &processors, &variants)?);
+    report.add(
+        &variants,
+        &measure(&plan, &envoy, 1, &processors, &variants)?,
+    );
     drop(envoy);
     table::print(&report);
-    let folder = report.write().map_err(|error| format!("the report cannot be written: {error}"))?;
-    eprintln!("\nbench: report.json and report.svg in {}", folder.display());
+    let folder = report
+        .write()
+        .map_err(|error| format!("the report cannot be written: {error}"))?;
+    eprintln!(
+        "\nbench: report.json and report.svg in {}",
+        folder.display()
+    );
     Ok(())
 }
 
@@ -81,16 +95,25 @@ fn chosen(mut variants: Vec<Variant>) -> Vec<Variant> {
         return variants;
     }
     let wanted = |name: &str| words.iter().any(|word| name.starts_with(word));
-    let bases: Vec<String> =
-        variants.iter().filter(|variant| wanted(&variant.name)).map(|variant| variant.base.clone()).collect();
-    variants.retain(|variant| wanted(&variant.name) || bases.contains(&variant.name) || variant.name == "unfiltered");
+    let bases: Vec<String> = variants
+        .iter()
+        .filter(|variant| wanted(&variant.name))
+        .map(|variant| variant.base.clone())
+        .collect();
+    variants.retain(|variant| {
+        wanted(&variant.name) || bases.contains(&variant.name) || variant.name == "unfiltered"
+    });
     variants
 }
 
 fn start(variants: &[Variant], concurrency: u32) -> Result<Envoy, String> {
     eprintln!("bench: starting Envoy with {} variants", variants.len());
     let bootstrap = Bootstrap::from_value(bootstrap::bootstrap(variants));
-    let options = Options { concurrency, counted: false, ..Options::default() };
+    let options = Options {
+        concurrency,
+        counted: false,
+        ..Options::default()
+    };
     Envoy::start(&bootstrap, Gateway::certificates(), &options).map_err(|error| error.to_string())
 }
 
@@ -109,7 +132,10 @@ fn measure(
         let tail: Vec<&str> = lines.into_iter().rev().collect();
         format!("{error}\nEnvoy's log ends so:\n{}", tail.join("\n"))
     })?;
-    match log.lines().find(|line| line.contains("a floor call failed")) {
+    match log
+        .lines()
+        .find(|line| line.contains("a floor call failed"))
+    {
         Some(line) => Err(format!("a floor module could not make its calls: {line}")),
         None => Ok(rounds),
     }

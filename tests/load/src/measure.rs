@@ -59,7 +59,9 @@ pub(crate) fn run(
     let mut asked = Vec::with_capacity(variants.len());
     let mut progress = Progress::new("checking", variants.len());
     for variant in variants {
-        asked.push(Asked::new(envoy, variant).map_err(|error| format!("{}: {error}", variant.name))?);
+        asked.push(
+            Asked::new(envoy, variant).map_err(|error| format!("{}: {error}", variant.name))?,
+        );
         progress.step();
     }
     let mut progress = Progress::new("warming up", variants.len());
@@ -106,10 +108,18 @@ fn mean(samples: &[Sample]) -> Sample {
 
 impl<'v> Asked<'v> {
     fn new(envoy: &Envoy, variant: &'v Variant) -> Result<Self, String> {
-        let address = envoy.listener(&variant.name).ok_or("Envoy has no such listener")?;
+        let address = envoy
+            .listener(&variant.name)
+            .ok_or("Envoy has no such listener")?;
         let mut client = Client::connect(address)?;
         check(variant, &mut client)?;
-        Ok(Self { variant, client, requests: variant.requests.all(), next: 0, count: MIN_REQUESTS })
+        Ok(Self {
+            variant,
+            client,
+            requests: variant.requests.all(),
+            next: 0,
+            count: MIN_REQUESTS,
+        })
     }
 
     fn warm_up(&mut self, plan: &Plan) -> Result<(), String> {
@@ -140,11 +150,19 @@ impl<'v> Asked<'v> {
     }
 
     fn send(&mut self, count: usize) -> Result<(), String> {
-        let Self { variant, client, requests, next, .. } = self;
+        let Self {
+            variant,
+            client,
+            requests,
+            next,
+            ..
+        } = self;
         let choose = || {
             *next = (*next + 1) % requests.len();
             requests.get(*next).map(Vec::as_slice).unwrap_or_default()
         };
-        client.send(choose, count, variant.status).map_err(|error| format!("{}: {error}", variant.name))
+        client
+            .send(choose, count, variant.status)
+            .map_err(|error| format!("{}: {error}", variant.name))
     }
 }

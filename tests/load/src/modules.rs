@@ -90,8 +90,12 @@ pub(crate) fn write_floors() -> Result<(), String> {
     write(Module::Floor, &HEADERS.into())?;
     for name in FILTERS {
         let path = module(name).map_err(|missing| missing.to_string())?;
-        let outline = Outline::of(&fs::read(path).map_err(text)?).map_err(|error| error.to_string())?;
-        let shared = own.iter().copied().filter(|callback| outline.exports.contains(*callback));
+        let outline =
+            Outline::of(&fs::read(path).map_err(text)?).map_err(|error| error.to_string())?;
+        let shared = own
+            .iter()
+            .copied()
+            .filter(|callback| outline.exports.contains(*callback));
         write(Module::FloorOf(name), &shared.collect())?;
     }
     Ok(())

@@ -27,7 +27,8 @@ pub(crate) fn jwt_authn(cached: bool) -> Value {
 
 /// A bucket for each value of a header, made when it is first seen.
 pub(crate) fn local_ratelimit() -> Value {
-    let bucket = json!({ "max_tokens": 1_000_000, "tokens_per_fill": 1_000_000, "fill_interval": "1s" });
+    let bucket =
+        json!({ "max_tokens": 1_000_000, "tokens_per_fill": 1_000_000, "fill_interval": "1s" });
     json!({
         "name": "envoy.filters.http.local_ratelimit",
         "typed_config": {

@@ -13,7 +13,9 @@ pub(crate) fn auth(cached: Option<usize>) -> Value {
 
 /// The same with that many rules, the last of which is for the request.
 pub(crate) fn auth_with_rules(cached: Option<usize>, rules: usize) -> Value {
-    let mut all: Vec<Value> = (1..rules).map(|number| other_rule(number, "allow_anonymous", &json!(true))).collect();
+    let mut all: Vec<Value> = (1..rules)
+        .map(|number| other_rule(number, "allow_anonymous", &json!(true)))
+        .collect();
     all.push(json!({
         "name": "orders", "match": { "path": { "prefix": "/v1/orders" } },
         "any": [{ "credential": "jwt", "scopes": ["orders:read"] }],
@@ -70,7 +72,8 @@ pub(crate) fn rate_limit_with_rules(rules: usize) -> Value {
     limits.push(json!({
         "name": "tenant", "match": { "path": { "prefix": "/v1" } }, "key": { "header": "x-tenant" }, "rate": "1000000/s",
     }));
-    Module::Filter("rate-limit").filter(&json!({ "version": 1, "table": { "slots": 65_536 }, "limits": limits }))
+    Module::Filter("rate-limit")
+        .filter(&json!({ "version": 1, "table": { "slots": 65_536 }, "limits": limits }))
 }
 
 /// Sets a header on the request and one on the response.
@@ -81,7 +84,9 @@ pub(crate) fn transform() -> Value {
 /// The same with that many rules, the last of which is for the request.
 pub(crate) fn transform_with_rules(rules: usize) -> Value {
     let other = json!({ "headers": { "set": { "x-other": "1" } } });
-    let mut all: Vec<Value> = (1..rules).map(|number| other_rule(number, "request", &other)).collect();
+    let mut all: Vec<Value> = (1..rules)
+        .map(|number| other_rule(number, "request", &other))
+        .collect();
     all.push(json!({
         "name": "orders", "match": { "path": { "prefix": "/v1" } },
         "request": { "headers": { "set": { "x-team": "crm" } } },

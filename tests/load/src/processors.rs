@@ -11,7 +11,11 @@ pub(crate) struct Processors(Vec<usize>);
 impl Processors {
     pub(crate) fn find() -> Result<Self, String> {
         let set = sched_getaffinity(None).map_err(|error| format!("sched_getaffinity: {error}"))?;
-        Ok(Self((0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect()))
+        Ok(Self(
+            (0..CpuSet::MAX_CPU)
+                .filter(|cpu| set.is_set(*cpu))
+                .collect(),
+        ))
     }
 
     pub(crate) fn count(&self) -> usize {

@@ -16,12 +16,19 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new(what: &'static str, steps: usize) -> Self {
-        Self { what, steps, done: 0, terminal: stderr().is_terminal() }
+        Self {
+            what,
+            steps,
+            done: 0,
+            terminal: stderr().is_terminal(),
+        }
     }
 
     pub(crate) fn step(&mut self) {
         self.done += 1;
-        let Self { what, steps, done, .. } = self;
+        let Self {
+            what, steps, done, ..
+        } = self;
         if self.terminal {
             // Nobody needs to know if the terminal has gone.
             let _ = write!(stderr(), "\r\x1b[Kbench: {what} {done}/{steps}");

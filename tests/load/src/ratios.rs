@@ -36,17 +36,37 @@ impl Bar {
     }
 }
 
-const fn at_most(name: &'static str, above: &'static str, below: &'static str, bar: f64) -> Comparison {
-    Comparison { name, above, below, bar: Some(Bar::AtMost(bar)) }
+const fn at_most(
+    name: &'static str,
+    above: &'static str,
+    below: &'static str,
+    bar: f64,
+) -> Comparison {
+    Comparison {
+        name,
+        above,
+        below,
+        bar: Some(Bar::AtMost(bar)),
+    }
 }
 
 const fn told(name: &'static str, above: &'static str, below: &'static str) -> Comparison {
-    Comparison { name, above, below, bar: None }
+    Comparison {
+        name,
+        above,
+        below,
+        bar: None,
+    }
 }
 
 /// How many times as much a serde_json tree costs: the throughput of masking over that of the tree.
 const fn times(name: &'static str, tree: &'static str, mask: &'static str) -> Comparison {
-    Comparison { name, above: tree, below: mask, bar: Some(Bar::AtLeast(2.0)) }
+    Comparison {
+        name,
+        above: tree,
+        below: mask,
+        bar: Some(Bar::AtLeast(2.0)),
+    }
 }
 
 /// All of them.
@@ -54,8 +74,18 @@ pub(crate) const COMPARISONS: [Comparison; 18] = [
     at_most("chain_vs_native", "chain", "native", 0.40),
     at_most("chain_vs_native_cached", "chain", "native_cached", 2.0),
     at_most("auth_warm_vs_native", "auth", "jwt_authn_cached", 2.5),
-    at_most("jwt_cold_vs_native", "auth_rs256_cold", "jwt_authn_rs256_cold", 1.1),
-    at_most("jwt_cold_es256_vs_native", "auth_es256_cold", "jwt_authn_es256_cold", 1.1),
+    at_most(
+        "jwt_cold_vs_native",
+        "auth_rs256_cold",
+        "jwt_authn_rs256_cold",
+        1.1,
+    ),
+    at_most(
+        "jwt_cold_es256_vs_native",
+        "auth_es256_cold",
+        "jwt_authn_es256_cold",
+        1.1,
+    ),
     at_most("auth_vs_floor", "auth", "auth_floor", 1.5),
     at_most("rate_limit_vs_floor", "rate_limit", "rate_limit_floor", 1.5),
     at_most("transform_vs_floor", "transform", "transform_floor", 1.5),
@@ -74,11 +104,22 @@ pub(crate) const COMPARISONS: [Comparison; 18] = [
 impl Comparison {
     /// What is found in rounds of these variants; none if one of the two is not among them. `added` is what a variant adds
     /// in a round.
-    pub(crate) fn of(self, variants: &[Variant], rounds: usize, added: impl Fn(usize, usize) -> f64) -> Option<Ratio> {
+    pub(crate) fn of(
+        self,
+        variants: &[Variant],
+        rounds: usize,
+        added: impl Fn(usize, usize) -> f64,
+    ) -> Option<Ratio> {
         let place = |name: &str| variants.iter().position(|variant| variant.name == name);
         let (above, below) = (place(self.above)?, place(self.below)?);
-        let pairs: Vec<f64> = (0..rounds).map(|round| added(round, above) / added(round, below)).collect();
-        Some(Ratio { comparison: self, median: median(&pairs), spread: spread(&pairs) })
+        let pairs: Vec<f64> = (0..rounds)
+            .map(|round| added(round, above) / added(round, below))
+            .collect();
+        Some(Ratio {
+            comparison: self,
+            median: median(&pairs),
+            spread: spread(&pairs),
+        })
     }
 }
 
@@ -90,9 +131,14 @@ mod tests {
     // A ratio of medians would compare one round's native filter with another round's filter of ours.
     #[test]
     fn ratios_are_taken_within_a_round() {
-        let variants = [Variant::new(Kind::Ours, "chain", ""), Variant::new(Kind::Native, "native", "")];
+        let variants = [
+            Variant::new(Kind::Ours, "chain", ""),
+            Variant::new(Kind::Native, "native", ""),
+        ];
         let added = [[1.0, 2.0], [100.0, 200.0], [3.0, 6.0]];
-        let ratio = COMPARISONS[0].of(&variants, 3, |round, variant| added[round][variant]).unwrap();
+        let ratio = COMPARISONS[0]
+            .of(&variants, 3, |round, variant| added[round][variant])
+            .unwrap();
         assert_eq!(ratio.median, 0.5);
         assert_eq!(ratio.spread, 0.0);
         assert!(COMPARISONS[1].of(&variants, 3, |_, _| 0.0).is_none());
@@ -111,7 +157,11 @@ mod tests {
     fn every_comparison_is_made() {
         let variants = crate::comparison::variants();
         for comparison in COMPARISONS {
-            assert!(comparison.of(&variants, 1, |_, _| 1.0).is_some(), "{}", comparison.name);
+            assert!(
+                comparison.of(&variants, 1, |_, _| 1.0).is_some(),
+                "{}",
+                comparison.name
+            );
         }
     }
 }

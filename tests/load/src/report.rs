@@ -38,7 +38,13 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(machine: Machine, quick: bool) -> Self {
-        Self { machine, rows: Vec::new(), ratios: Vec::new(), rounds: 0, quick }
+        Self {
+            machine,
+            rows: Vec::new(),
+            ratios: Vec::new(),
+            rounds: 0,
+            quick,
+        }
     }
 
     /// Adds what rounds of these variants have found.
@@ -48,20 +54,27 @@ impl Report {
             sample.map_or(f64::NAN, |sample| sample.cpu_us)
         };
         let place = |name: &str| variants.iter().position(|variant| variant.name == name);
-        let bases: Vec<Option<usize>> = variants.iter().map(|variant| place(&variant.base)).collect();
+        let bases: Vec<Option<usize>> = variants
+            .iter()
+            .map(|variant| place(&variant.base))
+            .collect();
         let added = |round: usize, variant: usize| {
             let base = bases.get(variant).copied().flatten();
             cpu(round, variant) - base.map_or(f64::NAN, |base| cpu(round, base))
         };
-        let each = |value: &dyn Fn(usize) -> f64| -> Vec<f64> { (0..rounds.len()).map(value).collect() };
+        let each =
+            |value: &dyn Fn(usize) -> f64| -> Vec<f64> { (0..rounds.len()).map(value).collect() };
         for (index, variant) in variants.iter().enumerate() {
             let calls = match variant.kind {
                 Kind::HostCall(calls) => calls as f64,
                 _ => 1.0,
             };
             let costs = each(&|round| added(round, index) / calls);
-            let rps: Vec<f64> =
-                rounds.iter().filter_map(|samples| samples.get(index)).map(|sample| sample.rps).collect();
+            let rps: Vec<f64> = rounds
+                .iter()
+                .filter_map(|samples| samples.get(index))
+                .map(|sample| sample.rps)
+                .collect();
             self.rows.push(Row {
                 name: variant.name.clone(),
                 what: variant.what.clone(),
@@ -73,7 +86,9 @@ impl Report {
             });
         }
         self.ratios.extend(
-            COMPARISONS.into_iter().filter_map(|comparison| comparison.of(variants, rounds.len(), added)),
+            COMPARISONS
+                .into_iter()
+                .filter_map(|comparison| comparison.of(variants, rounds.len(), added)),
         );
         self.rounds = self.rounds.max(rounds.len());
     }
@@ -92,18 +107,23 @@ impl Report {
     }
 
     fn json(&self) -> Value {
-        let row = |row: &Row| {
-            json!({ "name": row.name, "cpu_us": row.cpu_us, "added_us": row.added_us, "spread": row.spread, "rps": row.rps })
-        };
+        let row = |row: &Row| json!({ "name": row.name, "cpu_us": row.cpu_us, "added_us": row.added_us, "spread": row.spread, "rps": row.rps });
         let rows = |wanted: &dyn Fn(&Kind) -> bool| -> Vec<Value> {
-            self.rows.iter().filter(|found| wanted(&found.kind)).map(row).collect()
+            self.rows
+                .iter()
+                .filter(|found| wanted(&found.kind))
+                .map(row)
+                .collect()
         };
         let calls: Vec<Value> = self
             .rows_of(|kind| matches!(kind, Kind::HostCall(_)))
             .map(|row| json!({ "name": row.name, "call_us": row.added_us, "spread": row.spread }))
             .collect();
-        let ratios: Map<String, Value> =
-            self.ratios.iter().map(|ratio| (ratio.comparison.name.to_owned(), json!(ratio.median))).collect();
+        let ratios: Map<String, Value> = self
+            .ratios
+            .iter()
+            .map(|ratio| (ratio.comparison.name.to_owned(), json!(ratio.median)))
+            .collect();
         json!({
             "env": self.machine.json(self.rounds, self.quick),
             "variants": rows(&|kind| !matches!(kind, Kind::HostCall(_) | Kind::Growth(..))),

@@ -33,7 +33,11 @@ pub(crate) struct Requests {
 
 impl Default for Requests {
     fn default() -> Self {
-        Self { credentials: Credentials::Token(Algorithm::RS256), more_headers: 0, tenants: 1 }
+        Self {
+            credentials: Credentials::Token(Algorithm::RS256),
+            more_headers: 0,
+            tenants: 1,
+        }
     }
 }
 
@@ -41,9 +45,9 @@ impl Requests {
     /// Every one of them, to be sent over and over.
     pub(crate) fn all(&self) -> Vec<Vec<u8>> {
         let credentials: Vec<String> = match self.credentials {
-            Credentials::Tokens(algorithm) => {
-                (1..=DISTINCT_TOKENS).map(|number| bearer(&token(algorithm, number))).collect()
-            }
+            Credentials::Tokens(algorithm) => (1..=DISTINCT_TOKENS)
+                .map(|number| bearer(&token(algorithm, number)))
+                .collect(),
             _ => vec![self.credential()],
         };
         let count = credentials.len().max(self.tenants);
@@ -52,7 +56,9 @@ impl Requests {
             .cycle()
             .take(count)
             .enumerate()
-            .map(|(index, credential)| self.head("/v1/orders/42?page=1", index % self.tenants, credential))
+            .map(|(index, credential)| {
+                self.head("/v1/orders/42?page=1", index % self.tenants, credential)
+            })
             .collect()
     }
 
@@ -63,7 +69,8 @@ impl Requests {
 
     /// The same with a token that somebody else has signed; none where no token is sent.
     pub(crate) fn forged(&self) -> Option<Vec<u8>> {
-        let (Credentials::Token(algorithm) | Credentials::Tokens(algorithm)) = self.credentials else {
+        let (Credentials::Token(algorithm) | Credentials::Tokens(algorithm)) = self.credentials
+        else {
             return None;
         };
         let (good, other) = (token(algorithm, 0), token(algorithm, 1));
@@ -74,7 +81,9 @@ impl Requests {
 
     fn credential(&self) -> String {
         match self.credentials {
-            Credentials::Token(algorithm) | Credentials::Tokens(algorithm) => bearer(&token(algorithm, 0)),
+            Credentials::Token(algorithm) | Credentials::Tokens(algorithm) => {
+                bearer(&token(algorithm, 0))
+            }
             Credentials::ApiKey => format!("x-api-key: {}\r\n", demo_key("bench-0")),
             Credentials::Garbage => {
                 bearer("eyJhbGciOiJSUzI1NiIsImtpZCI6InJzMjU2LTEifQ.e30.c2lnbmF0dXJl")

@@ -22,24 +22,51 @@ pub(crate) fn print(report: &Report) {
     for row in report.rows_of(|kind| !matches!(kind, Kind::HostCall(_) | Kind::Growth(..))) {
         print_row(row);
     }
-    println!("\n{BOLD}{:<22} {:<32} {:>9} {:>9} {:>7}{BOLD:#}", "a host call", "", "", "µs", "±");
+    println!(
+        "\n{BOLD}{:<22} {:<32} {:>9} {:>9} {:>7}{BOLD:#}",
+        "a host call", "", "", "µs", "±"
+    );
     for row in report.rows_of(|kind| matches!(kind, Kind::HostCall(_))) {
-        let Row { name, what, added_us, spread, .. } = row;
-        println!("{name:<22} {DIM}{what:<32}{DIM:#} {:>9} {added_us:>9.3} {spread:>7.3}", "");
+        let Row {
+            name,
+            what,
+            added_us,
+            spread,
+            ..
+        } = row;
+        println!(
+            "{name:<22} {DIM}{what:<32}{DIM:#} {:>9} {added_us:>9.3} {spread:>7.3}",
+            ""
+        );
     }
     print_ratios(report);
 }
 
 fn print_row(row: &Row) {
-    let Row { name, what, kind, cpu_us, added_us, spread, rps } = row;
-    let style = if *kind == Kind::Ours { BOLD } else { Style::new() };
+    let Row {
+        name,
+        what,
+        kind,
+        cpu_us,
+        added_us,
+        spread,
+        rps,
+    } = row;
+    let style = if *kind == Kind::Ours {
+        BOLD
+    } else {
+        Style::new()
+    };
     println!(
         "{style}{name:<22}{style:#} {DIM}{what:<32}{DIM:#} {cpu_us:>9.2} {style}{added_us:>9.2}{style:#} {spread:>7.2} {rps:>8.0}"
     );
 }
 
 fn print_ratios(report: &Report) {
-    println!("\n{BOLD}{:<28} {:>7} {:>7}  {:<8}{BOLD:#}", "ratio of what is added", "median", "±", "bar");
+    println!(
+        "\n{BOLD}{:<28} {:>7} {:>7}  {:<8}{BOLD:#}",
+        "ratio of what is added", "median", "±", "bar"
+    );
     for ratio in &report.ratios {
         let name = ratio.comparison.name;
         let (median, spread) = (ratio.median, ratio.spread);
@@ -51,7 +78,11 @@ fn print_ratios(report: &Report) {
             Bar::AtMost(bound) => format!("≤ {bound:.2}"),
             Bar::AtLeast(bound) => format!("≥ {bound:.2}"),
         };
-        let (style, word) = if bar.is_met(median) { (GOOD, "met") } else { (BAD, "missed") };
+        let (style, word) = if bar.is_met(median) {
+            (GOOD, "met")
+        } else {
+            (BAD, "missed")
+        };
         println!("{name:<28} {median:>7.2} {spread:>7.2}  {bound:<8} {style}{word}{style:#}");
     }
 }

@@ -29,11 +29,15 @@ impl Workers {
             .flatten()
             .map(|entry| entry.path())
             .filter(|task| {
-                fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with("wrk:worker_"))
+                fs::read_to_string(task.join("comm"))
+                    .is_ok_and(|name| name.starts_with("wrk:worker_"))
             })
             .filter_map(|folder| {
                 let id = folder.file_name()?.to_str()?.parse().ok()?;
-                Some(Thread { id: Pid::from_raw(id)?, folder })
+                Some(Thread {
+                    id: Pid::from_raw(id)?,
+                    folder,
+                })
             })
             .collect();
         match workers.len() == count {
@@ -83,7 +87,9 @@ impl Thread {
     fn waits(&self) -> Result<bool, String> {
         // 12 (wrk:worker_0) S …: the name may hold anything but ends with the last parenthesis.
         let stat = self.read("stat")?;
-        Ok(stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')))
+        Ok(stat
+            .rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('S')))
     }
 
     fn cpu(&self) -> Result<Duration, String> {
