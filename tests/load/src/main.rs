@@ -2,7 +2,7 @@
 //!
 //! The measure is CPU time of the worker thread for each request, over what the same request costs without a filter. Rounds
 //! of all variants follow one another, so that whatever else the machine does falls on all of them; ratios are taken within
-//! a round. `QUICK=1` takes fewer and shorter rounds; `ONLY=auth,native` measures the variants whose names begin so.
+//! a round. `QUICK=1` takes fewer and shorter rounds; `ONLY=auth,mask*` measures those variants alone.
 #![allow(clippy::disallowed_methods)] // Drives real processes over real sockets.
 
 mod bootstrap;
@@ -87,14 +87,20 @@ fn run() -> Result<(), String> {
     Ok(())
 }
 
-/// Those that `$ONLY` names by how their names begin, and what is subtracted from them; all if it is not set.
+/// Those that `$ONLY` names, or of whose names it has the beginning and a `*`, and what is subtracted from them; all if it
+/// is not set.
 fn chosen(mut variants: Vec<Variant>) -> Vec<Variant> {
     let only = std::env::var("ONLY").unwrap_or_default();
     let words: Vec<&str> = only.split(',').filter(|word| !word.is_empty()).collect();
     if words.is_empty() {
         return variants;
     }
-    let wanted = |name: &str| words.iter().any(|word| name.starts_with(word));
+    let wanted = |name: &str| {
+        words.iter().any(|word| match word.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => name == *word,
+        })
+    };
     let bases: Vec<String> = variants
         .iter()
         .filter(|variant| wanted(&variant.name))
