@@ -51,6 +51,6 @@ fn colour(kind: &Kind) -> Option<&'static str> {
         Kind::Ours => Some("#2f6f9f"),
         Kind::Native => Some("#8a8a8a"),
         Kind::Floor => Some("#cfdbe5"),
-        Kind::Base | Kind::HostCall(_) | Kind::Growth(..) => None,
+        Kind::Base | Kind::HostCall(_) | Kind::Growth(_) => None,
     }
 }

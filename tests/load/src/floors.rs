@@ -60,3 +60,84 @@ pub(crate) fn empty() -> Value {
 pub(crate) fn calls(calls: &[Value]) -> Value {
     Module::Floor.filter(&json!({ "request": calls }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use fake_host::{FilterStatus, Host, VmOptions};
+
+    use crate::comparison;
+    use crate::variant::Variant;
+
+    /// What the variant's one filter asks of the host for its second request, the answer included.
+    fn calls(variants: &[Variant], name: &str, register: fn()) -> Vec<&'static str> {
+        let variant = variants
+            .iter()
+            .find(|variant| variant.name == name)
+            .unwrap();
+        let config = variant.filters[0]
+            .pointer("/typed_config/config/configuration/value")
+            .unwrap()
+            .as_str()
+            .unwrap();
+        let host = Host::new();
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap();
+        host.clock().set_realtime(now);
+        let vm = host
+            .start(VmOptions::new(name, register).config(config))
+            .unwrap_or_else(|refused| panic!("{name}: {refused}"));
+        let head = String::from_utf8(variant.requests.all().remove(0)).unwrap();
+        let (line, headers) = head.split_once("\r\n").unwrap();
+        let path = line.split(' ').nth(1).unwrap();
+        let mut pairs = vec![
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":authority", "api"),
+            (":path", path),
+        ];
+        pairs.extend(
+            headers
+                .split("\r\n")
+                .filter_map(|line| line.split_once(": ")),
+        );
+        let mut functions = Vec::new();
+        for _ in 0..2 {
+            let mut stream = vm.request(pairs.clone());
+            assert_eq!(
+                stream.request_headers(true),
+                FilterStatus::Continue,
+                "{name}"
+            );
+            stream.response_headers(
+                [(":status", "200"), ("content-type", "application/json")],
+                true,
+            );
+            functions = stream
+                .cost()
+                .calls
+                .iter()
+                .map(|call| call.function)
+                .collect();
+        }
+        functions.sort_unstable();
+        functions
+    }
+
+    // A floor that does less than the filter would make the filter look dear, one that does more cheap.
+    #[test]
+    fn each_floor_makes_the_calls_of_its_filter() {
+        let variants = comparison::variants();
+        for (name, register) in [
+            ("auth", gatehouse_auth::register as fn()),
+            ("rate_limit", gatehouse_rate_limit::register),
+            ("transform", gatehouse_transform::register),
+            ("routing", gatehouse_routing::register),
+        ] {
+            let floor = calls(&variants, &format!("{name}_floor"), floor_filter::register);
+            assert_eq!(calls(&variants, name, register), floor, "{name}");
+        }
+    }
+}

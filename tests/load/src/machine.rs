@@ -26,7 +26,8 @@ pub(crate) struct Machine {
     load_average: f64,
     /// Processors that others kept busy before the start.
     busy: f64,
-    envoy: String,
+    /// Its version, once one runs.
+    pub(crate) envoy: String,
 }
 
 impl Machine {
@@ -52,14 +53,6 @@ impl Machine {
             busy: others,
             envoy: String::new(),
         }
-    }
-
-    /// Asks Envoy for its version.
-    pub(crate) fn ask(&mut self, envoy: &Envoy) {
-        let info = envoy.admin().send(&Request::get("/server_info")).json();
-        // <commit>/<version>/<state>/<build>/<TLS library>
-        let version = info["version"].as_str().unwrap_or_default();
-        self.envoy = version.split('/').skip(1).collect::<Vec<_>>().join(" ");
     }
 
     /// Why figures taken here are worth less; none if nothing speaks against them.
@@ -105,6 +98,14 @@ impl Machine {
             "other_work": busy, "envoy": envoy, "gatehouse": env!("CARGO_PKG_VERSION"), "rounds": rounds, "quick": quick,
         })
     }
+}
+
+/// What Envoy says that it is.
+pub(crate) fn version_of(envoy: &Envoy) -> String {
+    let info = envoy.admin().send(&Request::get("/server_info")).json();
+    // <commit>/<version>/<state>/<build>/<TLS library>
+    let version = info["version"].as_str().unwrap_or_default();
+    version.split('/').skip(1).collect::<Vec<_>>().join(" ")
 }
 
 /// Time that all processors have worked since the start of the machine.

@@ -11,6 +11,7 @@ mod check;
 mod client;
 mod comparison;
 mod floors;
+mod growth;
 mod machine;
 mod measure;
 mod modules;
@@ -32,7 +33,7 @@ use std::time::Duration;
 use envoy_harness::{Bootstrap, Envoy, Gateway, Options};
 
 use crate::machine::Machine;
-use crate::measure::Plan;
+use crate::measure::{Plan, Sample};
 use crate::processors::Processors;
 use crate::report::Report;
 use crate::variant::Variant;
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), String> {
-    let quick = std::env::var("QUICK").is_ok_and(|value| !value.is_empty() && value != "0");
+    let quick = is_set("QUICK");
     let plan = if quick { QUICK } else { FULL };
     let processors = Processors::find()?;
     let mut machine = Machine::look(&processors);
@@ -67,15 +68,19 @@ fn run() -> Result<(), String> {
         eprintln!("bench: {warning}");
     }
     modules::write_floors()?;
-    let variants = chosen(comparison::variants());
-    let envoy = start(&variants, 1)?;
-    machine.ask(&envoy);
+    let compared = chosen(comparison::variants());
+    let (version, rounds) = measure(&plan, 1, &processors, &compared)?;
+    machine.envoy = version;
     let mut report = Report::new(machine, quick);
-    report.add(
-        &variants,
-        &measure(&plan, &envoy, 1, &processors, &variants)?,
-    );
-    drop(envoy);
+    report.add(&compared, &rounds);
+    if is_set("GROWTH") || !(quick || is_set("ONLY")) {
+        let grown = growth::variants();
+        report.add(&grown, &measure(&plan, 1, &processors, &grown)?.1);
+        for workers in 1..=2 {
+            let shared = growth::workers(workers);
+            report.add(&shared, &measure(&plan, workers, &processors, &shared)?.1);
+        }
+    }
     table::print(&report);
     let folder = report
         .write()
@@ -85,6 +90,10 @@ fn run() -> Result<(), String> {
         folder.display()
     );
     Ok(())
+}
+
+fn is_set(name: &str) -> bool {
+    std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0")
 }
 
 /// Those that `$ONLY` names, or of whose names it has the beginning and a `*`, and what is subtracted from them; all if it
@@ -112,26 +121,27 @@ fn chosen(mut variants: Vec<Variant>) -> Vec<Variant> {
     variants
 }
 
-fn start(variants: &[Variant], concurrency: u32) -> Result<Envoy, String> {
-    eprintln!("bench: starting Envoy with {} variants", variants.len());
+/// Starts an Envoy with these variants and measures them: its version, and what was found. The end of its log is shown if
+/// that failed.
+fn measure(
+    plan: &Plan,
+    workers: usize,
+    processors: &Processors,
+    variants: &[Variant],
+) -> Result<(String, Vec<Vec<Sample>>), String> {
+    eprintln!(
+        "bench: starting Envoy with {} variants, workers: {workers}",
+        variants.len()
+    );
     let bootstrap = Bootstrap::from_value(bootstrap::bootstrap(variants));
     let options = Options {
-        concurrency,
+        concurrency: u32::try_from(workers).map_err(|error| error.to_string())?,
         counted: false,
         ..Options::default()
     };
-    Envoy::start(&bootstrap, Gateway::certificates(), &options).map_err(|error| error.to_string())
-}
-
-/// Measures, and shows the end of Envoy's log if that failed.
-fn measure(
-    plan: &Plan,
-    envoy: &Envoy,
-    concurrency: usize,
-    processors: &Processors,
-    variants: &[Variant],
-) -> Result<Vec<Vec<measure::Sample>>, String> {
-    let measured = measure::run(plan, envoy, concurrency, processors, variants);
+    let envoy = Envoy::start(&bootstrap, Gateway::certificates(), &options)
+        .map_err(|error| error.to_string())?;
+    let measured = measure::run(plan, &envoy, workers, processors, variants);
     let log = envoy.log();
     let rounds = measured.map_err(|error| {
         let lines: Vec<&str> = log.lines().rev().take(20).collect();
@@ -143,6 +153,6 @@ fn measure(
         .find(|line| line.contains("a floor call failed"))
     {
         Some(line) => Err(format!("a floor module could not make its calls: {line}")),
-        None => Ok(rounds),
+        None => Ok((machine::version_of(&envoy), rounds)),
     }
 }

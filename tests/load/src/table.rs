@@ -19,27 +19,61 @@ pub(crate) fn print(report: &Report) {
         "\n{BOLD}{:<22} {:<32} {:>9} {:>9} {:>7} {:>8}{BOLD:#}",
         "a request of", "", "cpu µs", "added µs", "±", "req/s"
     );
-    for row in report.rows_of(|kind| !matches!(kind, Kind::HostCall(_) | Kind::Growth(..))) {
-        print_row(row);
+    report.rows_of(Kind::is_compared).for_each(print_row);
+    print_calls(report);
+    print_ratios(report);
+    print_growth(report);
+}
+
+fn print_calls(report: &Report) {
+    let calls: Vec<&Row> = report
+        .rows_of(|kind| matches!(kind, Kind::HostCall(_)))
+        .collect();
+    if calls.is_empty() {
+        return;
     }
     println!(
         "\n{BOLD}{:<22} {:<32} {:>9} {:>9} {:>7}{BOLD:#}",
         "a host call", "", "", "µs", "±"
     );
-    for row in report.rows_of(|kind| matches!(kind, Kind::HostCall(_))) {
-        let Row {
-            name,
-            what,
-            added_us,
-            spread,
-            ..
-        } = row;
+    for Row {
+        name,
+        what,
+        added_us,
+        spread,
+        ..
+    } in calls
+    {
         println!(
             "{name:<22} {DIM}{what:<32}{DIM:#} {:>9} {added_us:>9.3} {spread:>7.3}",
             ""
         );
     }
-    print_ratios(report);
+}
+
+fn print_growth(report: &Report) {
+    let curves = report.curves();
+    if curves.is_empty() {
+        return;
+    }
+    println!("\n{BOLD}{:<22} size: added µs{BOLD:#}", "growth with");
+    for curve in curves {
+        let points: Vec<String> = curve
+            .points
+            .iter()
+            .map(|(size, added)| format!("{size}: {added:.1}"))
+            .collect();
+        let (style, word) = if curve.is_superlinear() {
+            (BAD, "superlinear")
+        } else {
+            (GOOD, "")
+        };
+        println!(
+            "{:<22} {:<64} {style}{word}{style:#}",
+            curve.name,
+            points.join("   ")
+        );
+    }
 }
 
 fn print_row(row: &Row) {

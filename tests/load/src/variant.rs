@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::report::Point;
 use crate::requests::Requests;
 
 /// One variant.
@@ -40,8 +41,8 @@ pub(crate) enum Kind {
     Floor,
     /// A floor that makes one host call that many times.
     HostCall(usize),
-    /// A size on an axis of growth.
-    Growth(&'static str, usize),
+    /// One size of something that grows.
+    Growth(Point),
 }
 
 /// Something that an answer shows.
@@ -54,6 +55,13 @@ pub(crate) enum Expected {
     NotInBody(&'static str),
     /// A token that somebody else has signed gets 401.
     ForgedIsRefused,
+}
+
+impl Kind {
+    /// Whether it stands in the table of variants.
+    pub(crate) fn is_compared(&self) -> bool {
+        !matches!(self, Self::HostCall(_) | Self::Growth(_))
+    }
 }
 
 impl Variant {
