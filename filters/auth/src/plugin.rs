@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use auth_policy::{Counter, Policy, TokenCache};
+use auth_policy::{Counter, Needs, Policy, TokenCache};
 use proxy_host::capabilities::{self, Capabilities};
-use proxy_host::{CounterSet, HostError, random};
+use proxy_host::{CounterSet, HostError, environment, random};
 use proxy_wasm::traits::HttpContext;
 
 use crate::request::Request;
@@ -14,6 +14,8 @@ use crate::state;
 /// What the requests of one configuration share.
 pub(crate) struct Plugin {
     pub(crate) policy: Policy,
+    /// What it wants to know beside the head.
+    pub(crate) needs: Needs,
     pub(crate) host: Capabilities,
     pub(crate) counters: CounterSet<Counter>,
     /// What this worker has verified under this configuration.
@@ -22,7 +24,8 @@ pub(crate) struct Plugin {
 
 impl proxy_host::Plugin for Plugin {
     fn configure(configuration: &[u8]) -> Result<Self, String> {
-        let policy = Policy::from_bytes(configuration).map_err(|error| error.to_string())?;
+        let policy = Policy::from_bytes_in(configuration, &environment::variable)
+            .map_err(|error| error.to_string())?;
         let counters = CounterSet::define(Counter::all().map(|counter| (counter, counter.name())))
             .map_err(|error| format!("counters: {error}"))?;
         let seeds = random_seeds().map_err(|error| format!("random numbers: {error}"))?;
@@ -32,6 +35,7 @@ impl proxy_host::Plugin for Plugin {
             state::declare();
         }
         Ok(Plugin {
+            needs: policy.needs(),
             policy,
             host,
             counters,

@@ -1,5 +1,6 @@
-//! `WWW-Authenticate`: which credentials would be taken (RFC 9110 section 11.6.1, RFC 6750 section 3).
+//! `WWW-Authenticate`: which credentials would be taken (RFC 9110 section 11.6.1, RFC 6750 section 3, RFC 9728).
 
+use filter_config::{ConfigError, FieldPath};
 use http_message::{HeaderName, HeaderValue};
 
 /// Something that a client could authenticate with.
@@ -18,25 +19,42 @@ pub(crate) struct Challenges {
     api_key: HeaderValue,
 }
 
-/// A realm that cannot be quoted as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct InvalidRealm;
-
 const WWW_AUTHENTICATE: HeaderName = HeaderName::from_static("www-authenticate");
 
 impl Challenges {
-    /// The challenges of `realm`, which has to be visible ASCII and spaces without `"` and `\`.
-    pub(crate) fn new(realm: &str) -> Result<Self, InvalidRealm> {
-        let allowed =
-            |byte: u8| (byte == b' ' || byte.is_ascii_graphic()) && byte != b'"' && byte != b'\\';
-        if realm.is_empty() || !realm.bytes().all(allowed) {
-            return Err(InvalidRealm);
+    /// The challenges of a realm, those for tokens with the URL of a metadata document (RFC 9728 section 5.1) if there is one.
+    ///
+    /// # Errors
+    /// What cannot be quoted as it is, or is no URL.
+    pub(crate) fn compile(
+        realm: &str,
+        resource_metadata: Option<&str>,
+        at: &FieldPath,
+    ) -> Result<Self, ConfigError> {
+        let quotable = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+        if !realm.bytes().all(|byte| byte == b' ' || quotable(byte)) {
+            let reason = "a realm is visible ASCII and spaces, without \" and \\";
+            return Err(ConfigError::new(&at.field("realm"), reason));
         }
-        let value = |text: String| HeaderValue::try_from(text.as_str()).map_err(|_| InvalidRealm);
+        let metadata = match resource_metadata {
+            None => String::new(),
+            Some(url) if url.starts_with("https://") && url.bytes().all(quotable) => {
+                format!(", resource_metadata=\"{url}\"")
+            }
+            Some(_) => {
+                let reason = "expected a URL that starts with https:// and holds neither \" nor \\";
+                return Err(ConfigError::new(&at.field("resource_metadata"), reason));
+            }
+        };
+        let value = |text: String| {
+            HeaderValue::try_from(text.as_str())
+                .map_err(|_| ConfigError::new(&at.field("realm"), "cannot be quoted"))
+        };
+        let bearer = |error: &str| format!("Bearer realm=\"{realm}\"{error}{metadata}");
         Ok(Self {
-            bearer: value(format!("Bearer realm=\"{realm}\""))?,
-            bearer_invalid: value(format!("Bearer realm=\"{realm}\", error=\"invalid_token\""))?,
-            bearer_insufficient: format!("Bearer realm=\"{realm}\", error=\"insufficient_scope\""),
+            bearer: value(bearer(""))?,
+            bearer_invalid: value(bearer(", error=\"invalid_token\""))?,
+            bearer_insufficient: bearer(", error=\"insufficient_scope\""),
             api_key: value(format!("ApiKey realm=\"{realm}\""))?,
         })
     }

@@ -77,6 +77,11 @@ impl Claims {
             .ok_or(ClaimsError::Malformed)
     }
 
+    /// All of them, by name.
+    pub(crate) fn members(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
     /// `iss`, if it is a string.
     pub fn issuer(&self) -> Option<&str> {
         self.0.get("iss").and_then(Value::as_str)

@@ -10,6 +10,13 @@ use request_match::{MatchConfig, Mode, TwinConfig};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::claim_path::ClaimPath;
+use crate::claim_test::ClaimTestConfig;
+use crate::extraction::ClaimFormat;
+use crate::networks::{AddressConfig, NetworksConfig};
+use crate::route_grants::RouteMetadataConfig;
+use crate::timestamp::Timestamp;
+
 /// A text of the operator's that may end up in a header: a consumer, a plan, a group, a scope.
 ///
 /// With the bounds of the lists they are in, all that one API key says stays below 12 KiB, so that it fits into an
@@ -23,8 +30,11 @@ pub struct AuthConfig {
     #[allow(dead_code, reason = "its deserialization is the check")]
     pub(crate) version: Version,
     pub(crate) realm: Option<Text<128>>,
+    pub(crate) resource_metadata: Option<Text<512>>,
     pub(crate) api_keys: Option<ApiKeysConfig>,
     pub(crate) jwt: Option<JwtConfig>,
+    #[serde(default)]
+    pub(crate) address: AddressConfig,
     #[serde(default)]
     pub(crate) upstream_headers: UpstreamHeadersConfig,
     #[serde(default)]
@@ -40,6 +50,7 @@ pub struct AuthConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApiKeysConfig {
     pub(crate) sources: BoundedList<SourceConfig, 1, 8>,
+    pub(crate) pepper_variable: Option<Text<128>>,
     pub(crate) keys: BoundedList<ApiKeyConfig, 0, 32_768>,
 }
 
@@ -54,7 +65,11 @@ pub(crate) struct SourceConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApiKeyConfig {
     pub(crate) id: Name,
-    pub(crate) sha256: Text<64>,
+    pub(crate) sha256: Option<Text<64>>,
+    pub(crate) hmac_sha256: Option<Text<64>>,
+    pub(crate) not_before: Option<Timestamp>,
+    pub(crate) expires: Option<Timestamp>,
+    pub(crate) deprecated: Option<Timestamp>,
     pub(crate) consumer: Option<Label>,
     pub(crate) plan: Option<Label>,
     #[serde(default)]
@@ -71,6 +86,8 @@ pub(crate) struct JwtConfig {
     pub(crate) providers: BoundedList<ProviderConfig, 1, 32>,
     #[serde(default)]
     pub(crate) token_cache: TokenCacheConfig,
+    #[serde(default)]
+    pub(crate) selected_claims: BoundedMap<Name, ClaimPath, 0, 32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -120,6 +137,20 @@ pub(crate) struct UpstreamHeadersConfig {
     pub(crate) scopes: Option<HeaderName>,
     pub(crate) plan: Option<HeaderName>,
     pub(crate) credential: Option<HeaderName>,
+    pub(crate) payload: Option<HeaderName>,
+    #[serde(default)]
+    pub(crate) claims: BoundedList<ClaimHeaderConfig, 0, 32>,
+    #[serde(default)]
+    pub(crate) labels: BoundedMap<Name, HeaderName, 0, 32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClaimHeaderConfig {
+    pub(crate) path: ClaimPath,
+    pub(crate) header: HeaderName,
+    #[serde(default)]
+    pub(crate) format: ClaimFormat,
 }
 
 #[derive(Debug, Deserialize)]
@@ -129,12 +160,17 @@ pub(crate) struct RuleConfig {
     #[serde(default)]
     pub(crate) r#match: MatchConfig,
     pub(crate) allow_anonymous: Option<bool>,
-    pub(crate) any: Option<BoundedList<RequirementConfig, 1, 16>>,
-    pub(crate) all: Option<BoundedList<RequirementConfig, 1, 16>>,
+    pub(crate) any: Option<Nodes>,
+    pub(crate) all: Option<Nodes>,
+    pub(crate) not: Option<Box<NodeConfig>>,
     #[serde(default)]
     pub(crate) scopes: BoundedList<Scope, 0, 32>,
     #[serde(default)]
     pub(crate) groups: BoundedList<Label, 0, 32>,
+    #[serde(default)]
+    pub(crate) route_metadata: RouteMetadataConfig,
+    #[serde(default)]
+    pub(crate) ignore_invalid: bool,
     #[serde(default)]
     pub(crate) cacheable: bool,
     #[serde(default)]
@@ -143,13 +179,46 @@ pub(crate) struct RuleConfig {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct RequirementConfig {
-    pub(crate) credential: CredentialConfig,
+pub(crate) struct NodeConfig {
+    pub(crate) allow_anonymous: Option<bool>,
+    pub(crate) any: Option<Nodes>,
+    pub(crate) all: Option<Nodes>,
+    pub(crate) not: Option<Box<NodeConfig>>,
+    pub(crate) credential: Option<CredentialConfig>,
     pub(crate) provider: Option<Name>,
     #[serde(default)]
     pub(crate) scopes: BoundedList<Scope, 0, 32>,
     #[serde(default)]
     pub(crate) groups: BoundedList<Label, 0, 32>,
+    #[serde(default)]
+    pub(crate) plans: BoundedList<Label, 0, 32>,
+    #[serde(default)]
+    pub(crate) claims: BoundedList<ClaimTestConfig, 0, 16>,
+    pub(crate) addresses: Option<NetworksConfig>,
+}
+
+/// The members of a group.
+pub(crate) type Nodes = BoundedList<NodeConfig, 1, 16>;
+
+impl NodeConfig {
+    /// Whether it says anything that only a place without members may say.
+    pub(crate) fn asks(&self) -> bool {
+        self.credential.is_some()
+            || self.addresses.is_some()
+            || self.provider.is_some()
+            || !(self.scopes.is_empty()
+                && self.groups.is_empty()
+                && self.plans.is_empty()
+                && self.claims.is_empty())
+    }
+
+    /// Whether it says anything that only a group, or `allow_anonymous`, may say.
+    pub(crate) fn has_group(&self) -> bool {
+        self.allow_anonymous.is_some()
+            || self.any.is_some()
+            || self.all.is_some()
+            || self.not.is_some()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

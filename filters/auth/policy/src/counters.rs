@@ -16,18 +16,21 @@ pub enum Counter {
     Off,
     /// Requests passed on without a verified credential.
     Anonymous,
+    /// Requests passed on whose rule ignores a credential that is not good.
+    InvalidIgnored,
     /// Requests refused, in shadow mode too, for this reason.
     Reason(Reason),
 }
 
 impl Counter {
     /// The counters that are not of one reason.
-    const TOTALS: [Self; 5] = [
+    const TOTALS: [Self; 6] = [
         Self::Allowed,
         Self::Denied,
         Self::ShadowDenied,
         Self::Off,
         Self::Anonymous,
+        Self::InvalidIgnored,
     ];
 
     /// All of them, in the order of the table in the README.
@@ -45,12 +48,14 @@ impl Counter {
             Self::ShadowDenied => "gatehouse.auth.shadow_denied",
             Self::Off => "gatehouse.auth.off",
             Self::Anonymous => "gatehouse.auth.anonymous",
+            Self::InvalidIgnored => "gatehouse.auth.invalid_ignored",
             Self::Reason(reason) => reason.counter(),
         }
     }
 
     /// The counters that a step adds one to.
     pub fn of(step: &Step<'_>) -> impl Iterator<Item = Self> {
+        let mut ignored = false;
         let (total, anonymous, reason) = match step {
             Step::Forward(forward) => {
                 let total = match forward.decision {
@@ -59,6 +64,7 @@ impl Counter {
                     Decision::ShadowDeny => Self::ShadowDenied,
                     Decision::Off => Self::Off,
                 };
+                ignored = forward.decision == Decision::Allow && forward.reason.is_some();
                 (Some(total), forward.identity.is_anonymous(), forward.reason)
             }
             Step::Reply(refusal) => (Some(Self::Denied), false, Some(refusal.reason)),
@@ -67,6 +73,7 @@ impl Counter {
         total
             .into_iter()
             .chain(anonymous.then_some(Self::Anonymous))
+            .chain(ignored.then_some(Self::InvalidIgnored))
             .chain(reason.map(Self::Reason))
     }
 }

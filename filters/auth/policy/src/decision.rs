@@ -1,10 +1,21 @@
 //! What the policy asks the adapter to do.
 
-use http_message::{HeaderEdits, Problem};
+use http_message::{HeaderEdits, HeaderValue, Problem};
 use identity::Identity;
 
 use crate::reason::Reason;
 use crate::signature::SignatureCheck;
+
+/// What is known of a request beside its head. What [`crate::Policy::needs`] does not name may be left out.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The name of the route, as a native filter last looked it up.
+    pub route: Option<Vec<u8>>,
+    /// The host's `source.address`.
+    pub address: Option<Vec<u8>>,
+    /// The route's metadata `gatehouse.auth`, as the host gives a map.
+    pub route_metadata: Option<Vec<u8>>,
+}
 
 /// The next thing to do for a request.
 #[derive(Debug)]
@@ -28,8 +39,10 @@ pub struct Forward<'p> {
     pub rule: Option<&'p str>,
     /// Why it passes.
     pub decision: Decision,
-    /// Why it would have been refused, in shadow mode.
+    /// Why it would have been refused, in shadow mode; why a credential was ignored, where the rule says so.
     pub reason: Option<Reason>,
+    /// The response header `deprecation`, for who uses an API key that should be replaced.
+    pub deprecation: Option<HeaderValue>,
 }
 
 /// A request that is refused.

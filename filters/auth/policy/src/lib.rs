@@ -8,7 +8,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use auth_policy::{Evidence, Policy, Step};
+//! use auth_policy::{Evidence, Facts, Policy, Step};
 //! use http_message::{HeaderMap, RequestHead};
 //!
 //! let policy = Policy::from_bytes(br#"{
@@ -18,7 +18,7 @@
 //! let ask = |path| {
 //!     let head = RequestHead::new(HeaderMap::from_pairs([(":method", "GET"), (":path", path)]));
 //!     let (evidence, mut tokens) = (Evidence::new(), policy.token_cache([0; 4]));
-//!     matches!(policy.decide(&head, None, &evidence, &mut tokens, Duration::ZERO), Step::Forward(_))
+//!     matches!(policy.decide(&head, &Facts::default(), &evidence, &mut tokens, Duration::ZERO), Step::Forward(_))
 //! };
 //! assert!(ask("/healthz"));
 //! assert!(!ask("/orders"));
@@ -38,26 +38,35 @@
 
 pub mod api_keys;
 mod challenge;
+mod claim_path;
+mod claim_test;
 pub mod claims;
 mod config;
 mod counters;
 mod credential;
 mod decision;
+mod extraction;
 pub mod jws;
 pub mod key_set;
+mod networks;
 mod policy;
 mod provider;
 mod reason;
+mod requirement;
 mod roca;
+mod route_grants;
 mod rules;
 pub mod signature;
+mod timestamp;
 mod token_cache;
+mod tree;
 mod upstream;
+mod verified;
 
 pub use config::AuthConfig;
 pub use counters::Counter;
-pub use decision::{Decision, Evidence, Forward, Refusal, Step};
-pub use policy::Policy;
+pub use decision::{Decision, Evidence, Facts, Forward, Refusal, Step};
+pub use policy::{Needs, Policy};
 pub use reason::Reason;
 pub use signature::SignatureCheck;
 pub use token_cache::{TokenCache, TokenCacheLimits};

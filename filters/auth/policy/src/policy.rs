@@ -3,24 +3,28 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use filter_config::{ConfigError, FieldPath};
+use filter_config::{ConfigError, FieldPath, Text};
 use http_message::{
     GrpcStatus, HeaderEdits, HeaderMap, HeaderName, HeaderValue, Problem, Protocol, RequestHead,
 };
 use identity::{Identity, OriginalRequest, RecordedProtocol};
 use request_match::{Ambiguity, Mode, Placement, RequestMatch, Rule, Rules, Subject, TwinTable};
 
-use crate::api_keys::{ApiKeys, MAX_API_KEY_BYTES};
+use crate::api_keys::{ApiKeys, MAX_API_KEY_BYTES, Pepper};
 use crate::challenge::{Challenges, Scheme};
 use crate::config::{AuthConfig, TokenCacheConfig};
 use crate::credential::{Presented, Sources, Stripped};
-use crate::decision::{Decision, Evidence, Forward, Refusal, Step};
+use crate::decision::{Decision, Evidence, Facts, Forward, Refusal, Step};
+use crate::extraction::Extraction;
+use crate::networks::AddressConfig;
 use crate::provider::{Providers, Token};
 use crate::reason::Reason;
-use crate::rules::{Access, Denial, Known, Verified};
+use crate::requirement::Known;
+use crate::rules::Access;
 use crate::signature::SignatureCheck;
 use crate::token_cache::{TokenCache, TokenCacheLimits};
-use crate::upstream::UpstreamHeaders;
+use crate::upstream::{UpstreamHeaders, ValueTooLong};
+use crate::verified::{Callers, Verified};
 
 const DEFAULT_REALM: &str = "api";
 const CACHE_CONTROL: HeaderName = HeaderName::from_static("cache-control");
@@ -45,6 +49,18 @@ pub struct Policy {
     upstream: UpstreamHeaders,
     twins: TwinTable,
     rules: Rules<Access>,
+    address: AddressConfig,
+}
+
+/// What a policy wants to know of a request beside its head: the [`Facts`] that it looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The name of the route.
+    pub route: bool,
+    /// The address of the caller.
+    pub address: bool,
+    /// The route's metadata `gatehouse.auth`.
+    pub route_metadata: bool,
 }
 
 /// A refusal before it has a form.
@@ -58,8 +74,12 @@ struct Denied<'p> {
 
 /// What checking the credentials of a request came to.
 enum Checked {
-    Good(Box<Verified>),
-    Bad { reason: Reason, bearer: bool },
+    /// With the reason why another credential counts as none.
+    Good(Box<Verified>, Option<Reason>),
+    Bad {
+        reason: Reason,
+        bearer: bool,
+    },
     Unknown(SignatureCheck),
 }
 
@@ -69,37 +89,57 @@ impl Policy {
     /// # Errors
     /// The path and the fault; never a value.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ConfigError> {
-        Self::compile(filter_config::parse(bytes)?)
+        Self::from_bytes_in(bytes, &|_| None)
     }
 
-    /// Compiles a configuration.
+    /// As [`Policy::from_bytes`], in a VM with environment variables.
     ///
     /// # Errors
     /// The path and the fault; never a value.
-    pub fn compile(config: AuthConfig) -> Result<Self, ConfigError> {
+    pub fn from_bytes_in(
+        bytes: &[u8],
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        Self::compile(filter_config::parse(bytes)?, environment)
+    }
+
+    /// Compiles a configuration. `environment` gives the VM's environment variables, which hold what a configuration must
+    /// not.
+    ///
+    /// # Errors
+    /// The path and the fault; never a value.
+    pub fn compile(
+        config: AuthConfig,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
         let root = FieldPath::root();
         let realm = config
             .realm
             .as_ref()
             .map_or(DEFAULT_REALM, |realm| realm.as_str());
-        let challenges = Challenges::new(realm).map_err(|_| {
-            let reason = "a realm is visible ASCII and spaces, without \" and \\";
-            ConfigError::new(&root.field("realm"), reason)
-        })?;
+        let metadata = config.resource_metadata.as_ref().map(|url| url.as_str());
+        let challenges = Challenges::compile(realm, metadata, &root)?;
 
         let keys_at = root.field("api_keys");
-        let (sources, keys) = match config.api_keys {
-            Some(section) => (
-                section.sources.into_inner(),
-                Some(section.keys.into_inner()),
-            ),
-            None => (Vec::new(), None),
+        let has_keys = config.api_keys.is_some();
+        let (sources, keys, pepper) = match config.api_keys {
+            Some(section) => {
+                let at = keys_at.field("pepper_variable");
+                let read = |name: &Text<128>| Pepper::read(name.as_str(), environment, &at);
+                let pepper = section.pepper_variable.as_ref().map(read).transpose()?;
+                let sources = section.sources.into_inner();
+                (sources, section.keys.into_inner(), pepper)
+            }
+            None => (Vec::new(), Vec::new(), None),
         };
-        let has_keys = keys.is_some();
         let sources = Sources::compile(sources, config.jwt.is_some(), &keys_at.field("sources"))?;
-        let api_keys = ApiKeys::compile(keys.unwrap_or_default(), &keys_at.field("keys"))?;
+        let api_keys = ApiKeys::compile(keys, pepper, &keys_at.field("keys"))?;
+        let mut extraction = Extraction::default();
         let (providers, token_cache) = match config.jwt {
-            Some(jwt) => (jwt.providers.into_inner(), jwt.token_cache),
+            Some(jwt) => {
+                extraction.select(&jwt.selected_claims);
+                (jwt.providers.into_inner(), jwt.token_cache)
+            }
             None => (Vec::new(), TokenCacheConfig::default()),
         };
         let providers = Providers::compile(providers, &root.field("jwt").field("providers"))?;
@@ -123,7 +163,7 @@ impl Policy {
         let mut rules = Vec::with_capacity(config.rules.len());
         for (index, rule) in config.rules.into_iter().enumerate() {
             let at = rules_at.index(index);
-            let value = Access::compile(&rule, &known, &at)?;
+            let value = Access::compile(&rule, &known, &mut extraction, &at)?;
             rules.push(Rule {
                 name: rule.name,
                 mode: rule.mode,
@@ -136,28 +176,39 @@ impl Policy {
             });
         }
 
+        let upstream = UpstreamHeaders::compile(
+            config.upstream_headers,
+            config.strip_headers.into_inner(),
+            sources.header_names(),
+            &mut extraction,
+            &root,
+        )?;
         Ok(Self {
             mode: config.mode,
             challenges,
             schemes,
-            upstream: UpstreamHeaders::compile(
-                config.upstream_headers,
-                config.strip_headers.into_inner(),
-                sources.header_names(),
-                &root,
-            )?,
+            upstream,
             sources,
             api_keys,
-            providers,
+            providers: providers.taking(extraction),
             token_cache,
+            address: config.address,
             twins: TwinTable::compile(config.twins.into_inner(), &root.field("twins"))?,
             rules: Rules::compile(rules, &rules_at)?,
         })
     }
 
-    /// Whether a rule looks at the name of the route, which then has to be given to [`Policy::decide`].
-    pub fn needs_route(&self) -> bool {
-        self.rules.needs_route()
+    /// What the rules look at beside the head, which then has to be given to [`Policy::decide`].
+    pub fn needs(&self) -> Needs {
+        let mut needs = Needs {
+            route: self.rules.needs_route(),
+            ..Needs::default()
+        };
+        for rule in self.rules.iter().filter(|rule| rule.mode != Mode::Off) {
+            needs.address |= rule.value.needs_address();
+            needs.route_metadata |= rule.value.needs_route_metadata();
+        }
+        needs
     }
 
     /// An empty cache for the tokens that this configuration verifies, and no other. `seeds` have to be random.
@@ -167,13 +218,12 @@ impl Policy {
 
     /// Decides on a request.
     ///
-    /// `route` is the name of the route if [`Policy::needs_route`], `evidence` what is known of its signatures, `tokens` what
-    /// was verified before, from [`Policy::token_cache`], `now` the time since the Unix epoch. The same arguments give the
-    /// same step.
+    /// `facts` is what [`Policy::needs`] asks for, `evidence` what is known of its signatures, `tokens` what was verified
+    /// before, from [`Policy::token_cache`], `now` the time since the Unix epoch. The same arguments give the same step.
     pub fn decide(
         &self,
         head: &RequestHead,
-        route: Option<&[u8]>,
+        facts: &Facts,
         evidence: &Evidence,
         tokens: &mut TokenCache,
         now: Duration,
@@ -191,11 +241,19 @@ impl Policy {
                 rule: None,
                 decision: Decision::Off,
                 reason: None,
+                deprecation: None,
             });
         }
-        match self.judge(head, route, evidence, tokens, now) {
+        match self.judge(head, facts, evidence, tokens, now) {
             Ok(Judged::Unknown(check)) => Step::Verify(check),
-            Ok(Judged::Allowed(rule, identity, values)) => {
+            Ok(Judged::Allowed(allowed)) => {
+                let Allowed {
+                    rule,
+                    identity,
+                    values,
+                    ignored,
+                    deprecated,
+                } = allowed;
                 let mut edits = no_store(edits, stripped.any && !rule.value.cacheable);
                 for (name, value) in values {
                     edits.set(name, value);
@@ -205,7 +263,8 @@ impl Policy {
                     identity: with_original(identity, head, stripped.path.as_deref()),
                     rule: Some(rule.name.as_str()),
                     decision: Decision::Allow,
-                    reason: None,
+                    reason: ignored,
+                    deprecation: deprecated.and_then(deprecation),
                 })
             }
             Err(denied)
@@ -242,7 +301,7 @@ impl Policy {
     fn judge(
         &self,
         head: &RequestHead,
-        route: Option<&[u8]>,
+        facts: &Facts,
         evidence: &Evidence,
         tokens: &mut TokenCache,
         now: Duration,
@@ -253,9 +312,13 @@ impl Policy {
                 Ambiguity::Host => Reason::BadHost,
             })
         })?;
-        let rule = self.rules.first_match(&subject.with_route(route));
-        let verified = match self.check_credentials(head, evidence, tokens, now) {
-            Checked::Good(verified) => verified,
+        let rule = self
+            .rules
+            .first_match(&subject.with_route(facts.route.as_deref()));
+        let lenient = rule.is_some_and(|rule| rule.value.ignore_invalid);
+        let (verified, ignored) = match self.check_credentials(head, evidence, tokens, now, lenient)
+        {
+            Checked::Good(verified, ignored) => (verified, ignored),
             Checked::Unknown(check) => return Ok(Judged::Unknown(check)),
             Checked::Bad { reason, bearer } => {
                 return Err(Denied {
@@ -271,12 +334,26 @@ impl Policy {
                 ..Denied::anonymous(Reason::NoRule)
             });
         };
-        let identity = rule
+        let source = self.address.believed(facts.address.as_deref());
+        let metadata = facts.route_metadata.as_deref();
+        let (identity, callers) = rule
             .value
-            .judge(&verified)
-            .map_err(|denial| Denied::by(rule, denial, &verified))?;
-        match self.upstream.values(&identity) {
-            Ok(values) => Ok(Judged::Allowed(rule, identity, values)),
+            .judge(&verified, source.as_ref(), metadata)
+            .map_err(|(reason, asks_token_for)| Denied {
+                rule: Some(rule),
+                reason,
+                identity: Box::new(verified.identity()),
+                asks_token_for,
+                bearer_is_bad: false,
+            })?;
+        match self.values(head, &identity, &verified, callers) {
+            Ok(values) => Ok(Judged::Allowed(Allowed {
+                rule,
+                identity,
+                values,
+                ignored,
+                deprecated: verified.deprecated,
+            })),
             Err(_) => Err(Denied {
                 rule: Some(rule),
                 bearer_is_bad: verified.jwt.is_some(),
@@ -285,45 +362,85 @@ impl Policy {
         }
     }
 
-    /// Every credential that was sent has to be good, also where none is asked for.
+    /// The headers for the upstream: of a token's claims those of the token by which the caller is known.
+    fn values(
+        &self,
+        head: &RequestHead,
+        identity: &Identity,
+        verified: &Verified,
+        callers: Callers,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, ValueTooLong> {
+        let token = verified.token_of(callers);
+        let extracted = token.and_then(|token| token.extracted.as_deref());
+        let sent = match self.sources.bearer(head) {
+            Presented::One(sent) if token.is_some() && self.upstream.wants_payload() => Some(sent),
+            _ => None,
+        };
+        // It was read as `header.payload.signature`, the payload being canonical base64url.
+        let payload = sent
+            .as_deref()
+            .and_then(|sent| sent.split(|byte| *byte == b'.').nth(1));
+        self.upstream.values(identity, extracted, payload)
+    }
+
+    /// Every credential that was sent has to be good, also where none is asked for; if `lenient`, one that is not counts
+    /// as not sent.
     fn check_credentials(
         &self,
         head: &RequestHead,
         evidence: &Evidence,
         tokens: &mut TokenCache,
         now: Duration,
+        lenient: bool,
     ) -> Checked {
-        let bad = |reason, bearer| Checked::Bad { reason, bearer };
+        let mut ignored = None;
+        let mut bad = |reason, bearer| {
+            ignored = ignored.or(Some(reason));
+            (!lenient).then_some(Checked::Bad { reason, bearer })
+        };
         let api_key = self.sources.api_key(head);
         let bearer = self.sources.bearer(head);
         // Before any work: sending credentials twice costs nothing.
-        if api_key == Presented::Several || bearer == Presented::Several {
-            return bad(Reason::CredentialRepeated, false);
+        if (api_key == Presented::Several || bearer == Presented::Several)
+            && let Some(refused) = bad(Reason::CredentialRepeated, false)
+        {
+            return refused;
         }
         let mut verified = Verified::default();
-        match api_key {
-            Presented::Nothing => {}
+        let fault = match api_key {
+            Presented::Nothing | Presented::Several => None,
             Presented::One(key) if key.is_empty() || key.len() > MAX_API_KEY_BYTES => {
-                return bad(Reason::ApiKeyMalformed, false);
+                Some(Reason::ApiKeyMalformed)
             }
-            Presented::One(key) => match self.api_keys.find(&key) {
-                Some(identity) => verified.api_key = Some(identity.clone()),
-                None => return bad(Reason::ApiKeyUnknown, false),
+            Presented::One(key) => match self.api_keys.find(&key, now) {
+                Ok(known) => {
+                    verified.api_key = Some(known.identity.clone());
+                    verified.deprecated = known.deprecated;
+                    None
+                }
+                Err(reason) => Some(reason),
             },
-            Presented::Several | Presented::Unreadable => {
-                return bad(Reason::ApiKeyMalformed, false);
-            }
+            Presented::Unreadable => Some(Reason::ApiKeyMalformed),
+        };
+        if let Some(refused) = fault.and_then(|reason| bad(reason, false)) {
+            return refused;
         }
-        match bearer {
-            Presented::Nothing => {}
+        let fault = match bearer {
+            Presented::Nothing | Presented::Several => None,
             Presented::One(token) => match self.providers.check(&token, evidence, tokens, now) {
-                Token::Good(provider, identity) => verified.jwt = Some((provider, identity)),
-                Token::Bad(reason) => return bad(reason, true),
+                Token::Good(token) => {
+                    verified.jwt = Some(token);
+                    None
+                }
+                Token::Bad(reason) => Some(reason),
                 Token::Unknown(check) => return Checked::Unknown(check),
             },
-            Presented::Several | Presented::Unreadable => return bad(Reason::TokenMalformed, true),
+            Presented::Unreadable => Some(Reason::TokenMalformed),
+        };
+        if let Some(refused) = fault.and_then(|reason| bad(reason, true)) {
+            return refused;
         }
-        Checked::Good(Box::new(verified))
+        Checked::Good(Box::new(verified), ignored)
     }
 
     /// A request that passes only because somebody is watching what would happen.
@@ -337,7 +454,8 @@ impl Policy {
         let cacheable = denied.rule.is_some_and(|rule| rule.value.cacheable);
         let mut edits = no_store(edits, stripped.any && !cacheable);
         // Who was found is told as it would be once the rule is enforced; what does not fit is not told.
-        for (name, value) in self.upstream.values(&denied.identity).unwrap_or_default() {
+        let values = self.upstream.values(&denied.identity, None, None);
+        for (name, value) in values.unwrap_or_default() {
             edits.set(name, value);
         }
         Forward {
@@ -346,6 +464,7 @@ impl Policy {
             rule: denied.rule.map(|rule| rule.name.as_str()),
             decision: Decision::ShadowDeny,
             reason: Some(denied.reason),
+            deprecation: None,
         }
     }
 
@@ -382,9 +501,15 @@ impl Policy {
                 headers: Vec::new(),
             },
             Reason::Internal => Self::internal_error(),
-            Reason::ScopeMissing | Reason::GroupMissing | Reason::CredentialNotAccepted => {
-                self.forbidden(denied)
-            }
+            Reason::ScopeMissing
+            | Reason::GroupMissing
+            | Reason::PlanMissing
+            | Reason::ClaimMissing
+            | Reason::AddressNotAllowed
+            | Reason::AddressUnknown
+            | Reason::Excluded
+            | Reason::RouteMetadataMissing
+            | Reason::CredentialNotAccepted => self.forbidden(denied),
             Reason::NoRule if !denied.identity.is_anonymous() => self.forbidden(denied),
             _ => self.unauthenticated(denied),
         }
@@ -424,11 +549,22 @@ impl Policy {
 
 /// A request that was not refused.
 enum Judged<'p> {
-    Allowed(&'p Rule<Access>, Identity, Vec<(HeaderName, HeaderValue)>),
+    Allowed(Allowed<'p>),
     Unknown(SignatureCheck),
 }
 
-impl<'p> Denied<'p> {
+/// A request that a rule allows.
+struct Allowed<'p> {
+    rule: &'p Rule<Access>,
+    identity: Identity,
+    values: Vec<(HeaderName, HeaderValue)>,
+    /// Why a credential that was sent counts as none.
+    ignored: Option<Reason>,
+    /// From when on another API key should be used.
+    deprecated: Option<Duration>,
+}
+
+impl Denied<'_> {
     fn anonymous(reason: Reason) -> Self {
         Self {
             rule: None,
@@ -438,16 +574,11 @@ impl<'p> Denied<'p> {
             bearer_is_bad: false,
         }
     }
+}
 
-    fn by(rule: &'p Rule<Access>, denial: Denial, verified: &Verified) -> Self {
-        Self {
-            rule: Some(rule),
-            reason: denial.reason,
-            identity: Box::new(verified.identity()),
-            asks_token_for: denial.asks_token_for,
-            bearer_is_bad: false,
-        }
-    }
+/// RFC 9745 section 2.1: a date of structured fields.
+fn deprecation(since: Duration) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("@{}", since.as_secs()).as_str()).ok()
 }
 
 /// Without this, a cache behind this filter, which sees no credential, would hand one caller's answer to another.

@@ -10,6 +10,7 @@ use identity::{CredentialKind, Identity, MAX_GROUPS, MAX_SCOPES};
 use crate::claims::{Claims, Expected, MAX_CLOCK_SKEW};
 use crate::config::ProviderConfig;
 use crate::decision::Evidence;
+use crate::extraction::Extraction;
 use crate::jws::{CompactJws, JoseHeader, media_subtype};
 use crate::key_set::{Algorithm, KeySet, VerificationKey};
 use crate::reason::Reason;
@@ -33,13 +34,16 @@ pub(crate) struct Provider {
 
 /// All issuers, in the order of the configuration.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Providers(Vec<Provider>);
+pub(crate) struct Providers {
+    list: Vec<Provider>,
+    extraction: Extraction,
+}
 
 /// What became of a token.
 #[derive(Debug)]
 pub(crate) enum Token {
-    /// The provider at this place in the configuration vouches for this caller.
-    Good(usize, Identity),
+    /// A provider vouches for this caller.
+    Good(VerifiedToken),
     /// It is not good, for this reason.
     Bad(Reason),
     /// This has to be known first.
@@ -69,11 +73,19 @@ impl Providers {
             }
             providers.push(Provider::compile(config, &at)?);
         }
-        Ok(Self(providers))
+        Ok(Self {
+            list: providers,
+            extraction: Extraction::default(),
+        })
+    }
+
+    /// The same, with what is to be taken from the claims of their tokens.
+    pub(crate) fn taking(self, extraction: Extraction) -> Self {
+        Self { extraction, ..self }
     }
 
     pub(crate) fn names(&self) -> Vec<&str> {
-        self.0
+        self.list
             .iter()
             .map(|provider| provider.name.as_str())
             .collect()
@@ -99,15 +111,14 @@ impl Providers {
         now: Duration,
     ) -> Result<Token, Reason> {
         if let Some(verified) = known.get(token, now) {
-            let verified = verified?;
-            return Ok(Token::Good(verified.provider, verified.identity.clone()));
+            return Ok(Token::Good(verified?.clone()));
         }
         let jws = CompactJws::parse(token)?;
         let claims = Claims::parse(jws.payload())?;
         // Not verified yet: it chooses whose keys the token is tried with, and every later check is against those.
         let issuer = claims.issuer().ok_or(Reason::TokenIssuer)?;
         let (index, provider) = self
-            .0
+            .list
             .iter()
             .enumerate()
             .find(|(_, provider)| provider.expected.issuer == issuer)
@@ -120,14 +131,17 @@ impl Providers {
         }
         let validity = claims.check(&provider.expected)?;
         validity.check(now)?;
-        let identity = provider.identity(&claims)?;
         let verified = VerifiedToken {
             provider: index,
-            identity: identity.clone(),
+            identity: Identity {
+                claims: self.extraction.selected(claims.members())?,
+                ..provider.identity(&claims)?
+            },
             validity,
+            extracted: self.extraction.of(claims.members())?.map(Arc::new),
         };
-        known.insert(token, verified);
-        Ok(Token::Good(index, identity))
+        known.insert(token, verified.clone());
+        Ok(Token::Good(verified))
     }
 }
 

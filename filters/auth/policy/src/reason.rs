@@ -48,6 +48,10 @@ reasons! {
     ApiKeyMalformed = "api_key_malformed",
     /// No such API key (401).
     ApiKeyUnknown = "api_key_unknown",
+    /// The API key has expired (401).
+    ApiKeyExpired = "api_key_expired",
+    /// The API key is not valid yet (401).
+    ApiKeyNotYetValid = "api_key_not_yet_valid",
     /// Not a token in the compact form, in canonical base64url (401).
     TokenMalformed = "token_malformed",
     /// The token or its header is longer than is read (401).
@@ -78,6 +82,18 @@ reasons! {
     ScopeMissing = "scope_missing",
     /// The caller is in none of the groups (403).
     GroupMissing = "group_missing",
+    /// The caller is on none of the plans (403).
+    PlanMissing = "plan_missing",
+    /// A claim is not what the rule asks for (403).
+    ClaimMissing = "claim_missing",
+    /// The caller is in none of the networks (403).
+    AddressNotAllowed = "address_not_allowed",
+    /// Where the caller is cannot be told (403).
+    AddressUnknown = "address_unknown",
+    /// The caller is what the rule's `not` names (403).
+    Excluded = "excluded",
+    /// The route has no metadata that the rule leaves to it (403).
+    RouteMetadataMissing = "route_metadata_missing",
     /// No rule matches the request (401 without a valid credential, 403 with one).
     NoRule = "no_rule",
     /// The host did not do what it was asked to (500).

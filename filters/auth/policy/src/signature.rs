@@ -7,12 +7,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use jwt_simple::prelude::{
-    ECDSAP256PublicKeyLike as _, EdDSAPublicKeyLike as _, MACLike as _, NoCustomClaims,
-    RSAPublicKeyLike as _, Token, UnixTimeStamp, VerificationOptions,
+    ECDSAP256PublicKeyLike as _, ES256PublicKey, Ed25519PublicKey, EdDSAPublicKeyLike as _,
+    MACLike as _, RS256PublicKey, RSAPublicKeyLike as _,
 };
+use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use superboring::reexports::rsa::Pkcs1v15Sign;
+use superboring::rsa::RsaKey;
 
-use crate::jws::{CompactJws, MAX_TOKEN_BYTES};
+use crate::jws::CompactJws;
 use crate::key_set::{Algorithm, Material, VerificationKey};
 
 /// The length of one number of an ES256 signature, in bytes.
@@ -24,12 +28,17 @@ const P256_ORDER: [u8; P256_NUMBER_BYTES] = [
     0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
 ];
 
+/// What stands before a SHA-256 hash in an RSA signature (RFC 8017 section 9.2, note 1).
+const SHA256_PREFIX: [u8; 19] = [
+    0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
+    0x00, 0x04, 0x20,
+];
+
 /// A token, a key, and the question whether the one was signed with the other.
 #[derive(Clone)]
 pub struct SignatureCheck {
     key: Arc<VerificationKey>,
     token: String,
-    token_type: Option<String>,
     signing_input_bytes: usize,
     signature: Vec<u8>,
 }
@@ -64,7 +73,6 @@ impl SignatureCheck {
         possible.then(|| Self {
             key: Arc::clone(key),
             token: jws.token().to_owned(),
-            token_type: jws.header().token_type.clone(),
             signing_input_bytes: jws.signing_input().len(),
             signature: signature.to_vec(),
         })
@@ -96,50 +104,18 @@ impl SignatureCheck {
         })
     }
 
-    /// The answer, found in this process by jwt-simple.
+    /// The answer, found in this process.
     ///
-    /// jwt-simple reads the header once more and has its own idea of it: a header with an object in `jwk` is answered
-    /// with no here, whatever the signature.
+    /// jwt-simple has read and checked the key. What it does with a token beside verifying the signature (reading the header
+    /// once more by its own ideas, reading and judging the claims, with 15 minutes of leeway) is done here in another way
+    /// or must not be done, and would be in the module once for each algorithm; so its primitives are asked for themselves.
     pub fn verify(&self) -> bool {
-        let options = Some(VerificationOptions {
-            // The claims are for `claims` to judge: nothing in here may depend on the time or on what they say.
-            artificial_time: Some(UnixTimeStamp::from_secs(0)),
-            accept_future: true,
-            time_tolerance: Some(jwt_simple::prelude::Duration::from_secs(0)),
-            // Otherwise jwt-simple asks for a `typ` of its own choice; which are taken is for the provider to say.
-            required_signature_type: self.token_type.clone(),
-            max_token_length: Some(MAX_TOKEN_BYTES),
-            max_header_length: Some(MAX_TOKEN_BYTES),
-            ..VerificationOptions::default()
-        });
+        let text = self.signing_input().as_bytes();
         match self.key.material() {
-            Material::Rs256(key, _) => {
-                self.held(|token| key.verify_token::<NoCustomClaims>(token, options).map(drop))
-            }
-            Material::Es256(key) => {
-                self.held(|token| key.verify_token::<NoCustomClaims>(token, options).map(drop))
-            }
-            Material::EdDsa(key) => {
-                self.held(|token| key.verify_token::<NoCustomClaims>(token, options).map(drop))
-            }
-            Material::Hs256(key) => key
-                .authentication_tag(self.signing_input().as_bytes())
-                .ct_eq(&self.signature)
-                .into(),
-        }
-    }
-
-    /// Whether the signature held, told from what jwt-simple answered about the whole token.
-    ///
-    /// It parses the header, verifies the signature, and only then parses the claims. A header it cannot read is sorted
-    /// out first, so that a JSON error can only be about the claims: the signature was right. Every other error is a no.
-    fn held(&self, verify: impl FnOnce(&str) -> Result<(), jwt_simple::Error>) -> bool {
-        if Token::decode_metadata(&self.token).is_err() {
-            return false;
-        }
-        match verify(&self.token) {
-            Ok(()) => true,
-            Err(error) => error.downcast_ref::<serde_json::Error>().is_some(),
+            Material::Rs256(key, _) => verify_rsa(key, text, &self.signature),
+            Material::Es256(key) => verify_p256(key, text, &self.signature),
+            Material::EdDsa(key) => verify_ed25519(key, text, &self.signature),
+            Material::Hs256(key) => key.authentication_tag(text).ct_eq(&self.signature).into(),
         }
     }
 
@@ -148,6 +124,32 @@ impl SignatureCheck {
             .get(..self.signing_input_bytes)
             .unwrap_or_default()
     }
+}
+
+fn verify_rsa(key: &RS256PublicKey, text: &[u8], signature: &[u8]) -> bool {
+    let RsaKey::Public(key) = &key.public_key().as_ref().rsa_key else {
+        return false;
+    };
+    let hash = Sha256::digest(text);
+    let scheme = Pkcs1v15Sign {
+        hash_len: Some(hash.len()),
+        prefix: SHA256_PREFIX.into(),
+    };
+    key.verify(scheme, &hash, signature).is_ok()
+}
+
+fn verify_p256(key: &ES256PublicKey, text: &[u8], signature: &[u8]) -> bool {
+    p256::ecdsa::Signature::from_slice(signature).is_ok_and(|signature| {
+        key.public_key()
+            .as_ref()
+            .verify_prehash(&Sha256::digest(text), &signature)
+            .is_ok()
+    })
+}
+
+fn verify_ed25519(key: &Ed25519PublicKey, text: &[u8], signature: &[u8]) -> bool {
+    ed25519_compact::Signature::from_slice(signature)
+        .is_ok_and(|signature| key.public_key().as_ref().verify(text, &signature).is_ok())
 }
 
 impl fmt::Debug for SignatureCheck {

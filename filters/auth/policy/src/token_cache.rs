@@ -1,6 +1,7 @@
 //! Tokens that were verified, so that each signature is checked once.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::RandomState;
@@ -10,6 +11,7 @@ use lru::LruCache;
 
 use crate::claims::{ClaimsError, Validity};
 use crate::config::TokenCacheConfig;
+use crate::extraction::Extracted;
 
 const DEFAULT_ENTRIES: u64 = 4_096;
 const DEFAULT_BYTES: ByteSize = ByteSize::new(4 << 20);
@@ -47,6 +49,8 @@ pub(crate) struct VerifiedToken {
     pub(crate) provider: usize,
     pub(crate) identity: Identity,
     pub(crate) validity: Validity,
+    /// What else rules and headers need of its claims, if they need anything.
+    pub(crate) extracted: Option<Arc<Extracted>>,
 }
 
 struct Entry {
@@ -121,6 +125,7 @@ impl TokenCache {
             .identity
             .text_bytes()
             .saturating_add(token.len())
+            .saturating_add(verified.extracted.as_deref().map_or(0, Extracted::bytes))
             .saturating_add(ENTRY_BYTES);
         if bytes > self.limits.max_bytes || self.limits.max_entries == 0 {
             return;
@@ -185,6 +190,7 @@ mod tests {
                 from: NOW - Duration::from_secs(60),
                 until: NOW + Duration::from_secs(60),
             },
+            extracted: None,
         }
     }
 

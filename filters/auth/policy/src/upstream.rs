@@ -8,6 +8,7 @@ use http_message::{
 use identity::Identity;
 
 use crate::config::UpstreamHeadersConfig;
+use crate::extraction::{Extracted, Extraction};
 
 /// The longest value of a header to the upstream, in bytes after encoding.
 pub(crate) const MAX_VALUE_BYTES: usize = 4 * 1024;
@@ -27,6 +28,8 @@ enum Field {
 #[derive(Clone, Debug)]
 pub(crate) struct UpstreamHeaders {
     fields: Vec<(Field, HeaderName)>,
+    payload: Option<HeaderName>,
+    labels: Vec<(String, HeaderName)>,
     kept_from_clients: NamePatterns,
 }
 
@@ -39,6 +42,7 @@ impl UpstreamHeaders {
         config: UpstreamHeadersConfig,
         strip: Vec<HeaderPattern>,
         credentials: &NamePatterns,
+        extraction: &mut Extraction,
         at: &FieldPath,
     ) -> Result<Self, ConfigError> {
         let strip_at = at.field("strip_headers");
@@ -54,17 +58,9 @@ impl UpstreamHeaders {
         let at = at.field("upstream_headers");
         let mut fields: Vec<(Field, HeaderName)> = Vec::new();
         let mut ours = NamePatterns::default();
-        for (field, key, name) in [
-            (Field::Subject, "subject", config.subject),
-            (Field::Consumer, "consumer", config.consumer),
-            (Field::Groups, "groups", config.groups),
-            (Field::Scopes, "scopes", config.scopes),
-            (Field::Plan, "plan", config.plan),
-            (Field::Credential, "credential", config.credential),
-        ] {
-            let Some(name) = name else { continue };
-            let refuse = |reason: &str| Err(ConfigError::new(&at.field(key), reason));
-            if is_reserved_request_header(&name) {
+        let mut take = |name: &HeaderName, at: &FieldPath| {
+            let refuse = |reason: &str| Err(ConfigError::new(at, reason));
+            if is_reserved_request_header(name) {
                 return refuse("this header has a meaning of its own: choose another");
             }
             if credentials.matches(name.as_bytes()) {
@@ -75,12 +71,40 @@ impl UpstreamHeaders {
                     "another field has the same header, or one that an upstream may take for it",
                 );
             }
-            ours.add_name(&name);
+            ours.add_name(name);
+            Ok(())
+        };
+        for (field, key, name) in [
+            (Field::Subject, "subject", config.subject),
+            (Field::Consumer, "consumer", config.consumer),
+            (Field::Groups, "groups", config.groups),
+            (Field::Scopes, "scopes", config.scopes),
+            (Field::Plan, "plan", config.plan),
+            (Field::Credential, "credential", config.credential),
+        ] {
+            let Some(name) = name else { continue };
+            take(&name, &at.field(key))?;
             fields.push((field, name));
+        }
+        if let Some(name) = &config.payload {
+            take(name, &at.field("payload"))?;
+        }
+        let claims_at = at.field("claims");
+        for (index, claim) in config.claims.into_iter().enumerate() {
+            take(&claim.header, &claims_at.index(index).field("header"))?;
+            extraction.header(claim.path, claim.format, claim.header);
+        }
+        let labels_at = at.field("labels");
+        let mut labels = Vec::with_capacity(config.labels.len());
+        for (label, name) in config.labels.iter() {
+            take(name, &labels_at.field(label.as_str()))?;
+            labels.push((label.as_str().to_owned(), name.clone()));
         }
         ours.extend(strip);
         Ok(Self {
             fields,
+            payload: config.payload,
+            labels,
             kept_from_clients: ours,
         })
     }
@@ -90,10 +114,18 @@ impl UpstreamHeaders {
         remove_matching(&self.kept_from_clients, headers, edits);
     }
 
-    /// The headers for a caller; none for one who is anonymous.
+    /// Whether the upstream gets the payload of tokens.
+    pub(crate) fn wants_payload(&self) -> bool {
+        self.payload.is_some()
+    }
+
+    /// The headers for a caller; none for one who is anonymous. `extracted` and `payload` are of the token by which the
+    /// caller is known, if it is by one.
     pub(crate) fn values(
         &self,
         identity: &Identity,
+        extracted: Option<&Extracted>,
+        payload: Option<&[u8]>,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, ValueTooLong> {
         if identity.is_anonymous() {
             return Ok(Vec::new());
@@ -113,11 +145,16 @@ impl UpstreamHeaders {
                 ))),
             };
             let Some(text) = text else { continue };
-            if text.len() > MAX_VALUE_BYTES {
-                return Err(ValueTooLong);
+            values.push((name.clone(), value(text.as_bytes())?));
+        }
+        for (label, name) in &self.labels {
+            if let Some((_, text)) = identity.labels.iter().find(|(known, _)| known == label) {
+                values.push((name.clone(), value(percent_encode_value(text).as_bytes())?));
             }
-            let value = HeaderValue::try_from(text.as_str()).map_err(|_| ValueTooLong)?;
-            values.push((name.clone(), value));
+        }
+        values.extend_from_slice(extracted.map_or(&[], Extracted::headers));
+        if let (Some(name), Some(payload)) = (&self.payload, payload) {
+            values.push((name.clone(), value(payload)?));
         }
         Ok(values)
     }
@@ -137,6 +174,13 @@ pub(crate) fn remove_matching(
         }
     }
     !removed.is_empty()
+}
+
+fn value(bytes: &[u8]) -> Result<HeaderValue, ValueTooLong> {
+    if bytes.len() > MAX_VALUE_BYTES {
+        return Err(ValueTooLong);
+    }
+    HeaderValue::try_from(bytes).map_err(|_| ValueTooLong)
 }
 
 fn list(texts: &[String]) -> Option<String> {

@@ -83,12 +83,12 @@ fn faults_are_refused_with_their_path() {
         (
             "/api_keys/keys/1/sha256",
             json!("abc"),
-            "api_keys.keys[1].sha256: expected the SHA-256 of the key as 64 hexadecimal digits",
+            "api_keys.keys[1].sha256: expected the hash of the key as 64 hexadecimal digits",
         ),
         (
             "/api_keys/keys/1/sha256",
             json!("+1".repeat(32)),
-            "api_keys.keys[1].sha256: expected the SHA-256 of the key as 64 hexadecimal digits",
+            "api_keys.keys[1].sha256: expected the hash of the key as 64 hexadecimal digits",
         ),
         (
             "/api_keys/keys/1/sha256",
@@ -182,7 +182,7 @@ fn a_rule_asks_for_exactly_one_thing() {
         config["rules"] = json!([rule]);
         refusal_of(&config)
     };
-    let one = "rules[0]: expected exactly one of allow_anonymous, any, all";
+    let one = "rules[0]: expected exactly one of allow_anonymous, any, all, not";
     let keys = json!([{ "credential": "api_key" }]);
     assert_eq!(rule(json!({ "name": "r" })), one);
     assert_eq!(
@@ -429,7 +429,7 @@ fn debug_shows_no_secret() {
         shown.contains("secret.gatehouse.test") && !shown.contains(secret),
         "{shown}"
     );
-    let shown = format!("{:?}", Policy::compile(read).unwrap());
+    let shown = format!("{:?}", Policy::compile(read, &|_| None).unwrap());
     assert!(!shown.contains(secret), "{shown}");
 }
 

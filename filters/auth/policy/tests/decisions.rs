@@ -5,7 +5,7 @@ mod support;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use auth_policy::{Decision, Policy, Reason, Step};
+use auth_policy::{Decision, Facts, Policy, Reason, Step};
 use http_message::{HeaderMap, RequestHead};
 use identity::{CredentialKind, Identity};
 use serde_json::{Value, json};
@@ -342,15 +342,17 @@ fn a_verified_signature_is_no_pass_for_ever() {
     let head = request("/tokens", &[("authorization", &bearer(&token))]);
     let mut tokens = POLICY.token_cache([1, 2, 3, 4]);
     let mut evidence = auth_policy::Evidence::new();
-    let Step::Verify(check) = POLICY.decide(&head, None, &evidence, &mut tokens, NOW) else {
+    let Step::Verify(check) = POLICY.decide(&head, &Facts::default(), &evidence, &mut tokens, NOW)
+    else {
         panic!("decided without the signature");
     };
     evidence.add(check, true);
-    let first = summary(&POLICY.decide(&head, None, &evidence, &mut tokens, NOW));
+    let first = summary(&POLICY.decide(&head, &Facts::default(), &evidence, &mut tokens, NOW));
     assert_eq!(first, "allow jwt:alice by tokens");
     // From here on nothing is known but what the cache knows.
     let evidence = auth_policy::Evidence::new();
-    let mut at = |now| summary(&POLICY.decide(&head, None, &evidence, &mut tokens, now));
+    let mut at =
+        |now| summary(&POLICY.decide(&head, &Facts::default(), &evidence, &mut tokens, now));
     assert_eq!(at(NOW), "allow jwt:alice by tokens");
     assert_eq!(
         at(NOW - Duration::from_secs(3600)),
@@ -377,7 +379,9 @@ fn only_what_a_key_has_signed_is_remembered() {
     ] {
         let head = request("/tokens", &[("authorization", &bearer(token))]);
         let mut evidence = auth_policy::Evidence::new();
-        while let Step::Verify(check) = POLICY.decide(&head, None, &evidence, &mut tokens, NOW) {
+        while let Step::Verify(check) =
+            POLICY.decide(&head, &Facts::default(), &evidence, &mut tokens, NOW)
+        {
             evidence.add(check, holds);
         }
         assert_eq!(tokens.len(), left, "{token}");
@@ -396,13 +400,15 @@ fn a_remembered_token_is_judged_by_each_rule() {
     let mut tokens = POLICY.token_cache([1, 2, 3, 4]);
     let mut evidence = auth_policy::Evidence::new();
     let first = head("/tokens");
-    while let Step::Verify(check) = POLICY.decide(&first, None, &evidence, &mut tokens, NOW) {
+    while let Step::Verify(check) =
+        POLICY.decide(&first, &Facts::default(), &evidence, &mut tokens, NOW)
+    {
         evidence.add(check, true);
     }
     let none = auth_policy::Evidence::new();
     for path in ["/tokens", "/keys", "/nowhere"] {
         let head = head(path);
-        let remembered = summary(&POLICY.decide(&head, None, &none, &mut tokens, NOW));
+        let remembered = summary(&POLICY.decide(&head, &Facts::default(), &none, &mut tokens, NOW));
         assert_eq!(remembered, summary(&decide(&POLICY, &head, NOW)), "{path}");
     }
 }
@@ -1050,7 +1056,8 @@ fn one_answer_is_asked_for_and_decides() {
     let [_, token, _] = KEYS.tokens(&claims_with(json!({})));
     let head = request("/orders", &[("authorization", &bearer(&token))]);
     let (mut evidence, mut tokens) = (auth_policy::Evidence::new(), POLICY.token_cache([0; 4]));
-    let Step::Verify(check) = POLICY.decide(&head, None, &evidence, &mut tokens, NOW) else {
+    let Step::Verify(check) = POLICY.decide(&head, &Facts::default(), &evidence, &mut tokens, NOW)
+    else {
         panic!("decided without the signature");
     };
     assert!(check.verify());
@@ -1059,7 +1066,7 @@ fn one_answer_is_asked_for_and_decides() {
     assert_eq!(host.key_der, KEYS.es256.public_key().to_der().unwrap());
     assert_eq!(host.signature.first(), Some(&0x30), "DER, not the raw form");
     evidence.add(check, false);
-    let step = POLICY.decide(&head, None, &evidence, &mut tokens, NOW);
+    let step = POLICY.decide(&head, &Facts::default(), &evidence, &mut tokens, NOW);
     assert_eq!(summary(&step), "401 token_signature by orders");
 }
 
@@ -1078,7 +1085,7 @@ fn a_signature_of_the_wrong_length_is_never_asked_about() {
             let head = request("/orders", &[("authorization", &changed)]);
             let mut tokens = POLICY.token_cache([0; 4]);
             let evidence = auth_policy::Evidence::new();
-            let step = POLICY.decide(&head, None, &evidence, &mut tokens, NOW);
+            let step = POLICY.decide(&head, &Facts::default(), &evidence, &mut tokens, NOW);
             assert!(matches!(step, Step::Reply(_)), "{}", summary(&step));
         }
     }
@@ -1090,7 +1097,7 @@ fn the_host_is_asked_only_what_it_can_answer() {
         let head = request("/orders", &[("authorization", &bearer(&token))]);
         let mut tokens = POLICY.token_cache([0; 4]);
         let evidence = auth_policy::Evidence::new();
-        match POLICY.decide(&head, None, &evidence, &mut tokens, NOW) {
+        match POLICY.decide(&head, &Facts::default(), &evidence, &mut tokens, NOW) {
             Step::Verify(check) => check.host_form().is_some(),
             step => panic!("{}", summary(&step)),
         }

@@ -75,28 +75,44 @@ impl<'de, T: Deserialize<'de>, const MIN: usize, const MAX: usize> Visitor<'de>
         write!(f, "a list of {MIN} to {MAX} items")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let mut count = access.size_hint().unwrap_or(0);
-        let mut items = Vec::with_capacity(count.min(MAX));
-        if count <= MAX {
-            while items.len() < MAX
-                && let Some(item) = access.next_element()?
-            {
-                items.push(item);
-            }
-            count = items.len();
-            while access.next_element::<IgnoredAny>()?.is_some() {
-                count = count.saturating_add(1);
-            }
-        }
+    fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
+        let (items, count) = read(access, MAX)?;
         if (MIN..=MAX).contains(&count) {
             Ok(BoundedList(items))
         } else {
-            Err(A::Error::custom(format_args!(
-                "expected {MIN} to {MAX} items, found {count}"
-            )))
+            Err(wrong_count(MIN, MAX, count))
         }
     }
+}
+
+/// At most so many items, and how many there are. Apart from the bounds, so that a module has it once for each type of item.
+#[inline(never)]
+fn read<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
+    mut access: A,
+    most: usize,
+) -> Result<(Vec<T>, usize), A::Error> {
+    let mut count = access.size_hint().unwrap_or(0);
+    let mut items = Vec::with_capacity(count.min(most));
+    if count <= most {
+        while items.len() < most
+            && let Some(item) = access.next_element()?
+        {
+            items.push(item);
+        }
+        count = items.len();
+        while access.next_element::<IgnoredAny>()?.is_some() {
+            count = count.saturating_add(1);
+        }
+    }
+    Ok((items, count))
+}
+
+#[cold]
+#[inline(never)]
+fn wrong_count<E: Error>(least: usize, most: usize, found: usize) -> E {
+    E::custom(format_args!(
+        "expected {least} to {most} items, found {found}"
+    ))
 }
 
 #[cfg(test)]

@@ -5,67 +5,63 @@ mod entries;
 mod items;
 mod key;
 
-use serde::de::{Error, Unexpected, Visitor};
+use serde::de::{Error, Expected, Unexpected, Visitor};
 use serde_json::{Map, Number, Value};
 
 use crate::fault::Fault;
 use crate::number;
-use crate::place::Place;
 use choice::Choice;
 use entries::Entries;
 use items::Items;
 
-/// A value and its place.
-pub(crate) struct Node<'p> {
-    value: Value,
-    place: &'p Place<'p>,
-}
+/// A value. Its place is added to a fault by what holds it, as the fault passes by.
+pub(crate) struct Node(pub(crate) Value);
 
-impl<'p> Node<'p> {
-    pub(crate) fn new(value: Value, place: &'p Place<'p>) -> Self {
-        Node { value, place }
-    }
-
+impl Node {
     /// Hands the visitor what is there; a visitor refuses the types that it does not take.
     fn visit<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.value {
+        match self.0 {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(value),
             Value::Number(number) => visit_number(&number, visitor),
             Value::String(text) => visitor.visit_string(text),
-            Value::Array(values) => {
-                let mut items = Items::new(values, self.place);
-                let visited = visitor.visit_seq(&mut items)?;
-                items.end()?;
-                Ok(visited)
-            }
-            Value::Object(members) => visit_members(members, self.place, visitor),
+            Value::Array(values) => visit_items(values, visitor),
+            Value::Object(members) => visit_members(members, visitor),
         }
     }
 
     /// As [`visit`](Self::visit), where a whole number is wanted: `1.0` is one.
     fn visit_whole<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        let whole = match &self.value {
-            Value::Number(number) if number.is_f64() => number.as_f64().and_then(number::whole),
-            _ => None,
-        };
-        match whole {
-            Some(whole) => visit_number(&Number::from(whole), visitor),
-            None => self.visit(visitor),
+        match self.0 {
+            Value::Number(number) => visit_number(&whole(number), visitor),
+            other => Err(invalid_type(&other, &visitor)),
         }
     }
+}
 
-    fn is_null(&self) -> bool {
-        self.value.is_null()
+#[inline(never)]
+fn whole(number: Number) -> Number {
+    if number.is_f64()
+        && let Some(whole) = number.as_f64().and_then(number::whole)
+    {
+        Number::from(whole)
+    } else {
+        number
     }
+}
+
+fn visit_items<'de, V: Visitor<'de>>(values: Vec<Value>, visitor: V) -> Result<V::Value, Fault> {
+    let mut items = Items::new(values);
+    let visited = visitor.visit_seq(&mut items)?;
+    items.end()?;
+    Ok(visited)
 }
 
 fn visit_members<'de, V: Visitor<'de>>(
     members: Map<String, Value>,
-    place: &Place<'_>,
     visitor: V,
 ) -> Result<V::Value, Fault> {
-    let mut entries = Entries::new(members, place);
+    let mut entries = Entries::new(members);
     let visited = visitor.visit_map(&mut entries)?;
     entries.end()?;
     Ok(visited)
@@ -81,6 +77,11 @@ fn visit_number<'de, V: Visitor<'de>>(number: &Number, visitor: V) -> Result<V::
     } else {
         Err(Fault::new("number out of range"))
     }
+}
+
+#[inline(never)]
+fn invalid_type(found: &Value, expected: &dyn Expected) -> Fault {
+    Fault::invalid_type(unexpected(found), expected)
 }
 
 /// The type of a value as serde names it, without the value.
@@ -103,7 +104,9 @@ macro_rules! whole_numbers {
     };
 }
 
-impl<'de> serde::Deserializer<'de> for Node<'_> {
+// Each type that a visitor takes is handed over by the method for it alone. To let every visitor see every type would put
+// a copy of its refusals, and of a derived struct's way of reading a list, into the modules for each type of a field.
+impl<'de> serde::Deserializer<'de> for Node {
     type Error = Fault;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -115,8 +118,62 @@ impl<'de> serde::Deserializer<'de> for Node<'_> {
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
     }
 
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self.0 {
+            Value::Bool(value) => visitor.visit_bool(value),
+            other => Err(invalid_type(&other, &visitor)),
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.deserialize_string(visitor)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self.0 {
+            Value::String(text) => visitor.visit_string(text),
+            other => Err(invalid_type(&other, &visitor)),
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self.0 {
+            Value::Array(values) => visit_items(values, visitor),
+            other => Err(invalid_type(&other, &visitor)),
+        }
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Fault> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self.0 {
+            Value::Object(members) => visit_members(members, visitor),
+            other => Err(invalid_type(&other, &visitor)),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        self.deserialize_map(visitor)
+    }
+
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        if self.is_null() {
+        if self.0.is_null() {
             return Err(Fault::new("null is not a value, leave the field out"));
         }
         visitor.visit_some(self)
@@ -130,31 +187,17 @@ impl<'de> serde::Deserializer<'de> for Node<'_> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Fault> {
-        // A derived struct would take a list too, its fields by position. Not to name that way of reading it here keeps
-        // it out of the modules, a second copy of every struct's code.
-        match self.value {
-            Value::Object(members) => visit_members(members, self.place, visitor),
-            other => Err(Fault::invalid_type(unexpected(&other), &visitor)),
-        }
-    }
-
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        visitor.visit_enum(Choice::new(self.value, self.place, variants)?)
+        visitor.visit_enum(Choice::new(self.0, variants)?)
     }
 
     serde::forward_to_deserialize_any! {
-        bool f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map identifier ignored_any
+        f32 f64 char bytes byte_buf unit unit_struct identifier ignored_any
     }
 }
 

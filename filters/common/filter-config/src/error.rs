@@ -15,6 +15,8 @@ pub struct ConfigError {
 
 impl ConfigError {
     /// An error at a field. The reason is one lower-case line and quotes no value, which may be a secret.
+    #[cold]
+    #[inline(never)]
     pub fn new(at: &FieldPath, reason: impl Into<String>) -> Self {
         ConfigError {
             path: at.clone(),

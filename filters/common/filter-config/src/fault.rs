@@ -7,28 +7,41 @@ use serde::de::{Error, Expected, Unexpected};
 use crate::error::ConfigError;
 use crate::nearest::nearest;
 use crate::path::FieldPath;
-use crate::place::Place;
 
-/// What serde's visitors report. They do not know where they are, so the deserializer adds the place as the error
-/// passes by; the first place added is the innermost and stays.
+/// What serde's visitors report. They do not know where they are, so what holds a value adds its place to a fault as it
+/// passes by, from the inside out. A pointer, because the module has a copy of what moves it for each field.
 #[derive(Debug)]
-pub(crate) struct Fault {
-    at: Option<FieldPath>,
+pub(crate) struct Fault(Box<Located>);
+
+#[derive(Debug)]
+struct Located {
+    at: FieldPath,
     reason: String,
 }
 
 impl Fault {
+    #[cold]
+    #[inline(never)]
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Fault {
-            at: None,
+        Fault(Box::new(Located {
+            at: FieldPath::root(),
             reason: reason.into(),
-        }
+        }))
     }
 
-    pub(crate) fn at(mut self, place: &Place<'_>) -> Self {
-        if self.at.is_none() {
-            self.at = Some(place.path());
-        }
+    /// The same fault, in the member of this name.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn in_field(mut self, name: &str) -> Self {
+        self.0.at = FieldPath::root().field(name).join(&self.0.at);
+        self
+    }
+
+    /// The same fault, in this item of a list.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn in_item(mut self, index: usize) -> Self {
+        self.0.at = FieldPath::root().index(index).join(&self.0.at);
         self
     }
 }
@@ -82,7 +95,7 @@ impl Error for Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
+        f.write_str(&self.0.reason)
     }
 }
 
@@ -90,7 +103,7 @@ impl std::error::Error for Fault {}
 
 impl From<Fault> for ConfigError {
     fn from(fault: Fault) -> Self {
-        ConfigError::new(&fault.at.unwrap_or_default(), fault.reason)
+        ConfigError::new(&fault.0.at, fault.0.reason)
     }
 }
 

@@ -6,7 +6,6 @@ use serde_json::Value;
 use crate::deserializer::Node;
 use crate::error::ConfigError;
 use crate::path::FieldPath;
-use crate::place::Place;
 use crate::protobuf_struct;
 use crate::strict_json::{self, Limits};
 
@@ -58,7 +57,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ConfigError> {
 ///
 /// What `T` refuses, with the field's path.
 pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, ConfigError> {
-    T::deserialize(Node::new(value, &Place::Root)).map_err(ConfigError::from)
+    T::deserialize(Node(value)).map_err(ConfigError::from)
 }
 
 #[cfg(test)]

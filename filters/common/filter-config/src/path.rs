@@ -10,13 +10,7 @@ const MAX_QUOTED: usize = 64;
 /// A name with other characters than letters, digits, `_` and `-` is shown as `labels["a.b"]`; one that is longer than
 /// 64 bytes or not printable ASCII as `labels[<name not shown>]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FieldPath(Vec<Segment>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Segment {
-    Field(String),
-    Index(usize),
-}
+pub struct FieldPath(String);
 
 impl FieldPath {
     /// The configuration itself.
@@ -26,14 +20,24 @@ impl FieldPath {
 
     /// A member of the object at this path.
     #[must_use]
+    #[inline(never)]
     pub fn field(&self, name: &str) -> Self {
-        self.with(Segment::Field(name.to_owned()))
+        if is_plain(name) {
+            let dot = if self.is_root() { "" } else { "." };
+            self.followed_by(&[dot, name])
+        } else if is_quotable(name) {
+            let name = name.replace('\\', "\\\\").replace('"', "\\\"");
+            self.followed_by(&["[\"", &name, "\"]"])
+        } else {
+            self.followed_by(&["[<name not shown>]"])
+        }
     }
 
     /// An item of the list at this path, counted from 0.
     #[must_use]
+    #[inline(never)]
     pub fn index(&self, index: usize) -> Self {
-        self.with(Segment::Index(index))
+        self.followed_by(&["[", &index.to_string(), "]"])
     }
 
     /// Whether this is the configuration itself.
@@ -41,35 +45,26 @@ impl FieldPath {
         self.0.is_empty()
     }
 
-    fn with(&self, segment: Segment) -> Self {
-        let mut segments = self.0.clone();
-        segments.push(segment);
-        FieldPath(segments)
+    /// What `inner` names from here.
+    pub(crate) fn join(&self, inner: &FieldPath) -> Self {
+        let dot = if inner.is_root() || inner.0.starts_with('[') {
+            ""
+        } else {
+            "."
+        };
+        self.followed_by(&[dot, &inner.0])
+    }
+
+    fn followed_by(&self, texts: &[&str]) -> Self {
+        let mut path = self.0.clone();
+        texts.iter().for_each(|text| path.push_str(text));
+        FieldPath(path)
     }
 }
 
 impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, segment) in self.0.iter().enumerate() {
-            match segment {
-                Segment::Index(index) => write!(f, "[{index}]")?,
-                Segment::Field(name) if is_plain(name) => {
-                    if position > 0 {
-                        f.write_str(".")?;
-                    }
-                    f.write_str(name)?;
-                }
-                Segment::Field(name) if is_quotable(name) => {
-                    write!(
-                        f,
-                        "[\"{}\"]",
-                        name.replace('\\', "\\\\").replace('"', "\\\"")
-                    )?;
-                }
-                Segment::Field(_) => f.write_str("[<name not shown>]")?,
-            }
-        }
-        Ok(())
+        f.write_str(&self.0)
     }
 }
 

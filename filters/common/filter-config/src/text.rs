@@ -11,7 +11,7 @@ pub struct Text<const MAX: usize>(String);
 impl<const MAX: usize> Text<MAX> {
     /// The text, if it is within the bounds.
     pub fn new(text: String) -> Option<Self> {
-        Self::fault(&text).is_none().then_some(Text(text))
+        fault(&text, MAX).is_none().then_some(Text(text))
     }
 
     /// The text.
@@ -22,16 +22,6 @@ impl<const MAX: usize> Text<MAX> {
     /// The text, owned.
     pub fn into_inner(self) -> String {
         self.0
-    }
-
-    fn fault(text: &str) -> Option<String> {
-        if text.is_empty() || text.len() > MAX {
-            Some(format!("expected 1 to {MAX} bytes, found {}", text.len()))
-        } else if text.chars().any(char::is_control) {
-            Some("control characters are not allowed".to_owned())
-        } else {
-            None
-        }
     }
 }
 
@@ -55,11 +45,27 @@ impl<const MAX: usize> fmt::Display for Text<MAX> {
 
 impl<'de, const MAX: usize> Deserialize<'de> for Text<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match Self::fault(&text) {
-            None => Ok(Text(text)),
-            Some(reason) => Err(D::Error::custom(reason)),
-        }
+        read(deserializer, MAX).map(Text)
+    }
+}
+
+/// Apart from the bound, so that a module has it once.
+#[inline(never)]
+fn read<'de, D: Deserializer<'de>>(deserializer: D, most: usize) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match fault(&text, most) {
+        None => Ok(text),
+        Some(reason) => Err(D::Error::custom(reason)),
+    }
+}
+
+fn fault(text: &str, most: usize) -> Option<String> {
+    if text.is_empty() || text.len() > most {
+        Some(format!("expected 1 to {most} bytes, found {}", text.len()))
+    } else if text.chars().any(char::is_control) {
+        Some("control characters are not allowed".to_owned())
+    } else {
+        None
     }
 }
 

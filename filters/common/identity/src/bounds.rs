@@ -15,14 +15,21 @@ pub const MAX_GROUPS: usize = 256;
 pub const MAX_SCOPES: usize = 256;
 /// The most labels in a record.
 pub const MAX_LABELS: usize = 64;
+/// The most selected claims in a record.
+pub const MAX_CLAIMS: usize = 64;
+
+fn has_repeated(pairs: &[(String, String)]) -> bool {
+    let mut names = BTreeSet::new();
+    !pairs.iter().all(|(name, _)| names.insert(name.as_str()))
+}
 
 impl Identity {
     /// Whether a reader would accept this record.
     ///
     /// # Errors
     ///
-    /// The reason why [`Identity::decode`] would refuse it: too large, too many groups, scopes or labels, a label
-    /// given twice, an anonymous caller with claims, a credential without an id.
+    /// The reason why [`Identity::decode`] would refuse it: too large, too many groups, scopes, labels or claims, a label
+    /// or a claim given twice, an anonymous caller with claims, a credential without an id.
     pub fn check(&self) -> Result<(), MalformedIdentity> {
         let is_bare = self.credential_id.is_empty()
             && self.consumer.is_none()
@@ -31,7 +38,8 @@ impl Identity {
             && self.plan.is_none()
             && self.groups.is_empty()
             && self.scopes.is_empty()
-            && self.labels.is_empty();
+            && self.labels.is_empty()
+            && self.claims.is_empty();
         match self.kind {
             CredentialKind::Anonymous if !is_bare => {
                 return Err(MalformedIdentity::AnonymousWithClaims);
@@ -44,16 +52,15 @@ impl Identity {
         if self.groups.len() > MAX_GROUPS
             || self.scopes.len() > MAX_SCOPES
             || self.labels.len() > MAX_LABELS
+            || self.claims.len() > MAX_CLAIMS
         {
             return Err(MalformedIdentity::TooMany);
         }
-        let mut names = BTreeSet::new();
-        if !self
-            .labels
-            .iter()
-            .all(|(name, _)| names.insert(name.as_str()))
-        {
+        if has_repeated(&self.labels) {
             return Err(MalformedIdentity::RepeatedLabel);
+        }
+        if has_repeated(&self.claims) {
+            return Err(MalformedIdentity::RepeatedClaim);
         }
         if wire::encoded_len(self) > MAX_RECORD_BYTES {
             return Err(MalformedIdentity::TooLarge);

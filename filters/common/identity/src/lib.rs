@@ -37,7 +37,7 @@ mod original_request;
 mod record;
 pub mod wire;
 
-pub use bounds::{MAX_GROUPS, MAX_LABELS, MAX_RECORD_BYTES, MAX_SCOPES};
+pub use bounds::{MAX_CLAIMS, MAX_GROUPS, MAX_LABELS, MAX_RECORD_BYTES, MAX_SCOPES};
 pub use credential_kind::CredentialKind;
 pub use display::MAX_DISPLAY_BYTES;
 pub use malformed::MalformedIdentity;

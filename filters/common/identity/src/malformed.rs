@@ -27,12 +27,15 @@ pub enum MalformedIdentity {
     /// A text that is not UTF-8.
     #[error("identity record has text that is not utf-8")]
     NotUtf8,
-    /// More groups, scopes or labels than the bounds allow.
-    #[error("identity record has too many groups, scopes or labels")]
+    /// More groups, scopes, labels or claims than the bounds allow.
+    #[error("identity record has too many groups, scopes, labels or claims")]
     TooMany,
     /// Two labels of one name: readers could take either.
     #[error("identity record has a label twice")]
     RepeatedLabel,
+    /// Two claims of one name.
+    #[error("identity record has a claim twice")]
+    RepeatedClaim,
     /// An anonymous caller that has a credential id, claims or labels.
     #[error("identity record is anonymous but has claims")]
     AnonymousWithClaims,

@@ -26,6 +26,8 @@ pub struct Identity {
     pub scopes: Vec<String>,
     /// What the operator wrote beside the credential; each name once.
     pub labels: Vec<(String, String)>,
+    /// Claims of the token that the operator selected; each name once. A text as it is, anything else as JSON.
+    pub claims: Vec<(String, String)>,
     /// The request as the client sent it.
     pub original: OriginalRequest,
 }
@@ -43,6 +45,7 @@ impl Identity {
             groups: Vec::new(),
             scopes: Vec::new(),
             labels: Vec::new(),
+            claims: Vec::new(),
             original: OriginalRequest::default(),
         }
     }
@@ -60,9 +63,9 @@ impl Identity {
             .flatten()
             .chain(&self.groups)
             .chain(&self.scopes);
-        let labels = self.labels.iter().flat_map(|(name, value)| [name, value]);
+        let pairs = self.labels.iter().chain(&self.claims);
         texts
-            .chain(labels)
+            .chain(pairs.flat_map(|(name, value)| [name, value]))
             .chain([&self.credential_id])
             .map(String::len)
             .fold(self.original.text_bytes(), usize::saturating_add)

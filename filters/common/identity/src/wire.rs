@@ -1,8 +1,8 @@
-//! The wire form of a record, version 1.
+//! The wire form of a record, version 2.
 //!
 //! | part | bytes | content |
 //! |---|---|---|
-//! | version | 1 | `1` |
+//! | version | 1 | `2`; version 1 had no claims |
 //! | kind | 1 | `0` anonymous, `1` API key, `2` JWT; `3` opaque token and `4` client certificate are reserved |
 //! | protocol | 1 | `0` HTTP, `1` gRPC, `2` gRPC-Web, `3` Connect |
 //! | presence | 1 | bit 0 consumer, bit 1 subject, bit 2 issuer, bit 3 plan; the other bits are zero |
@@ -11,6 +11,7 @@
 //! | groups | list | at most 256 strings |
 //! | scopes | list | at most 256 strings |
 //! | labels | list | at most 64 pairs of strings, name then value, each name once |
+//! | claims | list | as the labels |
 //! | original path | bytes | as on the wire |
 //! | original content type | bytes | empty if there was none |
 //!
@@ -20,14 +21,14 @@
 //! The form is canonical: each record has one encoding, and `decode` refuses everything else, trailing bytes too. Any
 //! change to it takes a new version byte, because old and new builds run side by side while a worker drains.
 
-use crate::bounds::{MAX_GROUPS, MAX_LABELS, MAX_RECORD_BYTES, MAX_SCOPES};
+use crate::bounds::{MAX_CLAIMS, MAX_GROUPS, MAX_LABELS, MAX_RECORD_BYTES, MAX_SCOPES};
 use crate::credential_kind::CredentialKind;
 use crate::malformed::MalformedIdentity;
 use crate::original_request::{OriginalRequest, RecordedProtocol};
 use crate::record::Identity;
 
 /// The version byte that every record starts with.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Version, kind, protocol and presence.
 const FIXED_BYTES: usize = 4;
@@ -47,12 +48,11 @@ pub(crate) fn encoded_len(identity: &Identity) -> usize {
             .iter()
             .fold(LENGTH_BYTES, |sum, entry| sum.saturating_add(text(entry)))
     };
-    let labels = identity
-        .labels
-        .iter()
-        .fold(LENGTH_BYTES, |sum, (name, value)| {
+    let pairs = |pairs: &[(String, String)]| {
+        pairs.iter().fold(LENGTH_BYTES, |sum, (name, value)| {
             sum.saturating_add(text(name)).saturating_add(text(value))
-        });
+        })
+    };
     [
         &identity.consumer,
         &identity.subject,
@@ -66,7 +66,8 @@ pub(crate) fn encoded_len(identity: &Identity) -> usize {
         text(&identity.credential_id),
         list(&identity.groups),
         list(&identity.scopes),
-        labels,
+        pairs(&identity.labels),
+        pairs(&identity.claims),
         identity.original.path.len().saturating_add(LENGTH_BYTES),
         identity
             .original
@@ -110,10 +111,12 @@ pub(crate) fn encode(identity: &Identity) -> Vec<u8> {
             put_bytes(&mut out, entry.as_bytes());
         }
     }
-    put_length(&mut out, identity.labels.len());
-    for (name, value) in &identity.labels {
-        put_bytes(&mut out, name.as_bytes());
-        put_bytes(&mut out, value.as_bytes());
+    for pairs in [&identity.labels, &identity.claims] {
+        put_length(&mut out, pairs.len());
+        for (name, value) in pairs {
+            put_bytes(&mut out, name.as_bytes());
+            put_bytes(&mut out, value.as_bytes());
+        }
     }
     put_bytes(&mut out, &identity.original.path);
     put_bytes(&mut out, &identity.original.content_type);
@@ -144,7 +147,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Identity, MalformedIdentity> {
         plan: reader.optional(presence & PLAN)?,
         groups: reader.list(MAX_GROUPS, Reader::text)?,
         scopes: reader.list(MAX_SCOPES, Reader::text)?,
-        labels: reader.list(MAX_LABELS, |reader| Ok((reader.text()?, reader.text()?)))?,
+        labels: reader.list(MAX_LABELS, Reader::pair)?,
+        claims: reader.list(MAX_CLAIMS, Reader::pair)?,
         original: OriginalRequest {
             path: reader.bytes()?.to_vec(),
             content_type: reader.bytes()?.to_vec(),
@@ -205,6 +209,10 @@ impl<'a> Reader<'a> {
     fn text(&mut self) -> Result<String, MalformedIdentity> {
         let text = std::str::from_utf8(self.bytes()?).map_err(|_| MalformedIdentity::NotUtf8)?;
         Ok(text.to_owned())
+    }
+
+    fn pair(&mut self) -> Result<(String, String), MalformedIdentity> {
+        Ok((self.text()?, self.text()?))
     }
 
     fn optional(&mut self, present: u8) -> Result<Option<String>, MalformedIdentity> {

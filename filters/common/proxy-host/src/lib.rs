@@ -41,6 +41,7 @@ pub mod body;
 pub mod callout;
 pub mod capabilities;
 pub mod clock;
+pub mod environment;
 pub mod foreign;
 pub mod headers;
 pub mod metric;

@@ -1,7 +1,6 @@
 //! The address of the client, as far as it can be believed.
 
-use std::net::{IpAddr, SocketAddr};
-
+use client_address::Source;
 use filter_config::{Bounded, BoundedList, ConfigError, FieldPath};
 use http_message::HeaderMap;
 use serde::Deserialize;
@@ -37,13 +36,6 @@ pub(crate) struct Client {
     pub(crate) network: Vec<u8>,
     /// What is to be counted: the address is not the client's.
     pub(crate) doubt: Option<Counter>,
-}
-
-/// An address of the host's, and whether it is that of a connection.
-struct Source {
-    address: IpAddr,
-    /// A connection has a port. Envoy writes 0 behind an address that it has from `x-forwarded-for`.
-    connected: bool,
 }
 
 impl Addresses {
@@ -83,31 +75,6 @@ impl Addresses {
             network: self.masks.network(address),
             doubt,
         }
-    }
-}
-
-impl Source {
-    /// `192.0.2.1:80`, `[2001:db8::1]:80`, `[fe80::1%eth0]:80`; without a port it is nobody's connection.
-    fn parse(property: &[u8]) -> Option<Source> {
-        let text = std::str::from_utf8(property).ok()?;
-        let (address, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            // The zone names an interface of ours.
-            Some((inside, port)) => {
-                let address = inside
-                    .split_once('%')
-                    .map_or(inside, |(address, _zone)| address);
-                let port = port.strip_prefix(':').and_then(|port| port.parse().ok());
-                (IpAddr::V6(address.parse().ok()?), port.unwrap_or(0))
-            }
-            None => match text.parse::<SocketAddr>() {
-                Ok(socket) => (socket.ip(), socket.port()),
-                Err(_) => (text.parse().ok()?, 0),
-            },
-        };
-        Some(Source {
-            address: address.to_canonical(),
-            connected: port != 0,
-        })
     }
 }
 

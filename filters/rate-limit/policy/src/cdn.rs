@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
+use client_address::IpNet;
 use filter_config::{BoundedList, ConfigError, FieldPath, Text};
 use http_message::{HeaderMap, HeaderName, Occurrence};
-use ipnet::IpNet;
 use serde::Deserialize;
 
 /// Headers that are lists to which every proxy adds, so that the client writes part of them.
@@ -60,22 +60,13 @@ impl Cdn {
     }
 }
 
-/// A network that holds what it seems to hold, and not half of the world, whose nodes are believed.
+/// A network of nodes, and not half of the world, whose nodes are believed.
 fn network(text: &str) -> Result<IpNet, String> {
-    let network: IpNet = text.parse().map_err(|_| {
-        "not a network, expected one such as 192.0.2.0/24 or 2001:db8::/32".to_owned()
-    })?;
-    if network.trunc() != network {
-        let meant = network.trunc();
-        return Err(format!("has bits beyond its prefix, did you mean {meant}?"));
-    }
-    let (least, is_mapped) = match network {
-        IpNet::V4(_) => (8, false),
-        IpNet::V6(network) => (16, network.addr().to_ipv4_mapped().is_some()),
+    let network = client_address::network(text)?;
+    let least = match network {
+        IpNet::V4(_) => 8,
+        IpNet::V6(_) => 16,
     };
-    if is_mapped {
-        return Err("write an IPv4 network as 192.0.2.0/24".to_owned());
-    }
     if network.prefix_len() < least {
         return Err(format!("a prefix has at least {least} bits"));
     }

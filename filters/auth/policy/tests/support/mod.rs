@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use auth_policy::{Evidence, Policy, Step};
+use auth_policy::{Evidence, Facts, Policy, Step};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http_message::{HeaderMap, RequestHead};
@@ -198,7 +198,7 @@ pub(crate) fn policy(config: &Value) -> Policy {
 pub(crate) fn decide<'p>(policy: &'p Policy, head: &RequestHead, now: Duration) -> Step<'p> {
     let (mut evidence, mut tokens) = (Evidence::new(), policy.token_cache([1, 2, 3, 4]));
     for _ in 0..=Evidence::MAX_ANSWERS {
-        match policy.decide(head, None, &evidence, &mut tokens, now) {
+        match policy.decide(head, &Facts::default(), &evidence, &mut tokens, now) {
             Step::Verify(check) => {
                 let holds = check.verify();
                 evidence.add(check, holds);

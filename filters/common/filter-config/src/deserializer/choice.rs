@@ -6,27 +6,18 @@ use serde_json::Value;
 use super::Node;
 use super::key::Key;
 use crate::fault::Fault;
-use crate::place::Place;
 
 /// A variant by its name, with its value if it is written as an object of one member.
-pub(super) struct Choice<'p> {
+pub(super) struct Choice {
     name: String,
     value: Option<Value>,
-    place: &'p Place<'p>,
 }
 
-impl<'p> Choice<'p> {
-    pub(super) fn new(
-        value: Value,
-        place: &'p Place<'p>,
-        variants: &[&str],
-    ) -> Result<Self, Fault> {
+impl Choice {
+    #[inline(never)]
+    pub(super) fn new(value: Value, variants: &[&str]) -> Result<Self, Fault> {
         match value {
-            Value::String(name) => Ok(Choice {
-                name,
-                value: None,
-                place,
-            }),
+            Value::String(name) => Ok(Choice { name, value: None }),
             Value::Object(members) => {
                 let count = members.len();
                 let mut members = members.into_iter();
@@ -34,7 +25,6 @@ impl<'p> Choice<'p> {
                     (Some((name, value)), 1) => Ok(Choice {
                         name,
                         value: Some(value),
-                        place,
                     }),
                     _ => Err(Fault::new(format!(
                         "expected exactly one of {}, found {count}",
@@ -48,6 +38,27 @@ impl<'p> Choice<'p> {
             )),
         }
     }
+
+    /// The value that a variant needs, and the name to report its faults under.
+    #[inline(never)]
+    fn needed(self) -> Result<(String, Value), Fault> {
+        match self.value {
+            Some(value) => Ok((self.name, value)),
+            None => Err(Fault::new(
+                "this variant needs a value, write it as an object with one member",
+            )),
+        }
+    }
+
+    #[inline(never)]
+    fn unneeded(self) -> Result<(), Fault> {
+        match self.value {
+            None => Ok(()),
+            Some(_) => Err(
+                Fault::new("this variant has no value, write it as a string").in_field(&self.name),
+            ),
+        }
+    }
 }
 
 /// The names to choose from.
@@ -59,61 +70,40 @@ impl serde::de::Expected for OneOf<'_> {
     }
 }
 
-impl<'de, 'p> EnumAccess<'de> for Choice<'p> {
+impl<'de> EnumAccess<'de> for Choice {
     type Error = Fault;
-    type Variant = Chosen<'p>;
+    type Variant = Chosen;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(
-        self,
-        seed: V,
-    ) -> Result<(V::Value, Chosen<'p>), Fault> {
-        let variant = seed
-            .deserialize(Key(&self.name))
-            .map_err(|fault| match self.value {
-                // The name may be a value in the wrong place, so the path ends before it.
-                None => fault.at(self.place),
-                Some(_) => fault.at(&self.place.field(&self.name)),
-            })?;
-        Ok((variant, Chosen(self)))
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Chosen), Fault> {
+        match seed.deserialize(Key(&self.name)) {
+            Ok(variant) => Ok((variant, Chosen(self))),
+            // A name without a value may be a value in the wrong place, so the path ends before it.
+            Err(fault) if self.value.is_none() => Err(fault),
+            Err(fault) => Err(fault.in_field(&self.name)),
+        }
     }
 }
 
 /// The variant is known; what it holds is still to be read.
-pub(super) struct Chosen<'p>(Choice<'p>);
+pub(super) struct Chosen(Choice);
 
-impl Chosen<'_> {
-    fn read<T>(self, read: impl FnOnce(Node<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
-        let Choice { name, value, place } = self.0;
-        let Some(value) = value else {
-            return Err(Fault::new(
-                "this variant needs a value, write it as an object with one member",
-            )
-            .at(place));
-        };
-        let place = place.field(&name);
-        read(Node::new(value, &place)).map_err(|fault| fault.at(&place))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Chosen<'_> {
+impl<'de> VariantAccess<'de> for Chosen {
     type Error = Fault;
 
     fn unit_variant(self) -> Result<(), Fault> {
-        match self.0.value {
-            None => Ok(()),
-            Some(_) => Err(
-                Fault::new("this variant has no value, write it as a string")
-                    .at(&self.0.place.field(&self.0.name)),
-            ),
-        }
+        self.0.unneeded()
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Fault> {
-        self.read(|node| seed.deserialize(node))
+        let (name, value) = self.0.needed()?;
+        seed.deserialize(Node(value))
+            .map_err(|fault| fault.in_field(&name))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Fault> {
-        self.read(|node| serde::Deserializer::deserialize_seq(node, visitor))
+        let (name, value) = self.0.needed()?;
+        serde::Deserializer::deserialize_seq(Node(value), visitor)
+            .map_err(|fault| fault.in_field(&name))
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -121,7 +111,9 @@ impl<'de> VariantAccess<'de> for Chosen<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        self.read(|node| serde::Deserializer::deserialize_struct(node, "", fields, visitor))
+        let (name, value) = self.0.needed()?;
+        serde::Deserializer::deserialize_struct(Node(value), "", fields, visitor)
+            .map_err(|fault| fault.in_field(&name))
     }
 }
 

@@ -6,57 +6,69 @@ use serde_json::{Map, Value};
 use super::Node;
 use super::key::Key;
 use crate::fault::Fault;
-use crate::place::Place;
 
-pub(super) struct Entries<'p> {
+pub(super) struct Entries {
     members: serde_json::map::IntoIter,
     current: Option<(String, Value)>,
-    place: &'p Place<'p>,
 }
 
-impl<'p> Entries<'p> {
-    pub(super) fn new(members: Map<String, Value>, place: &'p Place<'p>) -> Self {
+impl Entries {
+    pub(super) fn new(members: Map<String, Value>) -> Self {
         Entries {
             members: members.into_iter(),
             current: None,
-            place,
         }
     }
 
     /// A visitor that stops early must not leave members unread.
+    #[inline(never)]
     pub(super) fn end(mut self) -> Result<(), Fault> {
-        match self.current.or_else(|| self.members.next()) {
+        match self.current.take().or_else(|| self.members.next()) {
             None => Ok(()),
-            Some((name, _)) => Err(Fault::new("unknown field").at(&self.place.field(&name))),
+            Some((name, _)) => Err(Fault::new("unknown field").in_field(&name)),
         }
+    }
+
+    #[inline(never)]
+    fn advance(&mut self) -> bool {
+        self.current = self.members.next();
+        self.current.is_some()
+    }
+
+    #[inline(never)]
+    fn take(&mut self) -> Result<(String, Value), Fault> {
+        // serde asks for a key first; a visitor that does not is at fault, not the configuration.
+        self.current
+            .take()
+            .ok_or_else(|| Fault::new("value read before its name"))
+    }
+
+    fn name(&self) -> &str {
+        self.current.as_ref().map_or("", |(name, _)| name)
     }
 }
 
-impl<'de> MapAccess<'de> for &mut Entries<'_> {
+impl<'de> MapAccess<'de> for &mut Entries {
     type Error = Fault;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Fault> {
-        self.current = self.members.next();
-        let Some((name, _)) = &self.current else {
+        if !self.advance() {
             return Ok(None);
-        };
-        seed.deserialize(Key(name))
-            .map(Some)
-            .map_err(|fault| fault.at(&self.place.field(name)))
+        }
+        match seed.deserialize(Key(self.name())) {
+            Ok(key) => Ok(Some(key)),
+            Err(fault) => Err(fault.in_field(self.name())),
+        }
     }
 
+    #[inline(never)]
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
-        // serde asks for a key first; a visitor that does not is at fault, not the configuration.
-        let (name, value) = self
-            .current
-            .take()
-            .ok_or_else(|| Fault::new("value read before its name"))?;
-        let place = self.place.field(&name);
-        seed.deserialize(Node::new(value, &place))
-            .map_err(|fault| fault.at(&place))
+        let (name, value) = self.take()?;
+        seed.deserialize(Node(value))
+            .map_err(|fault| fault.in_field(&name))
     }
 
     fn size_hint(&self) -> Option<usize> {

@@ -5,25 +5,23 @@ use serde_json::Value;
 
 use super::Node;
 use crate::fault::Fault;
-use crate::place::Place;
 
-pub(super) struct Items<'p> {
+pub(super) struct Items {
     values: std::iter::Enumerate<std::vec::IntoIter<Value>>,
-    place: &'p Place<'p>,
     count: usize,
 }
 
-impl<'p> Items<'p> {
-    pub(super) fn new(values: Vec<Value>, place: &'p Place<'p>) -> Self {
+impl Items {
+    pub(super) fn new(values: Vec<Value>) -> Self {
         let count = values.len();
         Items {
             values: values.into_iter().enumerate(),
-            place,
             count,
         }
     }
 
     /// A tuple's visitor stops after its last item: what follows must not pass unread.
+    #[inline(never)]
     pub(super) fn end(self) -> Result<(), Fault> {
         match self.values.len() {
             0 => Ok(()),
@@ -38,9 +36,10 @@ impl<'p> Items<'p> {
     }
 }
 
-impl<'de> SeqAccess<'de> for &mut Items<'_> {
+impl<'de> SeqAccess<'de> for &mut Items {
     type Error = Fault;
 
+    #[inline(never)]
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
@@ -48,10 +47,10 @@ impl<'de> SeqAccess<'de> for &mut Items<'_> {
         let Some((index, value)) = self.values.next() else {
             return Ok(None);
         };
-        let place = self.place.index(index);
-        seed.deserialize(Node::new(value, &place))
-            .map(Some)
-            .map_err(|fault| fault.at(&place))
+        match seed.deserialize(Node(value)) {
+            Ok(item) => Ok(Some(item)),
+            Err(fault) => Err(fault.in_item(index)),
+        }
     }
 
     fn size_hint(&self) -> Option<usize> {

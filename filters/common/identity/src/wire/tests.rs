@@ -17,6 +17,7 @@ fn alice() -> Identity {
         groups: vec!["staff".to_owned(), "é".to_owned()],
         scopes: vec!["a:b".to_owned()],
         labels: vec![("team".to_owned(), "ci".to_owned())],
+        claims: vec![("org".to_owned(), "[1]".to_owned())],
         original: OriginalRequest {
             path: b"/a\xff?b".to_vec(),
             content_type: b"application/grpc".to_vec(),
@@ -38,24 +39,25 @@ fn key() -> Identity {
     }
 }
 
-const ANONYMOUS_V1: &[u8] = b"\x01\x00\x00\x00\0\0\0\0\0\0\0\0\0\0\0\0";
-const KEY_V1: &[u8] = b"\x01\x01\x00\x02\x01\0k\0\0\0\0\0\0\0\0\x01\0/\0\0";
-const ALICE_V1: &[u8] = b"\x01\x02\x01\x0f\
+const ANONYMOUS: &[u8] = b"\x02\x00\x00\x00\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+const KEY: &[u8] = b"\x02\x01\x00\x02\x01\0k\0\0\0\0\0\0\0\0\0\0\x01\0/\0\0";
+const ALICE: &[u8] = b"\x02\x02\x01\x0f\
     \x04\0main\
     \x04\0acme\x05\0alice\x01\0i\x04\0gold\
     \x02\0\x05\0staff\x02\0\xc3\xa9\
     \x01\0\x03\0a:b\
     \x01\0\x04\0team\x02\0ci\
+    \x01\0\x03\0org\x03\0[1]\
     \x05\0/a\xff?b\
     \x10\0application/grpc";
 
 // A changed layout under the old version byte would be misread by the build that drains beside this one.
 #[test]
-fn version_1_is_these_bytes() {
+fn version_2_is_these_bytes() {
     for (identity, record) in [
-        (Identity::anonymous(), ANONYMOUS_V1),
-        (key(), KEY_V1),
-        (alice(), ALICE_V1),
+        (Identity::anonymous(), ANONYMOUS),
+        (key(), KEY),
+        (alice(), ALICE),
     ] {
         assert_eq!(identity.encode(), record);
         assert_eq!(Identity::decode(record), Ok(identity));
@@ -65,8 +67,8 @@ fn version_1_is_these_bytes() {
 // The version is the first thing read, so that a later form can differ in everything behind it.
 #[test]
 fn other_versions_are_refused() {
-    for version in [0, 2, 255] {
-        let mut record = ALICE_V1.to_vec();
+    for version in [0, 1, 3, 255] {
+        let mut record = ALICE.to_vec();
         record[0] = version;
         assert_eq!(
             Identity::decode(&record),
@@ -79,7 +81,7 @@ fn other_versions_are_refused() {
 #[test]
 fn faults_are_named() {
     let with = |at: usize, byte: u8| {
-        let mut record = ALICE_V1.to_vec();
+        let mut record = ALICE.to_vec();
         record[at] = byte;
         Identity::decode(&record)
     };
@@ -90,21 +92,33 @@ fn faults_are_named() {
     assert_eq!(with(6, 0xff), Err(MalformedIdentity::NotUtf8));
     assert_eq!(with(5, 0xff), Err(MalformedIdentity::Truncated));
     assert_eq!(
-        Identity::decode(&[ALICE_V1, b"\0"].concat()),
+        Identity::decode(&[ALICE, b"\0"].concat()),
         Err(MalformedIdentity::TrailingBytes)
     );
     assert_eq!(
-        Identity::decode(b"\x01\x01\x00\x00\0\0\0\0\0\0\0\0\0\0\0\0"),
+        Identity::decode(b"\x02\x01\x00\x00\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
         Err(MalformedIdentity::MissingCredentialId)
     );
+}
+
+// Two builds run side by side while a worker drains: what version 1 wrote is not this version with something missing.
+#[test]
+fn version_1_is_refused() {
+    let anonymous = b"\x01\x00\x00\x00\0\0\0\0\0\0\0\0\0\0\0\0";
+    let key = b"\x01\x01\x00\x02\x01\0k\0\0\0\0\0\0\0\0\x01\0/\0\0";
+    for record in [&anonymous[..], key] {
+        let read = Identity::read(Some(record));
+        assert_eq!(read, Err(MalformedIdentity::UnknownVersion));
+    }
+    assert!(Identity::read(Some(ANONYMOUS)).is_ok());
 }
 
 // A count that runs ahead of the bytes must not reserve memory or loop.
 #[test]
 fn counts_are_capped() {
-    let too_many = b"\x01\x01\x00\x00\x01\0k\x01\x01";
+    let too_many = b"\x02\x01\x00\x00\x01\0k\x01\x01";
     assert_eq!(Identity::decode(too_many), Err(MalformedIdentity::TooMany));
-    let cut = b"\x01\x01\x00\x00\x01\0k\x00\x01";
+    let cut = b"\x02\x01\x00\x00\x01\0k\x00\x01";
     assert_eq!(Identity::decode(cut), Err(MalformedIdentity::Truncated));
 }
 
@@ -117,7 +131,13 @@ fn a_label_twice_is_refused() {
         ..alice()
     };
     assert_eq!(identity.check(), Err(MalformedIdentity::RepeatedLabel));
-    let mut record = ALICE_V1.to_vec();
+    let claim = ("org".to_owned(), "a".to_owned());
+    let identity = Identity {
+        claims: vec![claim.clone(), claim],
+        ..alice()
+    };
+    assert_eq!(identity.check(), Err(MalformedIdentity::RepeatedClaim));
+    let mut record = ALICE.to_vec();
     let labels = record
         .windows(4)
         .position(|bytes| bytes == b"team")
@@ -150,13 +170,14 @@ fn bounds_hold_on_both_sides() {
         groups: many(MAX_GROUPS),
         scopes: many(MAX_SCOPES),
         labels: pairs(MAX_LABELS),
+        claims: pairs(MAX_CLAIMS),
         ..alice()
     };
     assert_eq!(Identity::decode(&full.encode()), Ok(full));
 
     let mut large = alice();
     large.original.path.resize(
-        MAX_RECORD_BYTES - ALICE_V1.len() + large.original.path.len(),
+        MAX_RECORD_BYTES - ALICE.len() + large.original.path.len(),
         b'a',
     );
     assert_eq!(large.encode().len(), MAX_RECORD_BYTES);
@@ -182,6 +203,13 @@ fn bounds_hold_on_both_sides() {
         (
             Identity {
                 labels: pairs(MAX_LABELS + 1),
+                ..alice()
+            },
+            MalformedIdentity::TooMany,
+        ),
+        (
+            Identity {
+                claims: pairs(MAX_CLAIMS + 1),
                 ..alice()
             },
             MalformedIdentity::TooMany,
@@ -235,6 +263,7 @@ fn identities() -> impl Strategy<Value = Identity> {
         texts(),
         texts(),
         btree_map(any::<String>(), any::<String>(), 0..6),
+        btree_map(any::<String>(), any::<String>(), 0..6),
     );
     let original = (
         vec(any::<u8>(), 0..300),
@@ -254,6 +283,7 @@ fn identities() -> impl Strategy<Value = Identity> {
                 groups,
                 scopes,
                 labels,
+                claims,
             )) => Identity {
                 kind: if is_key {
                     CredentialKind::ApiKey
@@ -268,6 +298,7 @@ fn identities() -> impl Strategy<Value = Identity> {
                 groups,
                 scopes,
                 labels: labels.into_iter().collect(),
+                claims: claims.into_iter().collect(),
                 original: OriginalRequest::default(),
             },
         };
