@@ -33,7 +33,7 @@ pub fn run(input: &[u8]) {
     // What was not written here may hold any state: of that only the form is checked.
     let is_fresh = slot.is_none();
     let mut now = 1_000 * NANOSECONDS_FOR_ONE;
-    let start = now;
+    let mut start = now;
     let mut admitted: BTreeMap<u8, u64> = BTreeMap::new();
     let mut last: Option<(u8, Drawn)> = None;
     let instance = POLICY.instance(HashKey::new([7; HashKey::BYTES]), b"fuzz");
@@ -44,6 +44,7 @@ pub fn run(input: &[u8]) {
             // A worker whose clock was read before another wrote.
             0xc0..0xd0 => {
                 let early = now.saturating_sub(u64::from(what & 0xf) * NANOSECONDS_FOR_ONE);
+                start = start.min(early);
                 take(&instance, who, &mut slot, early, &mut admitted, &mut last);
                 continue;
             }
