@@ -1,6 +1,6 @@
 # `make` alone prints what each target does. Everything honours CARGO_TARGET_DIR.
 .DEFAULT_GOAL := help
-.PHONY: help setup build images demo test check bench compose-test lint deny clean
+.PHONY: help setup build images demo test check bench fuzz compose-test lint deny clean
 # Cargo uses all processors by itself, and the count of passed tests is the last line.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
@@ -42,6 +42,11 @@ lint: setup
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked $(WASM) $(MODULES) -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
+	@tools/fuzz --build
+	cargo clippy --locked -p fuzz --features libfuzzer --bins -- -D warnings
+
+fuzz: ## each fuzz target for FUZZ_SECONDS (600), JOBS at a time (as many as cores); what it finds fails, with the way to see it again
+	@tools/fuzz
 
 compose-test: setup ## the compose stack on a Docker daemon of its own, as root (not part of check: it installs nothing)
 	@tools/compose-test

@@ -73,18 +73,17 @@ impl Body {
             State::Fresh { rewriter, pass } => (rewriter, pass),
             State::Open(rewriter) => (rewriter, false),
         };
-        let mut out = Vec::with_capacity(chunk.len());
-        let read = rewriter.push(chunk, &mut out);
+        let mut out = Vec::new();
+        let read = rewriter.rewrite(chunk, &mut out);
         if read.is_err() && may_pass {
             self.0 = State::Passed;
             return Ok(Chunk::Same);
         }
         self.0 = State::Open(rewriter);
-        read?;
-        Ok(if out == chunk {
-            Chunk::Same
-        } else {
+        Ok(if read? {
             Chunk::Replaced(out)
+        } else {
+            Chunk::Same
         })
     }
 

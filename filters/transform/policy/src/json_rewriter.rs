@@ -12,7 +12,18 @@ use std::rc::Rc;
 
 use thiserror::Error;
 
-use crate::operation::{Change, Program, Set};
+use crate::operation::{Change, Program, Set, Verdict};
+
+mod cut;
+mod key;
+mod number;
+mod scan;
+mod string;
+
+use cut::Cut;
+use key::Key;
+use number::Number;
+use string::InString;
 
 /// A document under way.
 #[derive(Debug)]
@@ -24,11 +35,11 @@ pub struct JsonRewriter {
     next: Next,
     /// The level at which a value ends that is left out.
     muted: Option<usize>,
-    /// The separator, and the key as far as it is not decided.
+    /// Of earlier chunks: the separator, and the key as far as it is not decided.
     held: Vec<u8>,
-    /// The key that is being read, where it matters.
+    /// The key that is being read, where it matters and is in more than one piece.
     key: Option<Key>,
-    /// Bytes that came in, and bytes that operations have put in.
+    /// Bytes of earlier chunks, and bytes that operations have put in.
     read: u64,
     written: u64,
     broken: Option<Broken>,
@@ -99,48 +110,11 @@ enum State {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum InString {
-    Text,
-    Escape,
-    /// Hexadecimal digits that are left, and the value so far.
-    Hex {
-        left: u8,
-        unit: u16,
-    },
-    /// Bytes of a character that are left, and the bounds of the next.
-    Utf8 {
-        left: u8,
-        low: u8,
-        high: u8,
-    },
-}
-
-/// What has been read of a number (RFC 8259 section 6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Number {
-    Minus,
-    Zero,
-    Integer,
-    Point,
-    Fraction,
-    Exponent,
-    ExponentSign,
-    ExponentDigits,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     /// It goes out; these operations may reach inside it.
     Keep(Set),
     /// The text of this operation goes out in its place.
     Replace(usize),
-}
-
-/// A key, decoded as far as it can be a name.
-#[derive(Debug, Default)]
-struct Key {
-    text: Vec<u8>,
-    high_surrogate: Option<u16>,
 }
 
 impl JsonRewriter {
@@ -174,27 +148,30 @@ impl JsonRewriter {
     /// # Errors
     /// The document cannot be read, now or at an earlier call. What has been appended must not go on then.
     pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+        if !self.rewrite(chunk, out)? {
+            out.extend_from_slice(chunk);
+        }
+        Ok(())
+    }
+
+    /// Reads the next bytes. `true`: what may go on has been appended to `out`; `false`: all of them may, as they came, and
+    /// nothing was appended.
+    ///
+    /// # Errors
+    /// As for [`JsonRewriter::push`].
+    pub fn rewrite(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<bool, Broken> {
         if let Some(broken) = self.broken {
             return Err(broken);
         }
-        let mut rest = chunk;
-        while let Some((&byte, after)) = rest.split_first() {
-            let text = self.plain_text(rest);
-            let length = u64::try_from(text.len().max(1)).unwrap_or(u64::MAX);
-            self.read = self.read.saturating_add(length);
-            let read = if text.is_empty() {
-                rest = after;
-                self.step(byte, out)
-            } else {
-                rest = rest.get(text.len()..).unwrap_or_default();
-                self.text(text, out)
-            };
-            if let Err(broken) = read {
+        let mut cut = Cut::new(chunk, out, !self.held.is_empty());
+        while let Some(byte) = cut.rest().first() {
+            if let Err(broken) = self.step(*byte, &mut cut) {
                 self.broken = Some(broken);
                 return Err(broken);
             }
         }
-        Ok(())
+        self.read = self.read.saturating_add(length_of(chunk.len()));
+        Ok(cut.finish(self.muted.is_some(), &mut self.held))
     }
 
     /// Whether the document has closed. A number at the root closes wherever it could.
@@ -220,69 +197,42 @@ impl JsonRewriter {
         }
     }
 
-    /// The ASCII text at the start of `rest`, if a string is open: by far most of what a document consists of.
-    fn plain_text<'a>(&self, rest: &'a [u8]) -> &'a [u8] {
-        if !matches!(
-            self.state,
-            State::String {
-                inner: InString::Text,
-                ..
-            }
-        ) {
-            return &[];
-        }
-        let is_plain = |byte: &u8| matches!(byte, 0x20..=0x7f if *byte != b'"' && *byte != b'\\');
-        let length = rest.iter().position(|byte| !is_plain(byte));
-        rest.get(..length.unwrap_or(rest.len())).unwrap_or_default()
-    }
-
-    fn text(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
-        let mut rest = text;
-        while self.key.is_some()
-            && let Some((byte, after)) = rest.split_first()
-        {
-            rest = after;
-            self.write(*byte, out);
-            self.decoded(&[*byte], out)?;
-        }
-        self.emit(rest, out);
-        Ok(())
-    }
-
-    fn step(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), Broken> {
+    /// Reads on from the byte at hand, as far as one rule of the grammar goes.
+    fn step(&mut self, byte: u8, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
         match self.state {
-            State::Value { or_end } => self.before_value(byte, or_end, out),
-            State::Key { or_end } => self.before_key(byte, or_end, out),
+            State::Value { or_end } => self.before_value(byte, or_end, cut),
+            State::Key { or_end } => self.before_key(byte, or_end, cut),
             State::Colon => {
                 if byte == b':' {
                     self.state = State::Value { or_end: false };
-                } else if !is_blank(byte) {
+                    cut.skip(1);
+                } else if is_blank(byte) {
+                    cut.skip(scan::blanks(cut.rest()));
+                } else {
                     return Err(Broken::Syntax);
                 }
-                self.write(byte, out);
                 Ok(())
             }
-            State::After => self.after_value(byte, out),
-            State::String { is_key, inner } => self.in_string(byte, is_key, inner, out),
-            State::Number(number) => match number.next(byte) {
-                Some(number) => {
+            State::After => self.after_value(byte, cut),
+            State::String { is_key, inner } => self.in_string(byte, is_key, inner, cut),
+            State::Number(number) => {
+                let (number, length) = number.advance(cut.rest());
+                cut.skip(length);
+                if cut.rest().is_empty() {
                     self.state = State::Number(number);
-                    self.write(byte, out);
-                    Ok(())
+                } else if number.may_end() {
+                    self.value_ended(cut);
+                } else {
+                    return Err(Broken::Syntax);
                 }
-                None if number.may_end() => {
-                    self.value_ended();
-                    self.after_value(byte, out)
-                }
-                None => Err(Broken::Syntax),
-            },
+                Ok(())
+            }
             State::Literal(left) => match left.split_first() {
                 Some((expected, left)) if *expected == byte => {
-                    self.write(byte, out);
+                    cut.skip(1);
+                    self.state = State::Literal(left);
                     if left.is_empty() {
-                        self.value_ended();
-                    } else {
-                        self.state = State::Literal(left);
+                        self.value_ended(cut);
                     }
                     Ok(())
                 }
@@ -291,14 +241,12 @@ impl JsonRewriter {
         }
     }
 
-    fn before_value(&mut self, byte: u8, or_end: bool, out: &mut Vec<u8>) -> Result<(), Broken> {
-        if is_blank(byte) {
-            self.write_blank(byte, out);
-            return Ok(());
-        }
-        if or_end && byte == b']' {
-            return self.close(byte, out);
-        }
+    fn before_value(
+        &mut self,
+        byte: u8,
+        or_end: bool,
+        cut: &mut Cut<'_, '_>,
+    ) -> Result<(), Broken> {
         let state = match byte {
             b'{' | b'[' => {
                 if self.open.len() >= Self::MAX_DEPTH {
@@ -316,22 +264,29 @@ impl JsonRewriter {
             b't' => State::Literal(b"rue"),
             b'f' => State::Literal(b"alse"),
             b'n' => State::Literal(b"ull"),
+            b']' if or_end => return self.close(cut),
+            _ if is_blank(byte) => {
+                // The blank between a name and its value is no part of a separator.
+                let is_of_member = self.open.last().is_some_and(|frame| frame.is_object);
+                self.blanks(is_of_member, cut);
+                return Ok(());
+            }
             _ => return Err(Broken::Syntax),
         };
-        self.judge_element(out);
+        self.judge_element(cut);
         let inside = match std::mem::replace(&mut self.next, Next::Keep(0)) {
             Next::Keep(inside) => inside,
             Next::Replace(operation) => {
                 let program = Rc::clone(&self.program);
                 if let Some(Change::Replace(text) | Change::Set(text)) = program.change(operation) {
-                    self.count_written(text)?;
-                    self.emit(text, out);
+                    self.count_written(text, cut)?;
+                    cut.insert(text);
                 }
                 self.mute();
                 0
             }
         };
-        self.write(byte, out);
+        cut.skip(1);
         match byte {
             b'{' => self.open(true, inside),
             b'[' => self.open(false, inside),
@@ -355,36 +310,53 @@ impl JsonRewriter {
         };
     }
 
-    fn before_key(&mut self, byte: u8, or_end: bool, out: &mut Vec<u8>) -> Result<(), Broken> {
+    fn before_key(&mut self, byte: u8, or_end: bool, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
         match byte {
-            _ if is_blank(byte) => {
-                self.write_blank(byte, out);
-                Ok(())
-            }
+            b'"' if self.holds() => self.begin_key(cut),
             b'"' => {
                 self.state = State::String {
                     is_key: true,
                     inner: InString::Text,
                 };
-                if self.holds() {
-                    self.key = Some(Key::default());
-                }
-                self.write(byte, out);
+                cut.skip(1);
                 Ok(())
             }
-            b'}' if or_end => self.close(byte, out),
+            b'}' if or_end => self.close(cut),
+            _ if is_blank(byte) => {
+                self.blanks(false, cut);
+                Ok(())
+            }
             _ => Err(Broken::Syntax),
         }
     }
 
-    fn after_value(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), Broken> {
+    /// A key that an operation may mean. Nearly all are in one piece, and written plainly.
+    fn begin_key(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
+        cut.hold();
+        cut.skip(1);
+        let rest = cut.rest();
+        let length = scan::ascii_text(rest);
+        let is_whole = rest.get(length) == Some(&b'"');
+        match rest.get(..length).filter(|_| is_whole) {
+            Some(name) => {
+                cut.skip(length.saturating_add(1));
+                self.state = State::Colon;
+                self.judge_member(name, cut);
+            }
+            None => {
+                self.key = Some(Key::default());
+                self.state = State::String {
+                    is_key: true,
+                    inner: InString::Text,
+                };
+            }
+        }
+        Ok(())
+    }
+
+    fn after_value(&mut self, byte: u8, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
         let is_object = self.open.last().map(|frame| frame.is_object);
         match (byte, is_object) {
-            _ if is_blank(byte) => {
-                self.write(byte, out);
-                Ok(())
-            }
-            (_, None) => Err(Broken::TrailingData),
             (b',', Some(is_object)) => {
                 self.state = if is_object {
                     State::Key { or_end: false }
@@ -392,48 +364,53 @@ impl JsonRewriter {
                     State::Value { or_end: false }
                 };
                 if self.holds() {
-                    self.held.push(byte);
-                } else {
-                    self.write(byte, out);
+                    cut.hold();
                 }
+                cut.skip(1);
                 Ok(())
             }
-            (b'}', Some(true)) | (b']', Some(false)) => self.close(byte, out),
+            (b'}', Some(true)) | (b']', Some(false)) => self.close(cut),
+            _ if is_blank(byte) => {
+                cut.skip(scan::blanks(cut.rest()));
+                Ok(())
+            }
+            (_, None) => Err(Broken::TrailingData),
             _ => Err(Broken::Syntax),
         }
     }
 
-    fn close(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), Broken> {
-        let blanks = std::mem::take(&mut self.held);
-        self.emit(&blanks, out);
+    fn close(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
+        cut.release(&mut self.held, false);
         let level = self.open.len().saturating_sub(1);
         if let Some(frame) = self.open.pop()
             && frame.is_object
+            && frame.active & !frame.seen != 0
             && self.muted.is_none()
         {
             let mut comma = frame.kept;
             let program = Rc::clone(&self.program);
             for (name, value) in program.missing(frame.active, frame.seen, level) {
-                self.count_written(name.as_bytes())?;
-                self.count_written(value)?;
+                self.count_written(name.as_bytes(), cut)?;
+                self.count_written(value, cut)?;
                 if comma {
-                    out.push(b',');
+                    cut.insert(b",");
                 }
                 comma = true;
-                out.extend_from_slice(serde_json::Value::from(name).to_string().as_bytes());
-                out.push(b':');
-                out.extend_from_slice(value);
+                cut.insert(serde_json::Value::from(name).to_string().as_bytes());
+                cut.insert(b":");
+                cut.insert(value);
             }
         }
-        self.write(byte, out);
-        self.value_ended();
+        cut.skip(1);
+        self.value_ended(cut);
         Ok(())
     }
 
-    fn value_ended(&mut self) {
+    fn value_ended(&mut self, cut: &mut Cut<'_, '_>) {
         self.state = State::After;
         if self.muted == Some(self.open.len()) {
             self.muted = None;
+            cut.resume();
         }
     }
 
@@ -441,142 +418,101 @@ impl JsonRewriter {
         &mut self,
         byte: u8,
         is_key: bool,
-        part: InString,
-        out: &mut Vec<u8>,
+        inner: InString,
+        cut: &mut Cut<'_, '_>,
     ) -> Result<(), Broken> {
-        if part == InString::Text && byte == b'"' {
-            self.write(byte, out);
-            if is_key {
-                self.state = State::Colon;
-                if let Some(key) = self.key.take() {
-                    if key.high_surrogate.is_some() {
-                        return Err(Broken::LoneSurrogate);
-                    }
-                    self.judge_member(std::str::from_utf8(&key.text).ok(), out);
-                }
-            } else {
-                self.value_ended();
-            }
-            return Ok(());
+        if inner != InString::Text {
+            return self.in_string_byte(byte, is_key, inner, cut);
         }
-        let inner = match part {
-            InString::Text => match byte {
-                b'\\' => InString::Escape,
-                0..=0x1f => return Err(Broken::Syntax),
-                _ => InString::lead(byte).ok_or(Broken::NotUtf8)?,
-            },
-            InString::Utf8 { left, low, high } if (low..=high).contains(&byte) => {
-                match left.saturating_sub(1) {
-                    0 => InString::Text,
-                    left => InString::Utf8 {
-                        left,
-                        low: 0x80,
-                        high: 0xbf,
-                    },
-                }
+        let rest = cut.rest();
+        let length = scan::ascii_text(rest);
+        if let Some(text @ [_, ..]) = rest.get(..length) {
+            if let Some(key) = &mut self.key {
+                key.push(text)?;
+                self.judge_long_key(cut);
             }
-            InString::Utf8 { .. } => return Err(Broken::NotUtf8),
-            InString::Escape => match byte {
-                b'u' => InString::Hex { left: 4, unit: 0 },
-                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => InString::Text,
-                _ => return Err(Broken::Syntax),
-            },
-            InString::Hex { left, unit } => {
-                let digit = char::from(byte).to_digit(16).ok_or(Broken::Syntax)?;
-                let digit = u16::try_from(digit).map_err(|_| Broken::Syntax)?;
-                let unit = unit.wrapping_shl(4) | digit;
-                match left.saturating_sub(1) {
-                    0 => InString::Text,
-                    left => InString::Hex { left, unit },
-                }
-            }
-        };
-        self.state = State::String { is_key, inner };
-        self.write(byte, out);
-        if self.key.is_some() {
-            self.decode(byte, part, out)?;
+            cut.skip(length);
         }
-        Ok(())
-    }
-
-    /// What the byte at hand adds to the key.
-    fn decode(&mut self, byte: u8, part: InString, out: &mut Vec<u8>) -> Result<(), Broken> {
-        match part {
-            InString::Text if byte == b'\\' => Ok(()),
-            InString::Text | InString::Utf8 { .. } => self.decoded(&[byte], out),
-            InString::Escape => {
-                let letter = match byte {
-                    b'u' => return Ok(()),
-                    b'b' => 0x08,
-                    b'f' => 0x0c,
-                    b'n' => b'\n',
-                    b'r' => b'\r',
-                    b't' => b'\t',
-                    other => other,
+        match cut.rest().first() {
+            None => Ok(()),
+            Some(b'"') => {
+                cut.skip(1);
+                self.end_string(is_key, cut)
+            }
+            Some(byte) if byte.is_ascii() || self.key.is_some() => {
+                self.in_string_byte(*byte, is_key, inner, cut)
+            }
+            Some(byte) => {
+                let rest = cut.rest();
+                let text = rest.get(..scan::text(rest)).unwrap_or_default();
+                let valid = match std::str::from_utf8(text) {
+                    Ok(text) => text.len(),
+                    Err(error) => error.valid_up_to(),
                 };
-                self.decoded(&[letter], out)
+                cut.skip(valid);
+                if valid == 0 {
+                    // Broken, or cut in the middle of a character.
+                    return self.in_string_byte(*byte, is_key, inner, cut);
+                }
+                Ok(())
             }
-            InString::Hex { left: 1, unit } => {
-                let digit = char::from(byte).to_digit(16).unwrap_or_default();
-                let unit = u32::from(unit.wrapping_shl(4)) | digit;
-                self.decoded_unit(u16::try_from(unit).unwrap_or_default(), out)
-            }
-            InString::Hex { .. } => Ok(()),
         }
     }
 
-    /// One `\uXXXX` of the key.
-    fn decoded_unit(&mut self, unit: u16, out: &mut Vec<u8>) -> Result<(), Broken> {
-        let Some(key) = &mut self.key else {
-            return Ok(());
+    /// One byte of a string, which does not end it.
+    fn in_string_byte(
+        &mut self,
+        byte: u8,
+        is_key: bool,
+        inner: InString,
+        cut: &mut Cut<'_, '_>,
+    ) -> Result<(), Broken> {
+        let next = inner.next(byte)?;
+        self.state = State::String {
+            is_key,
+            inner: next,
         };
-        let units = match key.high_surrogate.take() {
-            Some(high) => [Some(high), Some(unit)],
-            None if (0xd800..0xdc00).contains(&unit) => {
-                key.high_surrogate = Some(unit);
-                return Ok(());
-            }
-            None => [Some(unit), None],
-        };
-        let mut letter = char::decode_utf16(units.into_iter().flatten());
-        let (Some(Ok(letter)), None) = (letter.next(), letter.next()) else {
-            return Err(Broken::LoneSurrogate);
-        };
-        let mut bytes = [0; 4];
-        self.decoded(letter.encode_utf8(&mut bytes).as_bytes(), out)
-    }
-
-    /// More of the key. Once it is longer than every name it is decided that it is none.
-    fn decoded(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
-        let longest = self.program.longest_name();
-        let Some(key) = &mut self.key else {
-            return Ok(());
-        };
-        // Only the other half may follow a first half.
-        if key.high_surrogate.is_some() {
-            return Err(Broken::LoneSurrogate);
-        }
-        key.text.extend_from_slice(bytes);
-        if key.text.len() > longest {
-            self.key = None;
-            self.judge_member(None, out);
+        cut.skip(1);
+        if let Some(key) = &mut self.key {
+            key.push_byte(byte, inner)?;
+            self.judge_long_key(cut);
         }
         Ok(())
     }
 
-    /// Decides what becomes of a member. `name` is absent if the key is longer than every name.
-    fn judge_member(&mut self, name: Option<&str>, out: &mut Vec<u8>) {
+    fn end_string(&mut self, is_key: bool, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
+        if !is_key {
+            self.value_ended(cut);
+            return Ok(());
+        }
+        self.state = State::Colon;
+        if let Some(key) = self.key.take() {
+            self.judge_member(&key.finish()?, cut);
+        }
+        Ok(())
+    }
+
+    /// Once a key is longer than every name it is decided that it is none.
+    fn judge_long_key(&mut self, cut: &mut Cut<'_, '_>) {
+        let longest = self.program.longest_name();
+        if let Some(key) = self.key.take_if(|key| key.len() > longest) {
+            self.judge_member(key.text(), cut);
+        }
+    }
+
+    /// Decides what becomes of a member of that name, or of any that begins so and is longer than every name of the program.
+    fn judge_member(&mut self, name: &[u8], cut: &mut Cut<'_, '_>) {
         let Some((active, level)) = self.place() else {
             return;
         };
         let verdict = self
             .program
             .judge(active, level, |segment| segment.is_member(name));
-        self.apply(verdict.operation, verdict.inside, verdict.here, out);
+        self.apply(verdict, cut);
     }
 
     /// Decides what becomes of an element of an array, at its first byte.
-    fn judge_element(&mut self, out: &mut Vec<u8>) {
+    fn judge_element(&mut self, cut: &mut Cut<'_, '_>) {
         let Some((active, level)) = self.place().filter(|_| self.holds()) else {
             return;
         };
@@ -588,43 +524,31 @@ impl JsonRewriter {
         let verdict = self
             .program
             .judge(active, level, |segment| segment.is_element(position));
-        self.apply(verdict.operation, verdict.inside, verdict.here, out);
+        self.apply(verdict, cut);
     }
 
-    fn apply(&mut self, operation: Option<usize>, inside: Set, here: Set, out: &mut Vec<u8>) {
+    fn apply(&mut self, verdict: Verdict, cut: &mut Cut<'_, '_>) {
+        let change = verdict
+            .operation
+            .and_then(|operation| self.program.change(operation));
+        let is_removed = matches!(change, Some(Change::Remove));
         if let Some(frame) = self.open.last_mut() {
-            frame.seen |= here;
+            frame.seen |= verdict.here;
+            // The first child that goes out needs no comma.
+            if !is_removed {
+                cut.release(&mut self.held, !frame.kept);
+                frame.kept = true;
+            }
         }
-        let change = operation.and_then(|operation| self.program.change(operation));
-        self.next = match (operation, change) {
-            (Some(_), Some(Change::Remove)) => {
-                self.held.clear();
+        self.next = match verdict.operation {
+            Some(_) if is_removed => {
+                cut.drop_held(&mut self.held);
                 self.mute();
                 Next::Keep(0)
             }
-            (Some(operation), Some(_)) => {
-                self.release(out);
-                Next::Replace(operation)
-            }
-            _ => {
-                self.release(out);
-                Next::Keep(inside)
-            }
+            Some(operation) => Next::Replace(operation),
+            None => Next::Keep(verdict.inside),
         };
-    }
-
-    /// Lets out the separator, and what is held of the key. The first child that goes out needs no comma.
-    fn release(&mut self, out: &mut Vec<u8>) {
-        let Some(frame) = self.open.last_mut() else {
-            return;
-        };
-        let held = match self.held.split_first() {
-            Some((b',', rest)) if !frame.kept => rest,
-            _ => self.held.as_slice(),
-        };
-        out.extend_from_slice(held);
-        frame.kept = true;
-        self.held.clear();
     }
 
     /// Until the value that comes next, or is at its first byte, has ended.
@@ -643,83 +567,38 @@ impl JsonRewriter {
         self.muted.is_none() && self.open.last().is_some_and(|frame| frame.active != 0)
     }
 
-    /// A blank in front of a key or value: part of the separator, unless this is the value of a member.
-    fn write_blank(&mut self, byte: u8, out: &mut Vec<u8>) {
-        let in_object = self.open.last().is_some_and(|frame| frame.is_object);
-        let of_member = in_object && matches!(self.state, State::Value { .. });
-        if of_member || !self.holds() {
-            self.write(byte, out);
-        } else if self.held.len() < Self::MAX_BLANKS {
-            self.held.push(byte);
+    /// Blanks in front of a key or value: part of the separator, unless this is the value of a member.
+    fn blanks(&mut self, is_of_member: bool, cut: &mut Cut<'_, '_>) {
+        let length = scan::blanks(cut.rest());
+        if is_of_member || !self.holds() {
+            cut.skip(length);
+            return;
         }
-    }
-
-    /// One byte: out, held with its key, or left out.
-    fn write(&mut self, byte: u8, out: &mut Vec<u8>) {
-        if self.key.is_some() {
-            self.held.push(byte);
-        } else if self.muted.is_none() {
-            out.push(byte);
+        cut.hold();
+        let held = self.held.len().saturating_add(cut.holds());
+        let stay = length.min(Self::MAX_BLANKS.saturating_sub(held));
+        cut.skip(stay);
+        if stay < length {
+            cut.leave_out(length.saturating_sub(stay), &mut self.held);
         }
     }
 
     /// Counts what an operation is about to put in. It depends on the bytes so far alone, not on how they were cut.
-    fn count_written(&mut self, text: &[u8]) -> Result<(), Broken> {
-        let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
-        self.written = self.written.saturating_add(length);
-        if self.written > Self::MAX_WRITTEN.saturating_add(self.read.saturating_mul(16)) {
+    fn count_written(&mut self, text: &[u8], cut: &Cut<'_, '_>) -> Result<(), Broken> {
+        let read = self
+            .read
+            .saturating_add(length_of(cut.at))
+            .saturating_add(1);
+        self.written = self.written.saturating_add(length_of(text.len()));
+        if self.written > Self::MAX_WRITTEN.saturating_add(read.saturating_mul(16)) {
             return Err(Broken::TooLong);
         }
         Ok(())
     }
-
-    fn emit(&self, bytes: &[u8], out: &mut Vec<u8>) {
-        if self.muted.is_none() {
-            out.extend_from_slice(bytes);
-        }
-    }
 }
 
-impl InString {
-    /// What follows the first byte of a character (RFC 3629 section 4).
-    fn lead(byte: u8) -> Option<InString> {
-        let (left, low, high) = match byte {
-            0x20..=0x7f => return Some(InString::Text),
-            0xc2..=0xdf => (1, 0x80, 0xbf),
-            0xe0 => (2, 0xa0, 0xbf),
-            0xe1..=0xec | 0xee..=0xef => (2, 0x80, 0xbf),
-            0xed => (2, 0x80, 0x9f),
-            0xf0 => (3, 0x90, 0xbf),
-            0xf1..=0xf3 => (3, 0x80, 0xbf),
-            0xf4 => (3, 0x80, 0x8f),
-            _ => return None,
-        };
-        Some(InString::Utf8 { left, low, high })
-    }
-}
-
-impl Number {
-    fn next(self, byte: u8) -> Option<Number> {
-        Some(match (self, byte) {
-            (Number::Minus, b'0') => Number::Zero,
-            (Number::Minus, b'1'..=b'9') | (Number::Integer, b'0'..=b'9') => Number::Integer,
-            (Number::Zero | Number::Integer, b'.') => Number::Point,
-            (Number::Point | Number::Fraction, b'0'..=b'9') => Number::Fraction,
-            (Number::Zero | Number::Integer | Number::Fraction, b'e' | b'E') => Number::Exponent,
-            (Number::Exponent, b'+' | b'-') => Number::ExponentSign,
-            (Number::Exponent | Number::ExponentSign | Number::ExponentDigits, b'0'..=b'9') => {
-                Number::ExponentDigits
-            }
-            _ => return None,
-        })
-    }
-
-    fn may_end(self) -> bool {
-        matches!(
-            self,
-            Number::Zero | Number::Integer | Number::Fraction | Number::ExponentDigits
-        )
-    }
+fn length_of(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 fn is_blank(byte: u8) -> bool {

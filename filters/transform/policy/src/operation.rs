@@ -131,12 +131,16 @@ impl Program {
             inside: 0,
             here: 0,
         };
-        if active == 0 {
-            return verdict;
-        }
-        for (number, bit, operation) in self.numbered() {
+        let mut left = active;
+        while left != 0 {
+            let number = usize::try_from(left.trailing_zeros()).unwrap_or(usize::MAX);
+            let bit = left & left.wrapping_neg();
+            left &= !bit;
+            let Some(operation) = self.operations.get(number) else {
+                break;
+            };
             let segments = operation.at.segments();
-            if active & bit == 0 || !segments.get(level).is_some_and(&is_child) {
+            if !segments.get(level).is_some_and(&is_child) {
                 continue;
             }
             if segments.len() == level.saturating_add(1) {
@@ -168,7 +172,8 @@ impl Program {
                     return None;
                 };
                 // An earlier operation for the same member has decided already.
-                let verdict = self.judge(active, level, |segment| segment.is_member(Some(name)));
+                let verdict =
+                    self.judge(active, level, |segment| segment.is_member(name.as_bytes()));
                 (verdict.operation == Some(number)).then_some((name.as_str(), value.as_slice()))
             })
     }

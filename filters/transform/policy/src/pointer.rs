@@ -93,11 +93,11 @@ impl Segment {
         Ok(Segment::Name { name, index })
     }
 
-    /// Whether it stands for the member of that name. `None` is a name that no path has.
-    pub(crate) fn is_member(&self, member: Option<&str>) -> bool {
+    /// Whether it stands for the member of that name.
+    pub(crate) fn is_member(&self, member: &[u8]) -> bool {
         match self {
             Segment::Any => true,
-            Segment::Name { name, .. } => member == Some(name.as_str()),
+            Segment::Name { name, .. } => member == name.as_bytes(),
         }
     }
 

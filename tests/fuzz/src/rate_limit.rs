@@ -1,0 +1,5 @@
+//! Targets of rate-limit.
+
+pub mod configuration;
+pub mod key;
+pub mod slot;

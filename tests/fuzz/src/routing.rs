@@ -1,0 +1,4 @@
+//! Targets of routing.
+
+pub mod configuration;
+pub mod request;
