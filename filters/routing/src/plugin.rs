@@ -4,13 +4,14 @@ use std::rc::Rc;
 
 use proxy_host::CounterSet;
 use proxy_wasm::traits::HttpContext;
-use routing_policy::{Counter, Policy};
+use routing_policy::{Counter, Needs, Policy};
 
 use crate::request::Request;
 
 /// What the requests of one configuration share.
 pub(crate) struct Plugin {
     pub(crate) policy: Policy,
+    pub(crate) needs: Needs,
     pub(crate) counters: CounterSet<Counter>,
 }
 
@@ -19,7 +20,11 @@ impl proxy_host::Plugin for Plugin {
         let policy = Policy::from_bytes(configuration).map_err(|error| error.to_string())?;
         let counters = CounterSet::define(Counter::ALL.map(|counter| (counter, counter.name())))
             .map_err(|error| format!("counters: {error}"))?;
-        Ok(Plugin { policy, counters })
+        Ok(Plugin {
+            needs: policy.needs(),
+            policy,
+            counters,
+        })
     }
 
     fn stream(plugin: Rc<Self>) -> Box<dyn HttpContext> {

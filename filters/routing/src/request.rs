@@ -7,9 +7,12 @@ use proxy_host::headers::{self, Map};
 use proxy_host::{HostError, foreign, property, request_head};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use routing_policy::{Forward, Reason, Step};
+use routing_policy::{Facts, Forward, Reason, Step};
 
 use crate::plugin::Plugin;
+
+/// Where auth leaves its record.
+const IDENTITY: &str = "wasm.gatehouse.identity";
 
 /// The context of one stream.
 pub(crate) struct Request {
@@ -40,7 +43,11 @@ impl Plugin {
             Ok(head) => head,
             Err(error) => return self.fail(&RequestHead::new(HeaderMap::default()), error),
         };
-        match self.policy.decide(&head) {
+        let facts = match self.facts() {
+            Ok(facts) => facts,
+            Err(error) => return self.fail(&head, error),
+        };
+        match self.policy.decide(&head, &facts) {
             Step::Forward(forward) => match obey(&head, &forward) {
                 Ok(()) => {
                     for counter in &forward.counters {
@@ -55,6 +62,17 @@ impl Plugin {
             },
             Step::Reply(problem, reason) => self.refuse(&head, &problem, reason),
         }
+    }
+
+    /// What the policy needs to know: each call that returns data costs as much as reading the head.
+    fn facts(&self) -> Result<Facts, HostError> {
+        let ask = |needed: bool, path: &[&str]| match needed {
+            true => property::get(path),
+            false => Ok(None),
+        };
+        Ok(Facts {
+            identity: ask(self.needs.identity, &["filter_state", IDENTITY])?,
+        })
     }
 
     /// Trailers that cannot be cleaned do not go on, and so the request never ends.
@@ -99,4 +117,15 @@ fn obey(head: &RequestHead, forward: &Forward) -> Result<(), HostError> {
 fn reply(head: &RequestHead, problem: &Problem) -> Action {
     proxy_host::refuse(head, problem, Place::BehindBridges);
     Action::Pause
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A record that is looked for under another name is one that nobody finds.
+    #[test]
+    fn the_record_is_where_auth_leaves_it() {
+        assert_eq!(IDENTITY.strip_prefix("wasm."), Some(identity::FILTER_STATE));
+    }
 }

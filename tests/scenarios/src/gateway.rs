@@ -172,5 +172,6 @@ pub fn routing() -> Value {
                 { "accept_parameter": "version" },
             ],
         },
+        "headers": { "grpc_package": "x-gatehouse-grpc-package", "protocol": "x-gatehouse-protocol" },
     })
 }

@@ -1,12 +1,11 @@
 //! The configuration: its wire form, and the checks that make a [`Policy`] of it.
 
 use filter_config::{BoundedList, ConfigError, FieldPath, Text, Version};
-use http_message::{
-    HeaderName, HeaderValue, NamePatterns, is_reserved_request_header, same_spelling,
-};
+use http_message::{HeaderName, HeaderValue};
 use request_match::Mode;
 use serde::Deserialize;
 
+use crate::headers::{Headers, HeadersConfig};
 use crate::version::{ApiVersion, Source, Versions};
 
 /// The wire form. README.md tells what each field means.
@@ -38,14 +37,6 @@ struct SourceConfig {
     accept_parameter: Option<Text<64>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HeadersConfig {
-    api_version: Option<HeaderName>,
-    grpc_service: Option<HeaderName>,
-    grpc_method: Option<HeaderName>,
-}
-
 /// A configuration that has passed every check.
 #[derive(Debug)]
 pub struct Policy {
@@ -56,13 +47,11 @@ pub struct Policy {
     pub(crate) supported: Option<(HeaderName, HeaderValue)>,
 }
 
-/// The headers that are written, and the names that no client may send.
-#[derive(Debug)]
-pub(crate) struct Headers {
-    pub(crate) api_version: HeaderName,
-    pub(crate) grpc_service: HeaderName,
-    pub(crate) grpc_method: HeaderName,
-    pub(crate) patterns: NamePatterns,
+/// What the policy wants to know of a request besides its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// The record that auth has written.
+    pub identity: bool,
 }
 
 impl Policy {
@@ -87,6 +76,13 @@ impl Policy {
             supported,
         })
     }
+
+    /// What has to be asked of the host: each answer has its price.
+    pub fn needs(&self) -> Needs {
+        Needs {
+            identity: self.mode != Mode::Off && self.headers.protocol.is_some(),
+        }
+    }
 }
 
 /// `x-gatehouse-supported-versions: 1, 2`
@@ -100,49 +96,6 @@ fn supported_header(versions: &Versions) -> Option<(HeaderName, HeaderValue)> {
     let name = HeaderName::try_from("x-gatehouse-supported-versions").ok()?;
     let value = HeaderValue::try_from(list.join(", ").as_str()).ok()?;
     Some((name, value))
-}
-
-impl Headers {
-    fn compile(config: HeadersConfig, at: &FieldPath) -> Result<Headers, ConfigError> {
-        let read = |field: &str, name: Option<HeaderName>, default: &'static str| match name {
-            Some(name) if is_reserved_request_header(&name) => Err(ConfigError::new(
-                &at.field(field),
-                format!("{} is not for filters to write", name.as_str()),
-            )),
-            Some(name) => Ok(name),
-            None => HeaderName::try_from(default)
-                .map_err(|error| ConfigError::new(&at.field(field), error.to_string())),
-        };
-        let api_version = read("api_version", config.api_version, "x-gatehouse-api-version")?;
-        let grpc_service = read(
-            "grpc_service",
-            config.grpc_service,
-            "x-gatehouse-grpc-service",
-        )?;
-        let grpc_method = read("grpc_method", config.grpc_method, "x-gatehouse-grpc-method")?;
-        for (field, name, other) in [
-            ("grpc_service", &grpc_service, &api_version),
-            ("grpc_method", &grpc_method, &api_version),
-            ("grpc_method", &grpc_method, &grpc_service),
-        ] {
-            if same_spelling(name.as_bytes(), other.as_bytes()) {
-                return Err(ConfigError::new(
-                    &at.field(field),
-                    "the three headers need three names that differ in more than - and _",
-                ));
-            }
-        }
-        let mut patterns = NamePatterns::default();
-        for name in [&api_version, &grpc_service, &grpc_method] {
-            patterns.add_name(name);
-        }
-        Ok(Headers {
-            api_version,
-            grpc_service,
-            grpc_method,
-            patterns,
-        })
-    }
 }
 
 fn compile_versions(
@@ -350,7 +303,7 @@ mod tests {
             ),
             (
                 r#"{"version":1,"headers":{"grpc_method":"x_gatehouse_api_version"}}"#.to_owned(),
-                "headers.grpc_method: the three headers need three names that differ in more than - and _",
+                "headers.grpc_method: each header needs a name of its own, that differs in more than - and _",
             ),
         ] {
             assert_eq!(refused(&config), message, "{config}");

@@ -17,6 +17,8 @@ pub enum Counter {
     AmbiguousVersion,
     /// Refused: the path can be read in two ways.
     AmbiguousPath,
+    /// Refused: the record of the caller cannot be read.
+    MalformedIdentity,
     /// Would have been refused in mode `enforce`.
     ShadowRefused,
     /// Refused: the host did not do what was asked of it.
@@ -25,7 +27,7 @@ pub enum Counter {
 
 impl Counter {
     /// Every counter, in the order of declaration.
-    pub const ALL: [Counter; 9] = [
+    pub const ALL: [Counter; 10] = [
         Counter::Versioned,
         Counter::Defaulted,
         Counter::Grpc,
@@ -33,6 +35,7 @@ impl Counter {
         Counter::UnknownVersion,
         Counter::AmbiguousVersion,
         Counter::AmbiguousPath,
+        Counter::MalformedIdentity,
         Counter::ShadowRefused,
         Counter::Internal,
     ];
@@ -47,6 +50,7 @@ impl Counter {
             Counter::UnknownVersion => "gatehouse.routing.unknown_version",
             Counter::AmbiguousVersion => "gatehouse.routing.ambiguous_version",
             Counter::AmbiguousPath => "gatehouse.routing.ambiguous_path",
+            Counter::MalformedIdentity => "gatehouse.routing.malformed_identity",
             Counter::ShadowRefused => "gatehouse.routing.shadow_refused",
             Counter::Internal => "gatehouse.routing.internal",
         }

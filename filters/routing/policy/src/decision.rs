@@ -3,9 +3,10 @@
 use http_message::{
     HeaderEdits, HeaderMap, HeaderName, HeaderValue, PathError, Problem, RequestHead,
 };
+use identity::Identity;
 use request_match::Mode;
 
-use crate::call::Call;
+use crate::call::{Call, Spoken};
 use crate::config::Policy;
 use crate::counters::Counter;
 use crate::reason::Reason;
@@ -33,6 +34,9 @@ pub struct Forward {
     pub shadowed: Option<Reason>,
 }
 
+/// What the transcoder writes for those who read the request behind it.
+const ORIGINAL_PATH: &str = "x-envoy-original-path";
+
 /// Filter state that carries the version.
 pub const STATE_API_VERSION: &str = "gatehouse.api_version";
 /// Filter state that carries the full name of the gRPC service.
@@ -40,28 +44,41 @@ pub const STATE_GRPC_SERVICE: &str = "gatehouse.grpc_service";
 /// Filter state that carries the name of the gRPC method.
 pub const STATE_GRPC_METHOD: &str = "gatehouse.grpc_method";
 
-/// What is known of a request. Nothing, where a doubt remains.
-struct Facts<'a> {
+/// Filter state that carries the package of the gRPC service.
+pub const STATE_GRPC_PACKAGE: &str = "gatehouse.grpc_package";
+/// Filter state that carries the protocol of the client.
+pub const STATE_PROTOCOL: &str = "gatehouse.protocol";
+
+/// What is known of a request besides its head. What [`Policy::needs`] does not name may be left out.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// The record of the caller, as filter state has it.
+    pub identity: Option<Vec<u8>>,
+}
+
+/// What was found out about a request. Nothing, where a doubt remains.
+struct Findings<'a> {
     selection: Option<Selection>,
     call: Call<'a>,
+    spoken: Option<Spoken>,
     doubt: Option<Reason>,
 }
 
 impl Policy {
     /// Decides one request. Pure: the same head, the same step.
-    pub fn decide(&self, head: &RequestHead) -> Step {
+    pub fn decide(&self, head: &RequestHead, facts: &Facts) -> Step {
         let mut forward = self.without_claims(head);
         if self.mode == Mode::Off {
             return Step::Forward(forward);
         }
-        let facts = self.facts(head);
-        match facts.doubt {
+        let findings = self.findings(head, facts);
+        match findings.doubt {
             Some(reason) if self.mode == Mode::Enforce => {
                 return Step::Reply(self.problem(reason), reason);
             }
             doubt => forward.shadowed = doubt,
         }
-        self.label(&facts, &mut forward);
+        self.label(head, &findings, &mut forward);
         Step::Forward(forward)
     }
 
@@ -84,7 +101,7 @@ impl Policy {
         }
     }
 
-    fn facts<'a>(&self, head: &'a RequestHead) -> Facts<'a> {
+    fn findings<'a>(&self, head: &'a RequestHead, facts: &Facts) -> Findings<'a> {
         let (path, mut doubt) = match head.path() {
             Ok(path) => (Some(path), None),
             // CONNECT has none: no version in it, and no method.
@@ -97,18 +114,26 @@ impl Policy {
                 Selection::Default(versions.default_version())
             })
         });
-        Facts {
+        let spoken = self.headers.protocol.as_ref().map(|_| {
+            let identity = Identity::read(facts.identity.as_deref()).unwrap_or_else(|_| {
+                doubt = doubt.or(Some(Reason::MalformedIdentity));
+                Identity::anonymous()
+            });
+            Spoken::of(head, &identity)
+        });
+        Findings {
             selection,
             call: Call::of(head, path),
+            spoken,
             doubt,
         }
     }
 
-    fn label(&self, facts: &Facts<'_>, forward: &mut Forward) {
-        if facts.doubt.is_some() {
+    fn label(&self, head: &RequestHead, findings: &Findings<'_>, forward: &mut Forward) {
+        if findings.doubt.is_some() {
             forward.counters.push(Counter::ShadowRefused);
         }
-        if let Some(selection) = facts.selection {
+        if let Some(selection) = findings.selection {
             forward.counters.push(match selection {
                 Selection::Named(_) => Counter::Versioned,
                 Selection::Default(_) => Counter::Defaulted,
@@ -116,13 +141,27 @@ impl Policy {
             let version = selection.version().to_string();
             forward.write(&self.headers.api_version, STATE_API_VERSION, &version);
         }
-        match &facts.call {
+        match &findings.call {
             Call::NotGrpc => {}
             Call::Unnamed => forward.counters.push(Counter::GrpcUnnamed),
             Call::Method(call) => {
                 forward.counters.push(Counter::Grpc);
                 forward.write(&self.headers.grpc_service, STATE_GRPC_SERVICE, call.service);
                 forward.write(&self.headers.grpc_method, STATE_GRPC_METHOD, call.method);
+                if let Some(header) = &self.headers.grpc_package
+                    && !call.package().is_empty()
+                {
+                    forward.write(header, STATE_GRPC_PACKAGE, call.package());
+                }
+            }
+        }
+        if let (Some(header), Some(spoken)) = (&self.headers.protocol, findings.spoken) {
+            forward.write(header, STATE_PROTOCOL, spoken.name());
+            // Behind the transcoder, which alone writes it, it would pass for the path of a REST request.
+            if spoken != Spoken::Transcoded
+                && head.headers().get_all(ORIGINAL_PATH).next().is_some()
+            {
+                forward.edits.remove(ORIGINAL_PATH.as_bytes());
             }
         }
     }
@@ -174,14 +213,14 @@ mod tests {
     }
 
     fn forward(policy: &Policy, head: &RequestHead) -> Forward {
-        match policy.decide(head) {
+        match policy.decide(head, &Facts::default()) {
             Step::Forward(forward) => forward,
             Step::Reply(_, reason) => panic!("refused: {reason:?}"),
         }
     }
 
     fn refusal(path: &str, headers: &[(&str, &str)]) -> (Problem, Reason) {
-        match policy("enforce").decide(&head(path, headers)) {
+        match policy("enforce").decide(&head(path, headers), &Facts::default()) {
             Step::Reply(problem, reason) => (problem, reason),
             Step::Forward(forward) => panic!("forwarded: {forward:?}"),
         }
@@ -443,5 +482,67 @@ mod tests {
             [(STATE_GRPC_SERVICE, "a.B"), (STATE_GRPC_METHOD, "C")]
         );
         assert_eq!(forward.counters, [Counter::Grpc]);
+    }
+
+    // What a client spoke is not what reaches this filter, and a client can forge the traces of a bridge.
+    #[test]
+    fn package_and_protocol_are_written_where_they_are_asked_for() {
+        let policy = Policy::from_bytes(
+            br#"{"version":1,"headers":{"grpc_package":"x-package","protocol":"x-protocol"}}"#,
+        )
+        .unwrap();
+        assert!(policy.needs().identity);
+        let record = |protocol| {
+            let mut identity = Identity::anonymous();
+            identity.original.path = b"/a".to_vec();
+            identity.original.protocol = protocol;
+            Facts {
+                identity: Some(identity.encode()),
+            }
+        };
+        let call = head(
+            "/inventory.v1.Stock/Get",
+            &[
+                ("content-type", "application/grpc"),
+                ("x-envoy-original-path", "/stock/7"),
+                ("x-protocol", "rest"),
+                ("x_package", "admin"),
+            ],
+        );
+        let decide = |head: &RequestHead, facts: &Facts| match policy.decide(head, facts) {
+            Step::Forward(forward) => forward,
+            Step::Reply(_, reason) => panic!("refused: {reason:?}"),
+        };
+        let original = |forward: &Forward| {
+            forward
+                .edits
+                .iter()
+                .any(|edit| edit.name() == ORIGINAL_PATH.as_bytes())
+        };
+        let native = decide(&call, &record(identity::RecordedProtocol::Grpc));
+        assert!(state(&native).contains(&(STATE_GRPC_PACKAGE, "inventory.v1")));
+        assert!(state(&native).contains(&(STATE_PROTOCOL, "grpc")));
+        assert!(original(&native), "a forged trace goes");
+        let transcoded = decide(&call, &record(identity::RecordedProtocol::Http));
+        assert!(state(&transcoded).contains(&(STATE_PROTOCOL, "transcoded")));
+        assert!(!original(&transcoded), "the transcoder's own trace stays");
+        let rest = decide(&head("/a", &[]), &Facts::default());
+        assert_eq!(state(&rest), [(STATE_PROTOCOL, "rest")]);
+        let bare = decide(
+            &head("/Stock/Get", &[("content-type", "application/grpc")]),
+            &Facts::default(),
+        );
+        assert!(
+            !state(&bare)
+                .iter()
+                .any(|(name, _)| *name == STATE_GRPC_PACKAGE)
+        );
+        let malformed = Facts {
+            identity: Some(b"no record".to_vec()),
+        };
+        assert!(matches!(
+            policy.decide(&call, &malformed),
+            Step::Reply(_, Reason::MalformedIdentity)
+        ));
     }
 }

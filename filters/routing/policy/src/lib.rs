@@ -5,13 +5,13 @@
 //!
 //! ```
 //! use http_message::{HeaderMap, RequestHead};
-//! use routing_policy::{Policy, Reason, Step};
+//! use routing_policy::{Facts, Policy, Reason, Step};
 //!
 //! let policy = Policy::from_bytes(br#"{
 //!     "version": 1,
 //!     "api_version": { "supported": ["1", "2"], "default": "1", "sources": [{ "path_prefix": true }] }
 //! }"#).unwrap();
-//! let ask = |path| policy.decide(&RequestHead::new(HeaderMap::from_pairs([(":path", path)])));
+//! let ask = |path| policy.decide(&RequestHead::new(HeaderMap::from_pairs([(":path", path)])), &Facts::default());
 //!
 //! let Step::Forward(forward) = ask("/v2/users") else { panic!() };
 //! let (name, value) = &forward.state[0];
@@ -36,10 +36,14 @@ mod call;
 mod config;
 mod counters;
 mod decision;
+mod headers;
 mod reason;
 mod version;
 
-pub use config::{Config, Policy};
+pub use config::{Config, Needs, Policy};
 pub use counters::Counter;
-pub use decision::{Forward, STATE_API_VERSION, STATE_GRPC_METHOD, STATE_GRPC_SERVICE, Step};
+pub use decision::{
+    Facts, Forward, STATE_API_VERSION, STATE_GRPC_METHOD, STATE_GRPC_PACKAGE, STATE_GRPC_SERVICE,
+    STATE_PROTOCOL, Step,
+};
 pub use reason::Reason;

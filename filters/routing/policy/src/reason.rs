@@ -21,13 +21,15 @@ pub enum Reason {
     ConflictingAccept,
     /// `Accept` can be read in two ways.
     MalformedAccept,
+    /// The record of the caller cannot be read.
+    MalformedIdentity,
     /// The host did not do what was asked of it.
     Internal,
 }
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 8] = [
+    pub const ALL: [Reason; 9] = [
         Reason::AmbiguousPath,
         Reason::UnknownVersionInPath,
         Reason::UnknownVersionInHeader,
@@ -35,6 +37,7 @@ impl Reason {
         Reason::RepeatedVersionHeader,
         Reason::ConflictingAccept,
         Reason::MalformedAccept,
+        Reason::MalformedIdentity,
         Reason::Internal,
     ];
 
@@ -48,6 +51,7 @@ impl Reason {
             Reason::RepeatedVersionHeader => "gatehouse_routing_repeated_version_header",
             Reason::ConflictingAccept => "gatehouse_routing_conflicting_accept",
             Reason::MalformedAccept => "gatehouse_routing_malformed_accept",
+            Reason::MalformedIdentity => "gatehouse_routing_malformed_identity",
             Reason::Internal => "gatehouse_routing_internal",
         }
     }
@@ -62,7 +66,7 @@ impl Reason {
             | Reason::RepeatedVersionHeader
             | Reason::ConflictingAccept
             | Reason::MalformedAccept => 400,
-            Reason::Internal => 500,
+            Reason::MalformedIdentity | Reason::Internal => 500,
         }
     }
 
@@ -76,7 +80,7 @@ impl Reason {
             | Reason::RepeatedVersionHeader
             | Reason::ConflictingAccept
             | Reason::MalformedAccept => GrpcStatus::InvalidArgument,
-            Reason::Internal => GrpcStatus::Internal,
+            Reason::MalformedIdentity | Reason::Internal => GrpcStatus::Internal,
         }
     }
 
@@ -90,6 +94,7 @@ impl Reason {
             Reason::RepeatedVersionHeader | Reason::ConflictingAccept | Reason::MalformedAccept => {
                 Counter::AmbiguousVersion
             }
+            Reason::MalformedIdentity => Counter::MalformedIdentity,
             Reason::Internal => Counter::Internal,
         }
     }
@@ -129,7 +134,9 @@ impl Reason {
             }
             Reason::ConflictingAccept => "The Accept header names more than one API version.",
             Reason::MalformedAccept => "The Accept header can be read in more than one way.",
-            Reason::Internal => "The gateway could not process the request.",
+            Reason::MalformedIdentity | Reason::Internal => {
+                "The gateway could not process the request."
+            }
         }
     }
 }

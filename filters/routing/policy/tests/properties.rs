@@ -2,7 +2,7 @@
 
 use http_message::{HeaderMap, HeaderWrite, Place, RequestHead, same_spelling};
 use proptest::prelude::*;
-use routing_policy::{Policy, Step};
+use routing_policy::{Facts, Policy, Step};
 
 const WRITTEN: [&str; 3] = [
     "x-gatehouse-api-version",
@@ -98,7 +98,7 @@ proptest! {
     // Whatever a client sends, the upstream finds under our names what the filter found out, once, or nothing.
     #[test]
     fn the_upstream_sees_only_what_the_filter_wrote(head in head()) {
-        if let Step::Forward(forward) = policy().decide(&head) {
+        if let Step::Forward(forward) = policy().decide(&head, &Facts::default()) {
             let headers = after(&head, &forward.edits.writes(head.headers()));
             let states = ["gatehouse.api_version", "gatehouse.grpc_service", "gatehouse.grpc_method"];
             for (name, state) in WRITTEN.into_iter().zip(states) {
@@ -121,7 +121,7 @@ proptest! {
     // All else is the client's and stays as it was.
     #[test]
     fn other_headers_are_left_alone(head in head()) {
-        if let Step::Forward(forward) = policy().decide(&head) {
+        if let Step::Forward(forward) = policy().decide(&head, &Facts::default()) {
             let is_ours = |name: &[u8]| WRITTEN.iter().any(|ours| same_spelling(name, ours.as_bytes()));
             let left: Vec<_> = after(&head, &forward.edits.writes(head.headers()))
                 .into_iter()
@@ -140,7 +140,7 @@ proptest! {
     // A version that is written is one that is served, and what was refused says which are.
     #[test]
     fn only_served_versions_are_written(head in head()) {
-        match policy().decide(&head) {
+        match policy().decide(&head, &Facts::default()) {
             Step::Forward(forward) => {
                 let version = forward.state.iter().find(|(name, _)| *name == "gatehouse.api_version");
                 let version = version.map(|(_, value)| value.as_bytes().to_vec());
@@ -204,7 +204,7 @@ proptest! {
         ]));
         named.sort_unstable();
         named.dedup();
-        let code = match policy().decide(&head) {
+        let code = match policy().decide(&head, &Facts::default()) {
             Step::Forward(forward) => String::from_utf8_lossy(forward.state[0].1.as_bytes()).into_owned(),
             Step::Reply(_, reason) => reason.code_details().to_owned(),
         };

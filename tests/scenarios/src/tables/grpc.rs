@@ -166,5 +166,33 @@ pub(super) fn table() -> Vec<Scenario> {
                 .is("x-gatehouse-grpc-service", "inventory.v1.Stock")
                 .is("x-gatehouse-grpc-method", "Get"),
         ),
+        scenario(
+            "the package and the protocol of a gRPC call",
+            "a forged trace of the transcoder would have a native caller pass for REST, and an upstream answer it so",
+            Request::grpc("/inventory.v1.Health/Check")
+                .header("x-envoy-original-path", "/health")
+                .header("x-gatehouse-protocol", "rest")
+                .header("x_gatehouse_grpc_package", "admin.v1"),
+            passes()
+                .is("x-gatehouse-grpc-package", "inventory.v1")
+                .is("x-gatehouse-protocol", "grpc")
+                .absent("x_gatehouse_grpc_package")
+                .absent("x-envoy-original-path"),
+        )
+        .over_http2(),
+        scenario(
+            "the protocol of a gRPC-Web call",
+            "one service, several kinds of callers: the log tells them apart",
+            Request::grpc_web("/inventory.v1.Health/Check"),
+            passes().is("x-gatehouse-protocol", "grpc-web"),
+        ),
+        scenario(
+            "the protocol of a REST request",
+            "a client's own words for it are taken out",
+            Request::get("/public").header("x-gatehouse-protocol", "grpc"),
+            passes()
+                .is("x-gatehouse-protocol", "rest")
+                .absent("x-gatehouse-grpc-package"),
+        ),
     ]
 }
