@@ -26,7 +26,7 @@ pub fn auth(key_set: &Value) -> Value {
         "version": 1,
         "realm": "scenarios",
         "api_keys": {
-            "sources": [{ "header": "x-api-key" }, { "query": "api_key" }, { "cookie": "api_key" }],
+            "sources": [{ "header": "x-api-key" }, { "query": "api_key" }, { "cookie": "session_key" }],
             "keys": [
                 {
                     "id": "partner",

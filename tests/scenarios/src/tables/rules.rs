@@ -105,14 +105,14 @@ pub(super) fn table() -> Vec<Scenario> {
         scenario(
             "an API key in a cookie",
             "a page's requests carry their key by themselves, and the upstream gets the other cookies alone",
-            Request::get("/users").header("cookie", format!("a=1; api_key={PARTNER_KEY}; b=2")),
+            Request::get("/users").header("cookie", format!("a=1; session_key={PARTNER_KEY}; b=2")),
             passes().is("x-consumer", "acme").is("cookie", "a=1; b=2"),
         ),
         scenario(
             "an API key in a cookie and in a header",
             "which of them counts would be for each reader to guess",
             Request::get("/users")
-                .header("cookie", format!("api_key={PARTNER_KEY}"))
+                .header("cookie", format!("session_key={PARTNER_KEY}"))
                 .with(Credential::ApiKey(PARTNER_KEY)),
             unauthorized(),
         ),
