@@ -9,13 +9,15 @@ pub fn demo_key(id: &str) -> String {
     format!("demo-key-of-{id}")
 }
 
-/// In a configuration of auth: every API key becomes its [`demo_key`], and a provider of that issuer gets its keys.
+/// In a configuration of auth: every API key without a pepper becomes its [`demo_key`], and a provider of that issuer gets its keys.
 pub fn install_credentials(auth: &mut Value, issuer: &Issuer) {
     let keys = auth
         .pointer_mut("/api_keys/keys")
         .and_then(Value::as_array_mut);
     for key in keys.into_iter().flatten() {
-        if let Some(id) = key["id"].as_str() {
+        if let Some(id) = key["id"].as_str()
+            && key.get("hmac_sha256").is_none()
+        {
             key["sha256"] = hex(&Sha256::digest(demo_key(id))).into();
         }
     }

@@ -14,11 +14,11 @@ use serde::de::{
 };
 
 /// Every field, at any depth: `api_keys`, `api_keys.keys`, `api_keys.keys[].id`. The members of a list are its `[]`, the
-/// values of a map with free keys its `.*`.
+/// values of a map with free keys its `.*`. A struct that is inside itself is listed once on each way to it.
 pub fn of<'de, T: Deserialize<'de>>() -> Vec<String> {
     let mut found = Vec::new();
-    let mut ways = VecDeque::from([Vec::new()]);
-    while let Some(way) = ways.pop_front() {
+    let mut ways = VecDeque::from([(Vec::new(), Vec::new())]);
+    while let Some((way, mut structs)) = ways.pop_front() {
         let mut next = Next::Nothing;
         let probe = Probe {
             way: &way,
@@ -28,7 +28,12 @@ pub fn of<'de, T: Deserialize<'de>>() -> Vec<String> {
         let _ = T::deserialize(probe);
         let steps: Vec<Step> = match next {
             Next::Nothing => Vec::new(),
-            Next::Fields(names) => names.iter().copied().map(Step::Field).collect(),
+            // A struct inside itself has the same fields again, without end.
+            Next::Fields(names) if structs.contains(&names.as_ptr()) => Vec::new(),
+            Next::Fields(names) => {
+                structs.push(names.as_ptr());
+                names.iter().copied().map(Step::Field).collect()
+            }
             Next::Items => vec![Step::Item],
             Next::Values => vec![Step::Value],
         };
@@ -38,7 +43,7 @@ pub fn of<'de, T: Deserialize<'de>>() -> Vec<String> {
             if matches!(step, Step::Field(_)) {
                 found.push(display(&way));
             }
-            ways.push_back(way);
+            ways.push_back((way, structs.clone()));
         }
     }
     found.sort();
@@ -244,6 +249,7 @@ mod tests {
     #[expect(dead_code, reason = "only its shape is asked for")]
     struct Nested {
         leaf: u8,
+        more: Option<Vec<Nested>>,
     }
 
     // A field that is not found here could be missing from a README.
@@ -255,13 +261,16 @@ mod tests {
                 "labels",
                 "labels.*.inner",
                 "labels.*.inner[].leaf",
+                "labels.*.inner[].more",
                 "labels.*.path",
                 "name",
                 "nested",
                 "nested.leaf",
+                "nested.more",
                 "rules",
                 "rules[].inner",
                 "rules[].inner[].leaf",
+                "rules[].inner[].more",
                 "rules[].path",
                 "type",
             ]

@@ -17,13 +17,16 @@ pub const PARTNER_KEY: &str = "demo-key-of-partner";
 /// The API key `reader`, made likewise: no consumer, no plan, no group, no scope.
 pub const READER_KEY: &str = "demo-key-of-reader";
 
+/// The API key `retired`, made likewise, which has expired.
+pub const RETIRED_KEY: &str = "demo-key-of-retired";
+
 /// The configuration of auth. `key_set` holds the public keys `rs256-1`, `es256-1` and `eddsa-1`.
 pub fn auth(key_set: &Value) -> Value {
     json!({
         "version": 1,
         "realm": "scenarios",
         "api_keys": {
-            "sources": [{ "header": "x-api-key" }, { "query": "api_key" }],
+            "sources": [{ "header": "x-api-key" }, { "query": "api_key" }, { "cookie": "session_key" }],
             "keys": [
                 {
                     "id": "partner",
@@ -33,11 +36,18 @@ pub fn auth(key_set: &Value) -> Value {
                     "plan": "gold",
                     "groups": ["partners"],
                     "scopes": ["orders:read"],
+                    "labels": { "team": "crm" },
                 },
                 {
                     "id": "reader",
                     // SHA-256 of READER_KEY.
                     "sha256": "a430623e51c86cacc8987d349814ed0352ce4acb47bad247740e86cb3aa11a96",
+                },
+                {
+                    "id": "retired",
+                    // SHA-256 of RETIRED_KEY.
+                    "sha256": "5d16006f002ec099e354e5b6c75b746d9a9f6e06907be1b3e3e000aa8f13ce83",
+                    "expires": "2024-01-01T00:00:00Z",
                 },
             ],
         },
@@ -69,6 +79,8 @@ pub fn auth(key_set: &Value) -> Value {
             "scopes": "x-scopes",
             "plan": "x-plan",
             "credential": "x-credential",
+            "claims": [{ "path": ["realm_access", "roles"], "header": "x-roles" }],
+            "labels": { "team": "x-label-team" },
         },
         "strip_headers": ["x-authenticated-*"],
         "twins": [{
@@ -93,6 +105,15 @@ pub fn auth(key_set: &Value) -> Value {
               "any": [{ "credential": "api_key" }], "cacheable": true },
             { "name": "preview", "match": { "path": { "prefix": "/preview" } },
               "any": [{ "credential": "jwt", "provider": "main", "scopes": ["preview"] }], "mode": "shadow" },
+            { "name": "editors", "match": { "path": { "prefix": "/editors" } }, "any": [
+                { "all": [
+                    { "credential": "jwt", "claims": [{ "path": ["realm_access", "roles"], "contains": "editor" }] },
+                    { "not": { "credential": "jwt", "groups": ["banned"] } },
+                ] },
+                { "credential": "api_key", "plans": ["gold"] },
+            ] },
+            { "name": "lenient", "match": { "path": { "prefix": "/lenient" } },
+              "any": [{ "credential": "jwt" }, { "allow_anonymous": true }], "ignore_invalid": true },
             { "name": "retired", "match": { "path": { "prefix": "/retired" } }, "allow_anonymous": true, "mode": "off" },
             { "name": "stock", "match": { "grpc": { "service": "inventory.v1.Stock", "method": "Get" } },
               "any": [{ "credential": "jwt", "provider": "main", "scopes": ["stock:read"] }] },

@@ -5,6 +5,7 @@ mod credentials;
 mod grpc;
 mod limits;
 mod paths;
+mod rules;
 mod spoofing;
 mod tokens;
 mod transform;
@@ -19,6 +20,7 @@ use crate::token::{Key, TokenSpec};
 pub fn all() -> Vec<Scenario> {
     [
         admission::table(),
+        rules::table(),
         credentials::table(),
         tokens::table(),
         spoofing::table(),

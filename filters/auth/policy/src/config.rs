@@ -58,7 +58,9 @@ pub(crate) struct ApiKeysConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SourceConfig {
     pub(crate) header: Option<HeaderName>,
+    pub(crate) prefix: Option<Text<64>>,
     pub(crate) query: Option<Text<128>>,
+    pub(crate) cookie: Option<Text<128>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use filter_config::{ConfigError, FieldPath};
+use filter_config::{ConfigError, FieldPath, Text};
 use http_message::{
     HeaderEdits, HeaderMap, HeaderName, HeaderValue, NamePatterns, Occurrence, Query, RequestHead,
     is_reserved_request_header,
@@ -11,12 +11,18 @@ use http_message::{
 use crate::config::SourceConfig;
 use crate::upstream::remove_matching;
 
+const BEARER: &[u8] = b"bearer";
+const COOKIE: HeaderName = HeaderName::from_static("cookie");
+
 /// Where credentials are looked for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sources {
-    headers: Vec<HeaderName>,
+    headers: Vec<(HeaderName, String)>,
     header_spellings: NamePatterns,
+    /// The scheme under which `authorization` carries API keys.
+    scheme: Option<String>,
     query: Vec<String>,
+    cookies: Vec<String>,
     bearer: bool,
 }
 
@@ -59,8 +65,17 @@ impl Sources {
         };
         for (index, source) in sources.into_iter().enumerate() {
             let at = at.index(index);
-            match (source.header, source.query) {
-                (Some(name), None) => {
+            if source.prefix.is_some() && source.header.is_none() {
+                let reason = "only a header has a prefix";
+                return Err(ConfigError::new(&at.field("prefix"), reason));
+            }
+            match (source.header, source.query, source.cookie) {
+                (Some(name), None, None) => {
+                    let prefix = source.prefix.map_or_else(String::new, Text::into_inner);
+                    if name.as_str() == "authorization" && !prefix.is_empty() {
+                        compiled.add_scheme(&prefix, &at.field("prefix"))?;
+                        continue;
+                    }
                     let at = at.field("header");
                     if is_reserved_request_header(&name) {
                         return Err(ConfigError::new(
@@ -72,9 +87,20 @@ impl Sources {
                         return Err(ConfigError::new(&at, "another source has the same header"));
                     }
                     compiled.header_spellings.add_name(&name);
-                    compiled.headers.push(name);
+                    compiled.headers.push((name, prefix));
                 }
-                (None, Some(name)) => {
+                (None, None, Some(name)) => {
+                    let at = at.field("cookie");
+                    if !is_cookie_name(name.as_str()) {
+                        let reason = "the name of a cookie is visible ASCII without separators (RFC 6265 section 4.1.1)";
+                        return Err(ConfigError::new(&at, reason));
+                    }
+                    if compiled.cookies.iter().any(|other| other == name.as_str()) {
+                        return Err(ConfigError::new(&at, "another source has the same cookie"));
+                    }
+                    compiled.cookies.push(name.into_inner());
+                }
+                (None, Some(name), None) => {
                     if compiled.query.iter().any(|other| other == name.as_str()) {
                         return Err(ConfigError::new(
                             &at.field("query"),
@@ -86,12 +112,28 @@ impl Sources {
                 _ => {
                     return Err(ConfigError::new(
                         &at,
-                        "expected exactly one of header, query",
+                        "expected exactly one of header, query, cookie",
                     ));
                 }
             }
         }
         Ok(compiled)
+    }
+
+    fn add_scheme(&mut self, prefix: &str, at: &FieldPath) -> Result<(), ConfigError> {
+        let scheme = prefix.strip_suffix(' ').unwrap_or_default();
+        let is_token = !scheme.is_empty() && HeaderName::try_from(scheme).is_ok();
+        let reason = if !is_token {
+            "in authorization a prefix is a scheme and a space: \"ApiKey \""
+        } else if scheme.eq_ignore_ascii_case("bearer") {
+            "this scheme is for tokens: choose another"
+        } else if self.scheme.is_some() {
+            "another source has a scheme in authorization"
+        } else {
+            self.scheme = Some(scheme.to_owned());
+            return Ok(());
+        };
+        Err(ConfigError::new(at, reason))
     }
 
     /// The names of headers that carry a credential.
@@ -108,11 +150,29 @@ impl Sources {
                 _ => Presented::Several,
             };
         };
-        for name in &self.headers {
+        for (name, prefix) in &self.headers {
             match head.headers().occurrence(name.as_str()) {
                 Occurrence::Absent => {}
-                Occurrence::Once(value) => add(Presented::One(Cow::Borrowed(value))),
+                Occurrence::Once(value) => add(match value.strip_prefix(prefix.as_bytes()) {
+                    Some(key) => Presented::One(Cow::Borrowed(key)),
+                    None => Presented::Unreadable,
+                }),
                 Occurrence::Repeated => add(Presented::Several),
+            }
+        }
+        if let Some(scheme) = &self.scheme {
+            match head.headers().occurrence("authorization") {
+                Occurrence::Absent => {}
+                Occurrence::Once(value) => match of_scheme(value, scheme.as_bytes()) {
+                    Presented::Nothing => {}
+                    presented => add(presented),
+                },
+                Occurrence::Repeated => add(Presented::Several),
+            }
+        }
+        for name in &self.cookies {
+            for value in cookies(head.headers()).filter_map(|pair| cookie_value(pair, name)) {
+                add(Presented::One(Cow::Borrowed(value)));
             }
         }
         for name in &self.query {
@@ -130,7 +190,7 @@ impl Sources {
         }
         match head.headers().occurrence("authorization") {
             Occurrence::Absent => Presented::Nothing,
-            Occurrence::Once(value) => bearer_token(value),
+            Occurrence::Once(value) => of_scheme(value, BEARER),
             Occurrence::Repeated => Presented::Several,
         }
     }
@@ -153,11 +213,37 @@ impl Sources {
     /// Takes every credential out of a map of headers or trailers; says whether there was one.
     pub(crate) fn strip_headers(&self, headers: &HeaderMap, edits: &mut HeaderEdits) -> bool {
         let keys = remove_matching(&self.header_spellings, headers, edits);
-        let tokens = self.bearer && headers.get_all("authorization").any(is_bearer);
-        if tokens {
+        let scheme = self.scheme.as_deref().map(str::as_bytes);
+        let schemes = [self.bearer.then_some(BEARER), scheme];
+        let sent = |value: &[u8]| {
+            let mut schemes = schemes.into_iter().flatten();
+            schemes.any(|scheme| of_scheme(value, scheme) != Presented::Nothing)
+        };
+        let authorization = headers.get_all("authorization").any(sent);
+        if authorization {
             edits.remove(b"authorization");
         }
-        keys || tokens
+        let cookies = self.strip_cookies(headers, edits);
+        keys || authorization || cookies
+    }
+
+    /// Takes the cookies that carry keys out, and leaves the others, in one header.
+    fn strip_cookies(&self, headers: &HeaderMap, edits: &mut HeaderEdits) -> bool {
+        let is_ours = |pair: &&[u8]| {
+            let mut names = self.cookies.iter();
+            names.any(|name| cookie_value(pair, name).is_some())
+        };
+        if self.cookies.is_empty() || !cookies(headers).any(|pair| is_ours(&pair)) {
+            return false;
+        }
+        let others: Vec<&[u8]> = cookies(headers).filter(|pair| !is_ours(pair)).collect();
+        let others = others.join(&b"; "[..]);
+        match HeaderValue::try_from(others.as_slice()) {
+            Ok(value) if !others.is_empty() => edits.set(COOKIE, value),
+            // Nothing is left, or more than may be written.
+            _ => edits.remove(COOKIE.as_bytes()),
+        }
+        true
     }
 
     /// The request target without the parameters that carry keys, if there are any.
@@ -170,18 +256,35 @@ impl Sources {
     }
 }
 
-fn is_bearer(value: &[u8]) -> bool {
-    bearer_token(value) != Presented::Nothing
+/// What is between the semicolons of all `cookie` headers (RFC 6265 section 4.2.1): HTTP/2 clients send several.
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers
+        .get_all("cookie")
+        .flat_map(|value| value.split(|byte| *byte == b';'))
+        .map(<[u8]>::trim_ascii)
+        .filter(|pair| !pair.is_empty())
 }
 
-/// The token of an `Authorization` value (RFC 9110 section 11.6.2), if its scheme is Bearer in any case.
-fn bearer_token(value: &[u8]) -> Presented<'_> {
+/// The value of a cookie, if it has this name.
+fn cookie_value<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let mut parts = pair.splitn(2, |byte| *byte == b'=');
+    let is_it = parts.next()?.trim_ascii() == name.as_bytes();
+    let value = parts.next().unwrap_or_default();
+    is_it.then_some(value.trim_ascii())
+}
+
+fn is_cookie_name(name: &str) -> bool {
+    HeaderName::try_from(name).is_ok()
+}
+
+/// The credential of an `Authorization` value (RFC 9110 section 11.6.2), if it is of this scheme, in any case.
+fn of_scheme<'a>(value: &'a [u8], wanted: &[u8]) -> Presented<'a> {
     let value = value.trim_ascii_start();
-    let Some((scheme, rest)) = value.split_at_checked(b"bearer".len()) else {
-        return behind_another_scheme(value);
+    let Some((scheme, rest)) = value.split_at_checked(wanted.len()) else {
+        return behind_another_scheme(value, wanted);
     };
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
-        return behind_another_scheme(value);
+    if !scheme.eq_ignore_ascii_case(wanted) {
+        return behind_another_scheme(value, wanted);
     }
     match rest.split_first() {
         // `Bearer` and nothing more: meant as ours, and not a token.
@@ -200,21 +303,20 @@ fn bearer_token(value: &[u8]) -> Presented<'_> {
         }
         // `Bearer<tab>x`, `Bearer,x`, `Bearer=x`: some reader may take these for ours. `BearerX` is another scheme.
         Some((byte, _)) if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') => {
-            behind_another_scheme(value)
+            behind_another_scheme(value, wanted)
         }
         Some(_) => Presented::Unreadable,
     }
 }
 
 /// Envoy joins two `Authorization` headers with a comma, so a token may stand behind credentials of another scheme.
-fn behind_another_scheme(value: &[u8]) -> Presented<'_> {
+fn behind_another_scheme<'a>(value: &'a [u8], wanted: &[u8]) -> Presented<'a> {
     let has_token = value
         .split(|byte| *byte == b',')
         .skip(1)
-        .filter_map(|part| part.trim_ascii_start().split_at_checked(b"bearer".len()))
+        .filter_map(|part| part.trim_ascii_start().split_at_checked(wanted.len()))
         .any(|(scheme, rest)| {
-            scheme.eq_ignore_ascii_case(b"bearer")
-                && matches!(rest.first(), None | Some(b' ' | b'\t'))
+            scheme.eq_ignore_ascii_case(wanted) && matches!(rest.first(), None | Some(b' ' | b'\t'))
         });
     if has_token {
         Presented::Several
@@ -237,7 +339,9 @@ mod tests {
 
     fn sources() -> Sources {
         Sources {
-            headers: vec![HeaderName::from_static("x-api-key")],
+            headers: vec![(HeaderName::from_static("x-api-key"), String::new())],
+            scheme: None,
+            cookies: vec![],
             header_spellings: NamePatterns::new(["x-api-key"]).unwrap(),
             query: vec!["api_key".into(), "key".into()],
             bearer: true,
@@ -263,7 +367,7 @@ mod tests {
             "bearer   a.b.c ",
             " Bearer a.b.c",
         ] {
-            assert_eq!(bearer_token(value.as_bytes()), one("a.b.c"), "{value}");
+            assert_eq!(of_scheme(value.as_bytes(), BEARER), one("a.b.c"), "{value}");
         }
     }
 
@@ -279,7 +383,7 @@ mod tests {
             "Digest username=\"bearer\", realm=\"Bearer\", nc=1",
         ] {
             assert_eq!(
-                bearer_token(value.as_bytes()),
+                of_scheme(value.as_bytes(), BEARER),
                 Presented::Nothing,
                 "{value}"
             );
@@ -298,7 +402,7 @@ mod tests {
             "Bearers a,Bearer b",
         ] {
             assert_eq!(
-                bearer_token(value.as_bytes()),
+                of_scheme(value.as_bytes(), BEARER),
                 Presented::Several,
                 "{value}"
             );
@@ -318,7 +422,7 @@ mod tests {
             "Bearer \u{e9}",
         ] {
             assert_eq!(
-                bearer_token(value.as_bytes()),
+                of_scheme(value.as_bytes(), BEARER),
                 Presented::Unreadable,
                 "{value:?}"
             );

@@ -349,6 +349,8 @@ impl<'p> Frame<'p> {
             (Group::All, None) => Verdict::Met(self.callers),
             (Group::Not, None) => refused(Denial::of(Reason::Excluded), true),
             (Group::Not, Some(_)) if self.certain => Verdict::Met(Callers::default()),
+            // Only an address can be unknown; what the part lacks beside it is no fault of the caller's.
+            (Group::Not, Some(_)) => refused(Denial::of(Reason::AddressUnknown), false),
             (_, Some(denial)) => refused(denial, self.certain),
             (Group::Any, None) => refused(Denial::of(Reason::CredentialMissing), true),
         }

@@ -53,7 +53,7 @@ fn faults_are_refused_with_their_path() {
         (
             "/api_keys/sources/0",
             json!({}),
-            "api_keys.sources[0]: expected exactly one of header, query",
+            "api_keys.sources[0]: expected exactly one of header, query, cookie",
         ),
         (
             "/api_keys/sources/1",

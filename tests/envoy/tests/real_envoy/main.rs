@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods)] // Drives real processes over real sockets.
 
 mod attacks;
+mod auth_rules;
 mod chain;
 mod forge;
 mod grpc;
