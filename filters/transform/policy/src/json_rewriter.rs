@@ -12,7 +12,8 @@ use std::rc::Rc;
 
 use thiserror::Error;
 
-use crate::operation::{Change, Program, Set, Verdict};
+use crate::operation::{Change, Child, Program, Verdict};
+use crate::position_set::PositionSet;
 
 mod cut;
 mod key;
@@ -77,10 +78,10 @@ pub enum Broken {
 #[derive(Debug)]
 struct Frame {
     is_object: bool,
-    /// The operations that may reach a child.
-    active: Set,
-    /// The operations that have reached one.
-    seen: Set,
+    /// What of the program applies to its children.
+    active: PositionSet,
+    /// What of it has ended at one.
+    seen: PositionSet,
     /// How many elements an array has had.
     elements: u64,
     /// Whether a child has gone out.
@@ -111,10 +112,14 @@ enum State {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// It goes out; these operations may reach inside it.
-    Keep(Set),
+    /// It goes out; this of the program applies to what is inside it.
+    Keep(PositionSet),
     /// The text of this operation goes out in its place.
     Replace(usize),
+}
+
+impl Next {
+    const NOTHING: Next = Next::Keep(PositionSet::EMPTY);
 }
 
 impl JsonRewriter {
@@ -130,7 +135,7 @@ impl JsonRewriter {
     /// Nothing read yet.
     pub fn new(program: Rc<Program>) -> JsonRewriter {
         JsonRewriter {
-            next: Next::Keep(program.all()),
+            next: Next::Keep(program.start()),
             program,
             state: State::Value { or_end: false },
             open: Vec::new(),
@@ -273,8 +278,8 @@ impl JsonRewriter {
             }
             _ => return Err(Broken::Syntax),
         };
-        self.judge_element(cut);
-        let inside = match std::mem::replace(&mut self.next, Next::Keep(0)) {
+        self.judge_element(cut)?;
+        let inside = match std::mem::replace(&mut self.next, Next::NOTHING) {
             Next::Keep(inside) => inside,
             Next::Replace(operation) => {
                 let program = Rc::clone(&self.program);
@@ -283,7 +288,7 @@ impl JsonRewriter {
                     cut.insert(text);
                 }
                 self.mute();
-                0
+                PositionSet::default()
             }
         };
         cut.skip(1);
@@ -295,11 +300,16 @@ impl JsonRewriter {
         Ok(())
     }
 
-    fn open(&mut self, is_object: bool, active: Set) {
+    fn open(&mut self, is_object: bool, inside: PositionSet) {
+        let active = if self.muted.is_some() {
+            PositionSet::default()
+        } else {
+            inside
+        };
         self.open.push(Frame {
             is_object,
-            active: if self.muted.is_some() { 0 } else { active },
-            seen: 0,
+            active,
+            seen: PositionSet::default(),
             elements: 0,
             kept: false,
         });
@@ -341,7 +351,7 @@ impl JsonRewriter {
             Some(name) => {
                 cut.skip(length.saturating_add(1));
                 self.state = State::Colon;
-                self.judge_member(name, cut);
+                self.judge_member(name, cut)?;
             }
             None => {
                 self.key = Some(Key::default());
@@ -381,15 +391,14 @@ impl JsonRewriter {
 
     fn close(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
         cut.release(&mut self.held, false);
-        let level = self.open.len().saturating_sub(1);
         if let Some(frame) = self.open.pop()
             && frame.is_object
-            && frame.active & !frame.seen != 0
+            && !frame.active.is_empty()
             && self.muted.is_none()
         {
             let mut comma = frame.kept;
             let program = Rc::clone(&self.program);
-            for (name, value) in program.missing(frame.active, frame.seen, level) {
+            for (name, value) in program.missing(frame.active, frame.seen) {
                 self.count_written(name.as_bytes(), cut)?;
                 self.count_written(value, cut)?;
                 if comma {
@@ -429,7 +438,7 @@ impl JsonRewriter {
         if let Some(text @ [_, ..]) = rest.get(..length) {
             if let Some(key) = &mut self.key {
                 key.push(text)?;
-                self.judge_long_key(cut);
+                self.judge_long_key(cut)?;
             }
             cut.skip(length);
         }
@@ -475,7 +484,7 @@ impl JsonRewriter {
         cut.skip(1);
         if let Some(key) = &mut self.key {
             key.push_byte(byte, inner)?;
-            self.judge_long_key(cut);
+            self.judge_long_key(cut)?;
         }
         Ok(())
     }
@@ -487,68 +496,72 @@ impl JsonRewriter {
         }
         self.state = State::Colon;
         if let Some(key) = self.key.take() {
-            self.judge_member(&key.finish()?, cut);
+            self.judge_member(&key.finish()?, cut)?;
         }
         Ok(())
     }
 
     /// Once a key is longer than every name it is decided that it is none.
-    fn judge_long_key(&mut self, cut: &mut Cut<'_, '_>) {
+    fn judge_long_key(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
         let longest = self.program.longest_name();
-        if let Some(key) = self.key.take_if(|key| key.len() > longest) {
-            self.judge_member(key.text(), cut);
+        match self.key.take_if(|key| key.len() > longest) {
+            Some(key) => self.judge_member(key.text(), cut),
+            None => Ok(()),
         }
     }
 
     /// Decides what becomes of a member of that name, or of any that begins so and is longer than every name of the program.
-    fn judge_member(&mut self, name: &[u8], cut: &mut Cut<'_, '_>) {
-        let Some((active, level)) = self.place() else {
-            return;
-        };
-        let verdict = self
-            .program
-            .judge(active, level, |segment| segment.is_member(name));
-        self.apply(verdict, cut);
+    fn judge_member(&mut self, name: &[u8], cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
+        match self.open.last() {
+            Some(frame) => {
+                let child = Child::Member(name);
+                let verdict = self.program.judge(frame.active, frame.seen, child);
+                self.apply(verdict, cut)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Decides what becomes of an element of an array, at its first byte.
-    fn judge_element(&mut self, cut: &mut Cut<'_, '_>) {
-        let Some((active, level)) = self.place().filter(|_| self.holds()) else {
-            return;
-        };
+    fn judge_element(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
+        if !self.holds() {
+            return Ok(());
+        }
         let Some(frame) = self.open.last_mut().filter(|frame| !frame.is_object) else {
-            return;
+            return Ok(());
         };
-        let position = frame.elements;
-        frame.elements = position.saturating_add(1);
-        let verdict = self
-            .program
-            .judge(active, level, |segment| segment.is_element(position));
-        self.apply(verdict, cut);
+        let child = Child::Element(frame.elements);
+        frame.elements = frame.elements.saturating_add(1);
+        let verdict = self.program.judge(frame.active, frame.seen, child);
+        self.apply(verdict, cut)
     }
 
-    fn apply(&mut self, verdict: Verdict, cut: &mut Cut<'_, '_>) {
-        let change = verdict
-            .operation
-            .and_then(|operation| self.program.change(operation));
-        let is_removed = matches!(change, Some(Change::Remove));
-        if let Some(frame) = self.open.last_mut() {
-            frame.seen |= verdict.here;
-            // The first child that goes out needs no comma.
-            if !is_removed {
-                cut.release(&mut self.held, !frame.kept);
-                frame.kept = true;
-            }
-        }
-        self.next = match verdict.operation {
-            Some(_) if is_removed => {
-                cut.drop_held(&mut self.held);
-                self.mute();
-                Next::Keep(0)
-            }
-            Some(operation) => Next::Replace(operation),
-            None => Next::Keep(verdict.inside),
+    fn apply(&mut self, verdict: Verdict, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
+        let program = Rc::clone(&self.program);
+        let change = |operation: Option<usize>| program.change(operation?);
+        let is_removed = verdict.is_second || change(verdict.value) == Some(&Change::Remove);
+        let Some(frame) = self.open.last_mut() else {
+            return Ok(());
         };
+        frame.seen.extend(verdict.here);
+        if is_removed {
+            cut.drop_held(&mut self.held);
+            self.mute();
+            self.next = Next::NOTHING;
+            return Ok(());
+        }
+        // The first child that goes out needs no comma.
+        let without_comma = !std::mem::replace(&mut frame.kept, true);
+        if let Some(Change::Rename { text, .. }) = change(verdict.name) {
+            self.count_written(text, cut)?;
+            cut.release_as(text, &mut self.held, without_comma);
+        } else {
+            cut.release(&mut self.held, without_comma);
+        }
+        self.next = verdict
+            .value
+            .map_or(Next::Keep(verdict.inside), Next::Replace);
+        Ok(())
     }
 
     /// Until the value that comes next, or is at its first byte, has ended.
@@ -556,15 +569,13 @@ impl JsonRewriter {
         self.muted = self.muted.or(Some(self.open.len()));
     }
 
-    /// The operations that may reach a child of the innermost container, and how deep it is.
-    fn place(&self) -> Option<(Set, usize)> {
-        let frame = self.open.last()?;
-        Some((frame.active, self.open.len().saturating_sub(1)))
-    }
-
     /// Whether children of the innermost container are decided upon, and so separators are held back.
     fn holds(&self) -> bool {
-        self.muted.is_none() && self.open.last().is_some_and(|frame| frame.active != 0)
+        self.muted.is_none()
+            && self
+                .open
+                .last()
+                .is_some_and(|frame| !frame.active.is_empty())
     }
 
     /// Blanks in front of a key or value: part of the separator, unless this is the value of a member.

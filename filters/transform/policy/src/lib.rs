@@ -40,6 +40,7 @@ mod json_rewriter;
 mod operation;
 mod path_rewrite;
 mod pointer;
+mod position_set;
 mod reason;
 
 pub use body::{Body, Chunk, Ended};

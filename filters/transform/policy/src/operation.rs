@@ -1,12 +1,13 @@
 //! What is done to the members of a document.
 
 use crate::pointer::{Pointer, Segment};
+use crate::position_set::PositionSet;
 
 /// One change, at every place that its path stands for. A place that is not there is no fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    pub(crate) at: Pointer,
-    pub(crate) change: Change,
+    at: Pointer,
+    change: Change,
 }
 
 /// The change.
@@ -18,53 +19,126 @@ pub(crate) enum Change {
     Replace(Vec<u8>),
     /// Puts this JSON text in place of the value, or adds the member at the end of its object.
     Set(Vec<u8>),
+    /// Adds the member at the end of its object, if it is not there.
+    Add(Vec<u8>),
+    /// Gives the member this name.
+    Rename {
+        to: String,
+        /// The name as JSON.
+        text: Vec<u8>,
+    },
 }
 
 /// Changes in order. Of several that reach one value, the first in the list is made; one that reaches a value goes before
-/// those that reach inside it.
+/// those that reach inside it. A name is changed beside what becomes of the value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
     operations: Vec<Operation>,
+    /// Every level of every path.
+    positions: Vec<Position>,
     longest_name: usize,
 }
 
-/// Operations of a program, a bit for each.
-pub(crate) type Set = u64;
+/// A level of the path of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Position {
+    operation: usize,
+    level: usize,
+}
+
+/// A child of an object or array.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Child<'a> {
+    /// By its name; a name that is longer than every name of the program may be cut.
+    Member(&'a [u8]),
+    /// By its place.
+    Element(u64),
+}
 
 /// What happens to one member or element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// The operation that reaches it, by its place in the program.
-    pub(crate) operation: Option<usize>,
-    /// The operations that may reach inside it.
-    pub(crate) inside: Set,
-    /// Every operation that ends here.
-    pub(crate) here: Set,
+    /// The operation that decides on its value.
+    pub(crate) value: Option<usize>,
+    /// The operation that changes its name.
+    pub(crate) name: Option<usize>,
+    /// It would be the second of one name.
+    pub(crate) is_second: bool,
+    /// The positions that apply to what is inside it.
+    pub(crate) inside: PositionSet,
+    /// Every position that ends here.
+    pub(crate) here: PositionSet,
 }
 
 impl Operation {
+    fn new(at: Pointer, change: Change) -> Operation {
+        Operation { at, change }
+    }
+
     /// Takes out the member or element.
     pub fn remove(at: Pointer) -> Operation {
-        Operation {
-            at,
-            change: Change::Remove,
-        }
+        Operation::new(at, Change::Remove)
+    }
+
+    /// Takes out every member of the object but those of these names; of an array, every element.
+    pub fn keep_only(at: Pointer, names: Vec<String>) -> Operation {
+        Operation::new(at.except(names), Change::Remove)
     }
 
     /// Puts a string in place of the value, whatever it was.
     pub fn mask(at: Pointer, with: &str) -> Operation {
-        Operation {
-            at,
-            change: Change::Replace(json(&with.into())),
-        }
+        Operation::new(at, Change::Replace(json(&with.into())))
     }
 
     /// Puts a value in place of the value, or adds the member at the end of its object.
     pub fn set(at: Pointer, value: &serde_json::Value) -> Operation {
-        Operation {
-            at,
-            change: Change::Set(json(value)),
-        }
+        Operation::new(at, Change::Set(json(value)))
+    }
+
+    /// Adds the member at the end of its object, if it is not there.
+    pub fn add(at: Pointer, value: &serde_json::Value) -> Operation {
+        Operation::new(at, Change::Add(json(value)))
+    }
+
+    /// Gives the member another name. Where the object has a member of that name as well, the one that comes first stays.
+    ///
+    /// `None` if the path does not end with a name.
+    pub fn rename(at: Pointer, to: &str) -> Option<Operation> {
+        let is_name = matches!(at.segments().last(), Some(Segment::Name { .. }));
+        is_name.then(|| {
+            let text = json(&to.into());
+            Operation::new(
+                at,
+                Change::Rename {
+                    to: to.to_owned(),
+                    text,
+                },
+            )
+        })
+    }
+
+    /// Whether both may be for one object and give two members one name, or one member two.
+    pub fn is_at_odds_with(&self, other: &Operation) -> bool {
+        let (Change::Rename { to, .. }, Change::Rename { to: other_to, .. }) =
+            (&self.change, &other.change)
+        else {
+            return false;
+        };
+        let (at, other_at) = (self.at.segments(), other.at.segments());
+        let any_depth = at
+            .iter()
+            .chain(other_at)
+            .any(|segment| *segment == Segment::AnyDepth);
+        let is_named = |segments: &[Segment], name: &str| {
+            segments
+                .last()
+                .is_some_and(|segment| segment.is_member(name.as_bytes()))
+        };
+        (any_depth || at.len() == other_at.len())
+            && (to == other_to
+                || is_named(at, other_to)
+                || is_named(other_at, to)
+                || at.last() == other_at.last())
     }
 }
 
@@ -75,25 +149,27 @@ fn json(value: &serde_json::Value) -> Vec<u8> {
 impl Program {
     /// The most operations of a program.
     pub const MAX_OPERATIONS: usize = 64;
+    /// The most levels of all paths of a program together.
+    pub const MAX_LEVELS: usize = PositionSet::MAX;
 
-    /// The operations in order; those past [`Program::MAX_OPERATIONS`] make it `None`.
+    /// The operations in order; `None` for more than [`Program::MAX_OPERATIONS`] or [`Program::MAX_LEVELS`].
     pub fn new(operations: Vec<Operation>) -> Option<Program> {
-        if operations.len() > Self::MAX_OPERATIONS {
+        let positions: Vec<Position> = operations
+            .iter()
+            .enumerate()
+            .flat_map(|(operation, one)| {
+                let levels = one.at.segments().iter().enumerate();
+                levels.map(move |(level, _)| Position { operation, level })
+            })
+            .collect();
+        if operations.len() > Self::MAX_OPERATIONS || positions.len() > Self::MAX_LEVELS {
             return None;
         }
-        let names = operations
-            .iter()
-            .flat_map(|operation| operation.at.segments());
-        let longest_name = names
-            .map(|segment| match segment {
-                Segment::Any => 0,
-                Segment::Name { name, .. } => name.len(),
-            })
-            .max()
-            .unwrap_or(0);
+        let longest_name = operations.iter().map(Operation::longest_name).max();
         Some(Program {
             operations,
-            longest_name,
+            positions,
+            longest_name: longest_name.unwrap_or(0),
         })
     }
 
@@ -102,14 +178,20 @@ impl Program {
         self.operations.is_empty()
     }
 
-    /// The longest name that a path has: a longer key is none of them.
+    /// The longest name that an operation has: a longer key is none of them.
     pub(crate) fn longest_name(&self) -> usize {
         self.longest_name
     }
 
-    /// All operations.
-    pub(crate) fn all(&self) -> Set {
-        self.numbered().fold(0, |set, (_, bit, _)| set | bit)
+    /// The positions that apply to what is inside the document.
+    pub(crate) fn start(&self) -> PositionSet {
+        let mut set = PositionSet::default();
+        for (position, of) in self.positions.iter().enumerate() {
+            if of.level == 0 {
+                self.insert(&mut set, position);
+            }
+        }
+        set
     }
 
     /// The change of an operation.
@@ -119,71 +201,126 @@ impl Program {
             .map(|operation| &operation.change)
     }
 
-    /// What happens to a child, at `level` levels below the root, of a container that the operations of `active` reach.
+    /// What happens to a child of a container to which the positions of `active` apply; `seen` holds those that have ended at
+    /// an earlier child.
     pub(crate) fn judge(
         &self,
-        active: Set,
-        level: usize,
-        is_child: impl Fn(&Segment) -> bool,
+        active: PositionSet,
+        seen: PositionSet,
+        child: Child<'_>,
     ) -> Verdict {
-        let mut verdict = Verdict {
-            operation: None,
-            inside: 0,
-            here: 0,
-        };
-        let mut left = active;
-        while left != 0 {
-            let number = usize::try_from(left.trailing_zeros()).unwrap_or(usize::MAX);
-            let bit = left & left.wrapping_neg();
-            left &= !bit;
-            let Some(operation) = self.operations.get(number) else {
+        let mut verdict = Verdict::default();
+        for position in active.iter() {
+            let Some((operation, segment, is_last)) = self.at(position) else {
                 break;
             };
-            let segments = operation.at.segments();
-            if !segments.get(level).is_some_and(&is_child) {
+            if *segment == Segment::AnyDepth {
+                self.insert(&mut verdict.inside, position);
                 continue;
             }
-            if segments.len() == level.saturating_add(1) {
-                verdict.operation = verdict.operation.or(Some(number));
-                verdict.here |= bit;
-            } else {
-                verdict.inside |= bit;
+            let change = self.change(operation).filter(|_| is_last);
+            if let (Some(Change::Rename { to, .. }), Child::Member(name)) = (change, child)
+                && (name == to.as_bytes() || child.is(segment))
+            {
+                verdict.here.insert(position);
+                verdict.is_second |= seen.contains(position);
+                if name != to.as_bytes() {
+                    verdict.name = verdict.name.or(Some(operation));
+                }
+                continue;
+            }
+            if !child.is(segment) {
+                continue;
+            }
+            match change {
+                None => self.insert(&mut verdict.inside, position.saturating_add(1)),
+                Some(Change::Rename { .. }) => {}
+                Some(change) => {
+                    verdict.here.insert(position);
+                    // What is there needs no adding, and is no less to be hidden.
+                    if !matches!(change, Change::Add(_)) {
+                        verdict.value = verdict.value.or(Some(operation));
+                    }
+                }
             }
         }
         verdict
     }
 
-    /// The members that are missing at the end of an object: their names and values. `seen` holds the operations that
-    /// reached a member of it.
+    /// The members that are missing at the end of an object: their names and values. `seen` holds the positions that ended at a
+    /// member of it.
     pub(crate) fn missing(
         &self,
-        active: Set,
-        seen: Set,
-        level: usize,
+        active: PositionSet,
+        seen: PositionSet,
     ) -> impl Iterator<Item = (&str, &[u8])> {
-        let ends =
-            move |operation: &Operation| operation.at.segments().len() == level.saturating_add(1);
-        self.numbered()
-            .filter(move |(_, bit, operation)| active & !seen & bit != 0 && ends(operation))
-            .filter_map(move |(number, _, operation)| {
-                let (Change::Set(value), Some(Segment::Name { name, .. })) =
-                    (&operation.change, operation.at.segments().last())
+        active
+            .iter()
+            .filter(move |position| !seen.contains(*position))
+            .filter_map(move |position| {
+                let (operation, segment, is_last) = self.at(position)?;
+                let (Some(Change::Set(value) | Change::Add(value)), Segment::Name { name, .. }) =
+                    (self.change(operation).filter(|_| is_last), segment)
                 else {
                     return None;
                 };
-                // An earlier operation for the same member has decided already.
-                let verdict =
-                    self.judge(active, level, |segment| segment.is_member(name.as_bytes()));
-                (verdict.operation == Some(number)).then_some((name.as_str(), value.as_slice()))
+                self.adds(operation, name, active, seen)
+                    .then_some((name.as_str(), value.as_slice()))
             })
     }
 
-    fn numbered(&self) -> impl Iterator<Item = (usize, Set, &Operation)> {
-        let bits = (0..64u32).filter_map(|shift| 1u64.checked_shl(shift));
-        self.operations
-            .iter()
-            .enumerate()
-            .zip(bits)
-            .map(|((number, operation), bit)| (number, bit, operation))
+    /// Whether no earlier operation for a member of that name has decided already, and none was renamed to it.
+    fn adds(&self, operation: usize, name: &str, active: PositionSet, seen: PositionSet) -> bool {
+        active.iter().all(|position| {
+            let Some((other, segment, true)) = self.at(position) else {
+                return true;
+            };
+            match self.change(other) {
+                Some(Change::Rename { to, .. }) => to != name || !seen.contains(position),
+                // For every member it adds none.
+                Some(Change::Add(_)) if *segment == Segment::Any => true,
+                _ => other >= operation || !segment.is_member(name.as_bytes()),
+            }
+        })
+    }
+
+    /// A position and, since any number of levels may be none, what follows it there.
+    fn insert(&self, set: &mut PositionSet, position: usize) {
+        set.insert(position);
+        if let Some((_, Segment::AnyDepth, _)) = self.at(position) {
+            set.insert(position.saturating_add(1));
+        }
+    }
+
+    /// The operation, the level of its path, and whether that is the last.
+    fn at(&self, position: usize) -> Option<(usize, &Segment, bool)> {
+        let Position { operation, level } = *self.positions.get(position)?;
+        let segments = self.operations.get(operation)?.at.segments();
+        let is_last = segments.len() == level.saturating_add(1);
+        Some((operation, segments.get(level)?, is_last))
+    }
+}
+
+impl Operation {
+    fn longest_name(&self) -> usize {
+        let new_name = match &self.change {
+            Change::Rename { to, .. } => to.len(),
+            _ => 0,
+        };
+        let names = self.at.segments().iter().map(|segment| match segment {
+            Segment::Any | Segment::AnyDepth => 0,
+            Segment::Except(names) => names.iter().map(String::len).max().unwrap_or(0),
+            Segment::Name { name, .. } => name.len(),
+        });
+        names.max().unwrap_or(0).max(new_name)
+    }
+}
+
+impl Child<'_> {
+    fn is(self, segment: &Segment) -> bool {
+        match self {
+            Child::Member(name) => segment.is_member(name),
+            Child::Element(position) => segment.is_element(position),
+        }
     }
 }

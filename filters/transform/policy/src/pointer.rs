@@ -1,8 +1,9 @@
-//! Where in a document: JSON Pointers (RFC 6901), in which `*` stands for every member or element of one level.
+//! Where in a document: JSON Pointers (RFC 6901), in which `*` stands for every member or element of one level and `**` for
+//! any number of levels.
 
 use thiserror::Error;
 
-/// A path with one segment or more.
+/// A path of levels from the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pointer(Vec<Segment>);
 
@@ -11,6 +12,10 @@ pub struct Pointer(Vec<Segment>);
 pub(crate) enum Segment {
     /// Every member of an object and every element of an array.
     Any,
+    /// Any number of levels, none included.
+    AnyDepth,
+    /// Every member but those of these names, and every element of an array.
+    Except(Vec<String>),
     /// The member of that name. Of an array: the element at `index`.
     Name {
         /// The name, unescaped.
@@ -35,14 +40,19 @@ pub enum InvalidPointer {
     /// A `~` that is neither `~0` nor `~1`.
     #[error("~ is written ~0, and a / inside a name ~1")]
     Escape,
-    /// It has `**`.
-    #[error("** is not read by this version; * stands for one level")]
+    /// It ends with `**`, or has two in a row.
+    #[error("after ** comes a name or *, as in /**/email")]
     AnyDepth,
 }
 
 impl Pointer {
     /// The most levels of a path.
     pub const MAX_SEGMENTS: usize = 16;
+
+    /// The whole document.
+    pub fn root() -> Pointer {
+        Pointer(Vec::new())
+    }
 
     /// Reads `/customers/*/email`.
     ///
@@ -60,11 +70,27 @@ impl Pointer {
         if segments.len() > Self::MAX_SEGMENTS {
             return Err(InvalidPointer::TooDeep);
         }
+        let mut next = segments
+            .iter()
+            .skip(1)
+            .chain(std::iter::once(&Segment::AnyDepth));
+        if segments.iter().any(|segment| {
+            let next = next.next();
+            *segment == Segment::AnyDepth && next == Some(&Segment::AnyDepth)
+        }) {
+            return Err(InvalidPointer::AnyDepth);
+        }
         Ok(Pointer(segments))
     }
 
     pub(crate) fn segments(&self) -> &[Segment] {
         &self.0
+    }
+
+    /// The children of this place but those of these names.
+    pub(crate) fn except(mut self, names: Vec<String>) -> Pointer {
+        self.0.push(Segment::Except(names));
+        self
     }
 }
 
@@ -72,7 +98,7 @@ impl Segment {
     fn parse(text: &str) -> Result<Segment, InvalidPointer> {
         match text {
             "*" => return Ok(Segment::Any),
-            "**" => return Err(InvalidPointer::AnyDepth),
+            "**" => return Ok(Segment::AnyDepth),
             _ => {}
         }
         let mut name = String::with_capacity(text.len());
@@ -97,6 +123,8 @@ impl Segment {
     pub(crate) fn is_member(&self, member: &[u8]) -> bool {
         match self {
             Segment::Any => true,
+            Segment::AnyDepth => false,
+            Segment::Except(names) => names.iter().all(|name| member != name.as_bytes()),
             Segment::Name { name, .. } => member == name.as_bytes(),
         }
     }
@@ -104,7 +132,8 @@ impl Segment {
     /// Whether it stands for the element at that position.
     pub(crate) fn is_element(&self, position: u64) -> bool {
         match self {
-            Segment::Any => true,
+            Segment::Any | Segment::Except(_) => true,
+            Segment::AnyDepth => false,
             Segment::Name { index, .. } => *index == Some(position),
         }
     }
@@ -141,7 +170,7 @@ mod tests {
     fn an_index_has_one_spelling() {
         let index = |text: &str| match &names(text)[0] {
             Segment::Name { index, .. } => *index,
-            Segment::Any => None,
+            _ => None,
         };
         assert_eq!(index("/0"), Some(0));
         assert_eq!(index("/10"), Some(10));
@@ -166,6 +195,8 @@ mod tests {
             ("/a~2", InvalidPointer::Escape),
             ("/a~", InvalidPointer::Escape),
             ("/a/**", InvalidPointer::AnyDepth),
+            ("/**", InvalidPointer::AnyDepth),
+            ("/**/**/a", InvalidPointer::AnyDepth),
             (
                 "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17",
                 InvalidPointer::TooDeep,

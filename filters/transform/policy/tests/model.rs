@@ -36,16 +36,44 @@ fn document() -> impl Strategy<Value = Tree> {
     })
 }
 
+/// At most one renaming: two may be at odds, which a configuration may not have.
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
-    let segment = prop_oneof![3 => name().prop_filter("a name, not a wildcard", |name| !name.starts_with('*')), 2 => Just("*".to_owned())];
+    let plain = || name().prop_filter("a name, not a wildcard", |name| !name.starts_with('*'));
+    let segment = prop_oneof![6 => plain(), 4 => Just("*".to_owned()), 1 => Just("**".to_owned())];
+    let value = || prop::sample::select(vec![json!(null), json!({"b": [1]}), json!("s")]);
     let kind = prop_oneof![
         Just(Kind::Remove),
         Just(Kind::Mask),
-        prop::sample::select(vec![json!(null), json!({"b": [1]}), json!("s")]).prop_map(Kind::Set),
+        value().prop_map(Kind::Set),
+        value().prop_map(Kind::Add),
     ];
-    let edit =
-        (prop::collection::vec(segment, 1..4), kind).prop_map(|(path, kind)| Edit { path, kind });
-    prop::collection::vec(edit, 0..6)
+    let path = || prop::collection::vec(segment.clone(), 0..3);
+    let edit = prop_oneof![
+        4 => (path(), prop_oneof![plain(), Just("*".to_owned())], kind).prop_map(|(mut path, last, kind)| {
+            path.push(last);
+            Edit { path, kind }
+        }),
+        1 => (path(), prop::collection::vec(plain(), 0..3)).prop_map(|(path, names)| Edit { path, kind: Kind::KeepOnly(names) }),
+        1 => (path(), plain(), plain()).prop_map(|(mut path, last, to)| {
+            path.push(last);
+            Edit { path, kind: Kind::Rename(to) }
+        }),
+    ];
+    let is_path = |edit: &Edit| {
+        let pairs = edit.path.windows(2);
+        let stars = pairs
+            .filter(|pair| pair[0] == "**" && pair[1] == "**")
+            .count();
+        stars == 0 && edit.path.last().is_none_or(|last| last != "**")
+    };
+    let edit = edit.prop_filter("what ** may be followed by", is_path);
+    prop::collection::vec(edit, 0..6).prop_map(|mut edits| {
+        let mut renamed = false;
+        edits.retain(|edit| {
+            !matches!(edit.kind, Kind::Rename(_)) || !std::mem::replace(&mut renamed, true)
+        });
+        edits
+    })
 }
 
 /// A document as other programs may write it: blanks anywhere, letters as escapes.

@@ -64,6 +64,22 @@ impl<'c, 'o> Cut<'c, 'o> {
         }
     }
 
+    /// The same, but for the key at the end of what is not decided: this text goes out in its place.
+    pub(super) fn release_as(&mut self, text: &[u8], held: &mut Vec<u8>, without_comma: bool) {
+        let Some(hold) = self.hold.take() else {
+            return;
+        };
+        self.send(hold);
+        let here = self.chunk.get(hold..self.at).unwrap_or_default();
+        // In front of the key are a comma and blanks alone.
+        let separator = held.iter().chain(here).take_while(|byte| **byte != b'"');
+        let separator = separator.skip_while(|byte| without_comma && **byte == b',');
+        self.out.extend(separator);
+        self.out.extend_from_slice(text);
+        held.clear();
+        self.from = self.at;
+    }
+
     /// What is not decided is left out, and all that follows until [`Cut::resume`].
     pub(super) fn drop_held(&mut self, held: &mut Vec<u8>) {
         let place = self.hold.take().unwrap_or(self.at);

@@ -18,14 +18,22 @@ pub(crate) enum Kind {
     Remove,
     Mask,
     Set(Value),
+    Add(Value),
+    KeepOnly(Vec<String>),
+    Rename(String),
 }
 
 fn pointer(path: &[String]) -> Pointer {
     let escaped = path.iter().map(|name| match name.as_str() {
         "*" => "/*".to_owned(),
+        "**" => "/**".to_owned(),
         name => format!("/{}", name.replace('~', "~0").replace('/', "~1")),
     });
-    Pointer::parse(&escaped.collect::<String>()).unwrap()
+    let text = escaped.collect::<String>();
+    if text.is_empty() {
+        return Pointer::root();
+    }
+    Pointer::parse(&text).unwrap()
 }
 
 fn program(edits: &[Edit]) -> Rc<Program> {
@@ -33,6 +41,9 @@ fn program(edits: &[Edit]) -> Rc<Program> {
         Kind::Remove => Operation::remove(pointer(&edit.path)),
         Kind::Mask => Operation::mask(pointer(&edit.path), "***"),
         Kind::Set(value) => Operation::set(pointer(&edit.path), value),
+        Kind::Add(value) => Operation::add(pointer(&edit.path), value),
+        Kind::KeepOnly(names) => Operation::keep_only(pointer(&edit.path), names.clone()),
+        Kind::Rename(to) => Operation::rename(pointer(&edit.path), to).unwrap(),
     });
     Rc::new(Program::new(operations.collect()).unwrap())
 }
@@ -117,53 +128,121 @@ impl<'de> Deserialize<'de> for Tree {
     }
 }
 
-/// The same edits on a tree. `edits` holds those that reach the value, without the levels above it.
-fn model(value: &Tree, edits: &[(&[String], &Kind)]) -> Tree {
-    let decide = |name: &str, value: Option<&Tree>| -> Option<Tree> {
-        let fits = |segment: &String| segment == "*" || segment == name;
-        let ends = edits
-            .iter()
-            .find(|(path, _)| path.len() == 1 && fits(&path[0]));
-        match (ends, value) {
-            (Some((_, Kind::Remove)), _) => None,
-            (Some((_, Kind::Mask)), Some(_)) => Some(Tree::Leaf("***".into())),
-            (Some((_, Kind::Mask)), None) => None,
-            (Some((_, Kind::Set(new))), Some(_)) => Some(new.into()),
-            (Some((path, Kind::Set(new))), None) => (path[0] != "*").then(|| new.into()),
-            (None, None) => None,
-            (None, Some(value)) => {
-                let inside: Vec<_> = edits
-                    .iter()
-                    .filter(|(path, _)| path.len() > 1 && fits(&path[0]))
-                    .map(|(path, kind)| (&path[1..], *kind))
-                    .collect();
-                Some(model(value, &inside))
+/// An edit that reaches a value, without the levels above it, and which one it is.
+type Reaching<'a> = (usize, &'a [String], &'a Kind);
+
+/// What becomes of the value of a child; nothing, if the edits do not say.
+fn decision<'a>(edits: &[Reaching<'a>], name: &str, is_member: bool) -> Option<&'a Kind> {
+    let fits = |segment: &String| segment == "*" || segment == name;
+    let mut ordered: Vec<_> = edits.to_vec();
+    ordered.sort_by_key(|(number, ..)| *number);
+    ordered
+        .into_iter()
+        .find(|(_, path, kind)| match kind {
+            Kind::Remove | Kind::Mask | Kind::Set(_) => path.len() == 1 && fits(&path[0]),
+            Kind::KeepOnly(names) => {
+                path.is_empty() && !(is_member && names.iter().any(|kept| kept == name))
             }
-        }
-    };
-    match value {
-        Tree::Object(members) => {
-            let mut edited: Vec<(String, Tree)> = members
+            Kind::Add(_) | Kind::Rename(_) => false,
+        })
+        .map(|(_, _, kind)| kind)
+}
+
+/// A child after its edits; nothing, if it is removed.
+fn child(value: &Tree, name: &str, is_member: bool, edits: &[Reaching<'_>]) -> Option<Tree> {
+    match decision(edits, name, is_member) {
+        Some(Kind::Remove | Kind::KeepOnly(_)) => None,
+        Some(Kind::Mask) => Some(Tree::Leaf("***".into())),
+        Some(Kind::Set(new)) => Some(new.into()),
+        _ => {
+            let inside: Vec<_> = edits
                 .iter()
-                .filter_map(|(name, value)| Some((name.clone(), decide(name, Some(value))?)))
+                .filter_map(|(number, path, kind)| match path.split_first() {
+                    Some((first, _)) if first == "**" => Some((*number, *path, *kind)),
+                    Some((first, rest)) if first == "*" || first == name => {
+                        let goes_on = !rest.is_empty() || matches!(kind, Kind::KeepOnly(_));
+                        goes_on.then_some((*number, rest, *kind))
+                    }
+                    _ => None,
+                })
                 .collect();
-            let mut known: Vec<&String> = members.iter().map(|(name, _)| name).collect();
-            for (path, _) in edits.iter().filter(|(path, _)| path.len() == 1) {
-                if path[0] != "*"
-                    && !known.contains(&&path[0])
-                    && let Some(value) = decide(&path[0], None)
-                {
-                    known.push(&path[0]);
-                    edited.push((path[0].clone(), value));
+            Some(model(value, &inside))
+        }
+    }
+}
+
+fn object(members: &[(String, Tree)], edits: &[Reaching<'_>]) -> Vec<(String, Tree)> {
+    let mut edited = Vec::new();
+    // Renamings for which a member of the old or the new name has come.
+    let mut done: Vec<usize> = Vec::new();
+    for (name, value) in members {
+        let mut new_name = name;
+        let mut is_second = false;
+        for (number, path, kind) in edits {
+            if let ([from], Kind::Rename(to)) = (path, kind)
+                && (from == name || to == name)
+            {
+                is_second |= done.contains(number);
+                if to != name {
+                    new_name = to;
                 }
             }
-            Tree::Object(edited)
         }
+        for (number, path, kind) in edits {
+            if let ([from], Kind::Rename(to)) = (path, kind)
+                && (from == name || to == name)
+            {
+                done.push(*number);
+            }
+        }
+        if let Some(value) = child(value, name, true, edits).filter(|_| !is_second) {
+            edited.push((new_name.clone(), value));
+        }
+    }
+    let mut known: Vec<&String> = members.iter().map(|(name, _)| name).collect();
+    for (number, path, kind) in edits {
+        if let ([from], Kind::Rename(to)) = (path, kind)
+            && members.iter().any(|(name, _)| name == from)
+            && done.contains(number)
+        {
+            known.push(to);
+        }
+    }
+    let mut ordered: Vec<_> = edits.to_vec();
+    ordered.sort_by_key(|(number, ..)| *number);
+    for (number, path, kind) in &ordered {
+        let ([name], Kind::Set(value) | Kind::Add(value)) = (path, kind) else {
+            continue;
+        };
+        let earlier: Vec<_> = ordered
+            .iter()
+            .filter(|(other, ..)| other < number)
+            .copied()
+            .collect();
+        if name != "*" && !known.contains(&name) && decision(&earlier, name, true).is_none() {
+            known.push(name);
+            edited.push((name.clone(), value.into()));
+        }
+    }
+    edited
+}
+
+/// The same edits on a tree.
+fn model(value: &Tree, edits: &[Reaching<'_>]) -> Tree {
+    let mut edits = edits.to_vec();
+    // Any number of levels may be none.
+    for (number, path, kind) in edits.clone() {
+        if path.first().is_some_and(|first| first == "**") {
+            edits.push((number, &path[1..], kind));
+        }
+    }
+    match value {
+        Tree::Object(members) => Tree::Object(object(members, &edits)),
         Tree::Array(items) => {
             let items = items.iter().enumerate();
             Tree::Array(
                 items
-                    .filter_map(|(index, item)| decide(&index.to_string(), Some(item)))
+                    .filter_map(|(index, item)| child(item, &index.to_string(), false, &edits))
                     .collect(),
             )
         }
@@ -174,7 +253,8 @@ fn model(value: &Tree, edits: &[(&[String], &Kind)]) -> Tree {
 pub(crate) fn expected(value: &Tree, edits: &[Edit]) -> Tree {
     let edits: Vec<_> = edits
         .iter()
-        .map(|edit| (&edit.path[..], &edit.kind))
+        .enumerate()
+        .map(|(number, edit)| (number, &edit.path[..], &edit.kind))
         .collect();
     model(value, &edits)
 }
