@@ -2,7 +2,8 @@
 //!
 //! The measure is CPU time of the worker thread for each request, over what the same request costs without a filter. Rounds
 //! of all variants follow one another, so that whatever else the machine does falls on all of them; ratios are taken within
-//! a round. `QUICK=1` takes fewer and shorter rounds; `ONLY=auth,mask*` measures those variants alone.
+//! a round. `QUICK=1` takes fewer and shorter rounds; `ONLY=auth,mask*` measures those variants alone, and
+//! `BEFORE=folder` beside each of ours the same with the modules of another build, `folder/auth.wasm` and so on.
 #![allow(clippy::disallowed_methods)] // Drives real processes over real sockets.
 
 mod bootstrap;
@@ -68,7 +69,14 @@ fn run() -> Result<(), String> {
         eprintln!("bench: {warning}");
     }
     modules::write_floors()?;
-    let compared = chosen(comparison::variants());
+    let mut compared = chosen(comparison::variants());
+    if let Ok(folder) = std::env::var("BEFORE") {
+        let before: Vec<Variant> = compared
+            .iter()
+            .filter_map(|variant| variant.before(&folder))
+            .collect();
+        compared.extend(before);
+    }
     let (version, rounds) = measure(&plan, 1, &processors, &compared)?;
     machine.envoy = version;
     let mut report = Report::new(machine, quick);

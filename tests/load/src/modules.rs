@@ -19,6 +19,9 @@ pub(crate) enum Module {
     Floor,
 }
 
+/// Where the harness puts the packaged modules in.
+pub(crate) const INSTALLED: &str = "/etc/gatehouse/";
+
 /// The filters of the suite.
 pub(crate) const FILTERS: [&str; 4] = ["auth", "rate-limit", "transform", "routing"];
 
@@ -35,8 +38,7 @@ impl Module {
 
     fn path(self) -> PathBuf {
         match self {
-            // The harness puts the packaged module there.
-            Self::Filter(name) => format!("/etc/gatehouse/{name}.wasm").into(),
+            Self::Filter(name) => format!("{INSTALLED}{name}.wasm").into(),
             _ => folder().join(format!("{}.wasm", self.vm_id())),
         }
     }

@@ -1,14 +1,16 @@
 //! What is compared with what, and how it should come out.
 
+use std::borrow::Cow;
+
 use crate::statistics::{median, spread};
 use crate::variant::Variant;
 
 /// A comparison of what two variants add.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Comparison {
-    pub(crate) name: &'static str,
-    above: &'static str,
-    below: &'static str,
+    pub(crate) name: Cow<'static, str>,
+    above: Cow<'static, str>,
+    below: Cow<'static, str>,
     pub(crate) bar: Option<Bar>,
 }
 
@@ -20,7 +22,7 @@ pub(crate) enum Bar {
 }
 
 /// How it came out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ratio {
     pub(crate) comparison: Comparison,
     pub(crate) median: f64,
@@ -36,37 +38,36 @@ impl Bar {
     }
 }
 
+const fn comparison(
+    name: &'static str,
+    above: &'static str,
+    below: &'static str,
+    bar: Option<Bar>,
+) -> Comparison {
+    Comparison {
+        name: Cow::Borrowed(name),
+        above: Cow::Borrowed(above),
+        below: Cow::Borrowed(below),
+        bar,
+    }
+}
+
 const fn at_most(
     name: &'static str,
     above: &'static str,
     below: &'static str,
     bar: f64,
 ) -> Comparison {
-    Comparison {
-        name,
-        above,
-        below,
-        bar: Some(Bar::AtMost(bar)),
-    }
+    comparison(name, above, below, Some(Bar::AtMost(bar)))
 }
 
 const fn told(name: &'static str, above: &'static str, below: &'static str) -> Comparison {
-    Comparison {
-        name,
-        above,
-        below,
-        bar: None,
-    }
+    comparison(name, above, below, None)
 }
 
 /// How many times as much a serde_json tree costs: the throughput of masking over that of the tree.
 const fn times(name: &'static str, tree: &'static str, mask: &'static str) -> Comparison {
-    Comparison {
-        name,
-        above: tree,
-        below: mask,
-        bar: Some(Bar::AtLeast(2.0)),
-    }
+    comparison(name, tree, mask, Some(Bar::AtLeast(2.0)))
 }
 
 /// All of them.
@@ -102,6 +103,16 @@ pub(crate) const COMPARISONS: [Comparison; 18] = [
 ];
 
 impl Comparison {
+    /// What a variant costs now over what it cost with other modules.
+    pub(crate) fn with_before(name: &str) -> Self {
+        Self {
+            name: format!("{name}_vs_before").into(),
+            above: name.to_owned().into(),
+            below: before(name).into(),
+            bar: None,
+        }
+    }
+
     /// What is found in rounds of these variants; none if one of the two is not among them. `added` is what a variant adds
     /// in a round.
     pub(crate) fn of(
@@ -111,7 +122,7 @@ impl Comparison {
         added: impl Fn(usize, usize) -> f64,
     ) -> Option<Ratio> {
         let place = |name: &str| variants.iter().position(|variant| variant.name == name);
-        let (above, below) = (place(self.above)?, place(self.below)?);
+        let (above, below) = (place(&self.above)?, place(&self.below)?);
         let pairs: Vec<f64> = (0..rounds)
             .map(|round| added(round, above) / added(round, below))
             .collect();
@@ -121,6 +132,11 @@ impl Comparison {
             spread: spread(&pairs),
         })
     }
+}
+
+/// What a variant is called that has other modules.
+pub(crate) fn before(name: &str) -> String {
+    format!("before_{name}")
 }
 
 #[cfg(test)]
@@ -137,11 +153,17 @@ mod tests {
         ];
         let added = [[1.0, 2.0], [100.0, 200.0], [3.0, 6.0]];
         let ratio = COMPARISONS[0]
+            .clone()
             .of(&variants, 3, |round, variant| added[round][variant])
             .unwrap();
         assert_eq!(ratio.median, 0.5);
         assert_eq!(ratio.spread, 0.0);
-        assert!(COMPARISONS[1].of(&variants, 3, |_, _| 0.0).is_none());
+        assert!(
+            COMPARISONS[1]
+                .clone()
+                .of(&variants, 3, |_, _| 0.0)
+                .is_none()
+        );
     }
 
     #[test]
@@ -157,11 +179,8 @@ mod tests {
     fn every_comparison_is_made() {
         let variants = crate::comparison::variants();
         for comparison in COMPARISONS {
-            assert!(
-                comparison.of(&variants, 1, |_, _| 1.0).is_some(),
-                "{}",
-                comparison.name
-            );
+            let name = comparison.name.clone();
+            assert!(comparison.of(&variants, 1, |_, _| 1.0).is_some(), "{name}");
         }
     }
 }

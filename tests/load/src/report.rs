@@ -9,7 +9,7 @@ use crate::chart;
 use crate::machine::Machine;
 use crate::measure::Sample;
 use crate::modules::folder;
-use crate::ratios::{COMPARISONS, Ratio};
+use crate::ratios::{COMPARISONS, Comparison, Ratio};
 use crate::statistics::{median, spread};
 use crate::variant::{Kind, Variant};
 
@@ -115,9 +115,13 @@ impl Report {
                 rps: median(&rps),
             });
         }
+        let beside = variants
+            .iter()
+            .map(|variant| Comparison::with_before(&variant.name));
         self.ratios.extend(
             COMPARISONS
                 .into_iter()
+                .chain(beside)
                 .filter_map(|comparison| comparison.of(variants, rounds.len(), added)),
         );
         self.rounds = self.rounds.max(rounds.len());
@@ -165,7 +169,7 @@ impl Report {
         let ratios: Map<String, Value> = self
             .ratios
             .iter()
-            .map(|ratio| (ratio.comparison.name.to_owned(), json!(ratio.median)))
+            .map(|ratio| (ratio.comparison.name.to_string(), json!(ratio.median)))
             .collect();
         let calls: Vec<Value> = self
             .rows_of(|kind| matches!(kind, Kind::HostCall(_)))

@@ -102,7 +102,7 @@ fn print_ratios(report: &Report) {
         "ratio of what is added", "median", "±", "bar"
     );
     for ratio in &report.ratios {
-        let name = ratio.comparison.name;
+        let name = &ratio.comparison.name;
         let (median, spread) = (ratio.median, ratio.spread);
         let Some(bar) = ratio.comparison.bar else {
             println!("{name:<28} {median:>7.2} {spread:>7.2}");

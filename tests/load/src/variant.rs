@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::modules::INSTALLED;
+use crate::ratios::before;
 use crate::report::Point;
 use crate::requests::Requests;
 
@@ -116,5 +118,26 @@ impl Variant {
     pub(crate) fn refused(mut self, status: u16) -> Self {
         self.status = status;
         self
+    }
+
+    /// The same with the modules of another build, `<folder>/auth.wasm` and so on; none if no module of ours is in it.
+    pub(crate) fn before(&self, folder: &str) -> Option<Self> {
+        let mut other = self.clone();
+        other.name = before(&self.name);
+        other.what = "the same before".into();
+        let configs = other
+            .filters
+            .iter_mut()
+            .filter_map(|filter| filter.pointer_mut("/typed_config/config/vm_config"));
+        let mut replaced = false;
+        for config in configs {
+            let file = config.pointer_mut("/code/local/filename")?;
+            if let Some(name) = file.as_str().and_then(|path| path.strip_prefix(INSTALLED)) {
+                *file = format!("{folder}/{name}").into();
+                config["vm_id"] = format!("before-{}", config["vm_id"]).into();
+                replaced = true;
+            }
+        }
+        replaced.then_some(other)
     }
 }
