@@ -17,6 +17,7 @@
 
 mod plugin;
 mod request;
+mod statistics;
 
 /// Tells the SDK how to make this filter's contexts. The module's entry point calls it, and so does a native host.
 pub fn register() {

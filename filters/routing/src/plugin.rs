@@ -7,12 +7,14 @@ use proxy_wasm::traits::HttpContext;
 use routing_policy::{Counter, Needs, Policy};
 
 use crate::request::Request;
+use crate::statistics::Statistics;
 
 /// What the requests of one configuration share.
 pub(crate) struct Plugin {
     pub(crate) policy: Policy,
     pub(crate) needs: Needs,
     pub(crate) counters: CounterSet<Counter>,
+    pub(crate) statistics: Statistics,
 }
 
 impl proxy_host::Plugin for Plugin {
@@ -22,6 +24,7 @@ impl proxy_host::Plugin for Plugin {
             .map_err(|error| format!("counters: {error}"))?;
         Ok(Plugin {
             needs: policy.needs(),
+            statistics: Statistics::new(policy.statistics()),
             policy,
             counters,
         })

@@ -1,27 +1,38 @@
 //! One request: read its head, ask the policy, do as it says.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use http_message::{HeaderMap, Place, Problem, RequestHead};
+use http_message::{GrpcStatus, HeaderMap, Occurrence, Place, Problem, RequestHead};
 use proxy_host::headers::{self, Map};
-use proxy_host::{HostError, foreign, property, request_head};
+use proxy_host::{HostError, clock, foreign, property, request_head};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use routing_policy::{Facts, Forward, Reason, Step};
+use routing_policy::{Facts, Forward, Reason, Step, Watch};
 
 use crate::plugin::Plugin;
 
 /// Where auth leaves its record.
 const IDENTITY: &str = "wasm.gatehouse.identity";
+/// What Envoy's router writes into the response code details where the time of a request is over.
+const UPSTREAM_TIMEOUT: &[u8] = b"response_timeout";
 
 /// The context of one stream.
 pub(crate) struct Request {
     plugin: Rc<Plugin>,
+    /// What the response is looked at for, and since when the call runs. Taken by the end of it.
+    call: Option<Call>,
+}
+
+/// A call under way.
+pub(crate) struct Call {
+    watch: Watch,
+    since: Duration,
 }
 
 impl Request {
     pub(crate) fn new(plugin: Rc<Plugin>) -> Self {
-        Request { plugin }
+        Request { plugin, call: None }
     }
 }
 
@@ -29,7 +40,28 @@ impl Context for Request {}
 
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        self.plugin.serve()
+        match self.plugin.serve() {
+            Some(call) => {
+                self.call = call;
+                Action::Continue
+            }
+            None => Action::Pause,
+        }
+    }
+
+    fn on_http_response_headers(&mut self, _num_headers: usize, end_of_stream: bool) -> Action {
+        // A call that fails at once has its status here, and no trailers.
+        if end_of_stream && let Some(call) = self.call.take() {
+            self.plugin.finish(Map::Response, &call);
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_trailers(&mut self, _num_trailers: usize) -> Action {
+        if let Some(call) = self.call.take() {
+            self.plugin.finish(Map::ResponseTrailers, &call);
+        }
+        Action::Continue
     }
 
     fn on_http_request_trailers(&mut self, _num_trailers: usize) -> Action {
@@ -38,7 +70,8 @@ impl HttpContext for Request {
 }
 
 impl Plugin {
-    fn serve(&self) -> Action {
+    /// What is looked for in the response; `None` if the request was answered here.
+    fn serve(&self) -> Option<Option<Call>> {
         let head = match request_head() {
             Ok(head) => head,
             Err(error) => return self.fail(&RequestHead::new(HeaderMap::default()), error),
@@ -56,11 +89,35 @@ impl Plugin {
                     if let Some(reason) = forward.shadowed {
                         log::debug!("decision=shadow reason={}", reason.code_details());
                     }
-                    Action::Continue
+                    Some(forward.watch.map(|watch| Call {
+                        watch,
+                        since: clock::monotonic(),
+                    }))
                 }
                 Err(error) => self.fail(&head, error),
             },
             Step::Reply(problem, reason) => self.refuse(&head, &problem, reason),
+        }
+    }
+
+    /// The end of a call, with its status in `map`. The response is not ours: a host that fails is logged, not obeyed.
+    fn finish(&self, map: Map, call: &Call) {
+        let headers = match headers::read(map) {
+            Ok(headers) => headers,
+            Err(error) => return log::warn!("response error={error}"),
+        };
+        let mut status = grpc_status(&headers);
+        if call.watch.deadline && status == Some(GrpcStatus::Unavailable) && timed_out() {
+            // Envoy's own answer; UNAVAILABLE is leave to try again, and the client's time is over.
+            status = Some(GrpcStatus::DeadlineExceeded);
+            let code = GrpcStatus::DeadlineExceeded.code().to_string();
+            if let Err(error) = headers::replace(map, b"grpc-status", code.as_bytes()) {
+                log::warn!("response header error={error}");
+            }
+        }
+        if let (Some(place), Some(status)) = (call.watch.statistic, status) {
+            let time = clock::monotonic().saturating_sub(call.since);
+            self.statistics.count(place, status, time);
         }
     }
 
@@ -83,21 +140,25 @@ impl Plugin {
         });
         match cleaned {
             Ok(()) => Action::Continue,
-            Err(error) => self.fail(&RequestHead::new(HeaderMap::default()), error),
+            Err(error) => {
+                let _: Option<()> = self.fail(&RequestHead::new(HeaderMap::default()), error);
+                Action::Pause
+            }
         }
     }
 
     /// A request that could not be read, or that may be half edited, does not go on.
-    fn fail(&self, head: &RequestHead, error: HostError) -> Action {
+    fn fail<T>(&self, head: &RequestHead, error: HostError) -> Option<T> {
         log::warn!("decision=fail error={error}");
         let reason = Reason::Internal;
         self.refuse(head, &reason.problem(Vec::new()), reason)
     }
 
-    fn refuse(&self, head: &RequestHead, problem: &Problem, reason: Reason) -> Action {
+    fn refuse<T>(&self, head: &RequestHead, problem: &Problem, reason: Reason) -> Option<T> {
         self.counters.count(reason.counter());
         log::debug!("decision=reply reason={}", reason.code_details());
-        reply(head, problem)
+        proxy_host::refuse(head, problem, Place::BehindBridges);
+        None
     }
 }
 
@@ -114,9 +175,18 @@ fn obey(head: &RequestHead, forward: &Forward) -> Result<(), HostError> {
     Ok(())
 }
 
-fn reply(head: &RequestHead, problem: &Problem) -> Action {
-    proxy_host::refuse(head, problem, Place::BehindBridges);
-    Action::Pause
+/// The status of a call, if there is one, and one that gRPC knows.
+fn grpc_status(headers: &HeaderMap) -> Option<GrpcStatus> {
+    let Occurrence::Once(value) = headers.occurrence("grpc-status") else {
+        return None;
+    };
+    GrpcStatus::from_header(value)
+}
+
+/// Whether the router gave up waiting for the upstream.
+fn timed_out() -> bool {
+    let details = property::get(&["response", "code_details"]);
+    matches!(details, Ok(Some(details)) if details == UPSTREAM_TIMEOUT)
 }
 
 #[cfg(test)]

@@ -390,3 +390,79 @@ fn trailers_carry_no_labels_of_the_clients_own() {
     assert_eq!(trailers.text("x-checksum"), Some("abc"));
     assert_eq!(trailers.len(), 1);
 }
+
+const TABLE: &str = r#"{
+    "version": 1,
+    "grpc": {
+        "undeclared": "refuse",
+        "statistics": true,
+        "methods": [{ "service": "inventory.v1.Stock", "method": "Get", "target": "stock-v2", "deadline": { "max": "2s" } },
+                    { "service": "inventory.v1.*" }]
+    }
+}"#;
+
+fn by_target(view: &RouteView<'_>) -> Option<String> {
+    view.headers.text("x-gatehouse-target").map(str::to_owned)
+}
+
+// The router takes the cluster and the time from headers, which a client must not write.
+#[test]
+fn a_method_leads_to_its_target_within_its_deadline() {
+    let host = Host::new().with_routes(by_target);
+    let vm = start(&host, TABLE);
+    let call = [
+        ("content-type", "application/grpc"),
+        ("grpc-timeout", "9H"),
+        ("x-gatehouse-target", "admin"),
+        ("x-envoy-upstream-rq-timeout-ms", "0"),
+    ];
+    let stream = send(&vm, get("/inventory.v1.Stock/Get", &call));
+    let upstream = stream.upstream().headers;
+    assert_eq!(upstream.all("x-gatehouse-target"), [b"stock-v2"]);
+    assert_eq!(upstream.all("x-envoy-upstream-rq-timeout-ms"), [b"2000"]);
+    assert_eq!(upstream.all("grpc-timeout"), [b"2000m"]);
+    assert_eq!(stream.route().as_deref(), Some("stock-v2"));
+    let other = send(&vm, get("/inventory.v1.Stock/Put", &call));
+    assert_eq!(other.upstream().headers.get("x-gatehouse-target"), None);
+    let refused = send(&vm, get("/admin.Users/Drop", &call));
+    assert!(!refused.upstream().started);
+    assert_eq!(
+        reply(&refused).details,
+        "gatehouse_routing_undeclared_method"
+    );
+    assert_eq!(refused.client().headers.text("grpc-status"), Some("12"));
+    assert_eq!(vm.counter("gatehouse.routing.undeclared_method"), 1);
+}
+
+#[test]
+fn calls_are_counted_by_method_and_status() {
+    let host = Host::new();
+    let vm = start(&host, TABLE);
+    let grpc = [("content-type", "application/grpc")];
+    let open = |path: &str| {
+        let mut stream = vm.request(get(path, &grpc));
+        stream.request_headers(true);
+        stream
+    };
+    let mut whole = open("/inventory.v1.Stock/Get");
+    host.clock().advance(std::time::Duration::from_millis(40));
+    whole.response_headers([(":status", "200")], false);
+    whole.response_body("frame", false);
+    whole.response_trailers([("grpc-status", "0")]);
+    // An error without a message has its status among the headers.
+    let mut failed = open("/inventory.v1.Stock/Get");
+    failed.response_headers([(":status", "200"), ("grpc-status", "5")], true);
+    let mut other = open("/inventory.v1.Stock/Other");
+    other.response_headers([(":status", "200"), ("grpc-status", "0")], true);
+    // What is no status is not counted, and names no metric.
+    let mut strange = open("/inventory.v1.Stock/Get");
+    strange.response_headers([(":status", "200"), ("grpc-status", "99.x")], true);
+    let name = |end: &str| format!("gatehouse.routing.grpc_status.{end}");
+    assert_eq!(vm.counter(&name("inventory.v1.Stock.Get.0")), 1);
+    assert_eq!(vm.counter(&name("inventory.v1.Stock.Get.5")), 1);
+    assert_eq!(vm.counter(&name("other.0")), 1);
+    assert_eq!(
+        host.histogram("gatehouse.routing.grpc_time_ms.inventory.v1.Stock.Get"),
+        [40, 0]
+    );
+}

@@ -25,10 +25,37 @@ pub enum GrpcStatus {
 }
 
 impl GrpcStatus {
+    const ALL: [GrpcStatus; 17] = [
+        GrpcStatus::Ok,
+        GrpcStatus::Cancelled,
+        GrpcStatus::Unknown,
+        GrpcStatus::InvalidArgument,
+        GrpcStatus::DeadlineExceeded,
+        GrpcStatus::NotFound,
+        GrpcStatus::AlreadyExists,
+        GrpcStatus::PermissionDenied,
+        GrpcStatus::ResourceExhausted,
+        GrpcStatus::FailedPrecondition,
+        GrpcStatus::Aborted,
+        GrpcStatus::OutOfRange,
+        GrpcStatus::Unimplemented,
+        GrpcStatus::Internal,
+        GrpcStatus::Unavailable,
+        GrpcStatus::DataLoss,
+        GrpcStatus::Unauthenticated,
+    ];
+
     /// The number on the wire.
     pub fn code(self) -> u8 {
         // The discriminants are the wire's numbers.
         self as u8
+    }
+
+    /// The status that a `grpc-status` header or trailer names: a number from 0 to 16, in digits.
+    pub fn from_header(value: &[u8]) -> Option<GrpcStatus> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.code().to_string().as_bytes() == value)
     }
 
     /// What the Connect protocol calls it (<https://connectrpc.com/docs/protocol#error-codes>).
@@ -88,6 +115,18 @@ mod tests {
         assert_eq!(GrpcStatus::ResourceExhausted.code(), 8);
         assert_eq!(GrpcStatus::Unimplemented.code(), 12);
         assert_eq!(GrpcStatus::Unauthenticated.code(), 16);
+    }
+
+    // What an upstream writes there is not to be trusted to be a number.
+    #[test]
+    fn a_header_names_one_status_or_none() {
+        for status in GrpcStatus::ALL {
+            let text = status.code().to_string();
+            assert_eq!(GrpcStatus::from_header(text.as_bytes()), Some(status));
+        }
+        for text in ["", "17", "-1", "00", "0 ", "ok", "é"] {
+            assert_eq!(GrpcStatus::from_header(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]

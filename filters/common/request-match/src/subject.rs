@@ -83,7 +83,7 @@ impl<'a> Subject<'a> {
 
     /// The gRPC method that an upstream may take the request for. The path alone tells: a Connect server takes a plain
     /// POST, and so does the transcoder with `auto_mapping`; a client chooses its content type freely.
-    pub(crate) fn possible_call(&self) -> Option<GrpcMethod<'a>> {
+    pub fn possible_call(&self) -> Option<GrpcMethod<'a>> {
         self.possible_call
     }
 

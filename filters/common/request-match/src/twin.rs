@@ -1,6 +1,7 @@
 //! REST twins of gRPC methods: what Envoy's transcoder turns into a call.
 
 use filter_config::{ConfigError, FieldPath, Text};
+use grpc_descriptor::{Descriptor, HttpRule, Method};
 use http_message::{CanonicalPath, GrpcMethod};
 use serde::Deserialize;
 
@@ -44,42 +45,60 @@ impl TwinTable {
     /// # Errors
     /// A method, template or name that no request can have, two twins that no request can tell apart, or too many.
     pub fn compile(configs: Vec<TwinConfig>, at: &FieldPath) -> Result<TwinTable, ConfigError> {
+        let mut table = TwinTable::default();
         if configs.len() > Self::MAX_TWINS {
-            return Err(ConfigError::new(
-                at,
-                format!("at most {} twins", Self::MAX_TWINS),
-            ));
+            return Err(too_many(at));
         }
-        let mut twins: Vec<Twin> = Vec::with_capacity(configs.len());
         for (index, config) in configs.into_iter().enumerate() {
             let at = at.index(index);
-            check_method(config.method.as_str(), &at.field("method"))?;
-            check_service(config.service.as_str(), &at.field("service"))?;
-            check_rpc(config.rpc.as_str(), &at.field("rpc"))?;
-            let twin = Twin {
-                template: RestTemplate::compile(config.template.as_str(), &at.field("template"))?,
-                method: config.method,
-                service: config.service,
-                rpc: config.rpc,
-            };
-            match twins.iter().find(|other| other.takes_the_same(&twin)) {
-                None => twins.push(twin),
-                Some(other) if *other == twin => {
-                    return Err(ConfigError::new(&at, "the same twin is given above"));
+            let twin = Twin::compile(config, &at)?;
+            if table.0.contains(&twin) {
+                return Err(ConfigError::new(&at, "the same twin is given above"));
+            }
+            table.add(twin, &at)?;
+        }
+        Ok(table)
+    }
+
+    /// Adds the REST forms that a descriptor set tells, which stands at `at`: the rules of `google.api.http`, as the transcoder
+    /// reads them from the same set.
+    ///
+    /// # Errors
+    /// As for [`compile`](TwinTable::compile); a twin that is there already is no fault.
+    pub fn extend(&mut self, descriptor: &Descriptor, at: &FieldPath) -> Result<(), ConfigError> {
+        for method in descriptor.methods() {
+            for rule in &method.http {
+                let config = TwinConfig::of(method, rule).ok_or_else(|| too_long(method, at))?;
+                let twin = Twin::compile(config, &FieldPath::root()).map_err(|error| {
+                    let (service, name) = (&method.service, &method.name);
+                    ConfigError::new(at, format!("the HTTP rule of {service}/{name}: {error}"))
+                })?;
+                if self.0.len() >= Self::MAX_TWINS {
+                    return Err(too_many(at));
                 }
-                Some(other) => {
-                    return Err(ConfigError::new(
-                        &at,
-                        format!(
-                            "the same method and path are {}/{} above",
-                            other.service.as_str(),
-                            other.rpc.as_str()
-                        ),
-                    ));
+                if !self.0.contains(&twin) {
+                    self.add(twin, at)?;
                 }
             }
         }
-        Ok(TwinTable(twins))
+        Ok(())
+    }
+
+    fn add(&mut self, twin: Twin, at: &FieldPath) -> Result<(), ConfigError> {
+        match self.0.iter().find(|other| other.takes_the_same(&twin)) {
+            None => {
+                self.0.push(twin);
+                Ok(())
+            }
+            Some(other) => Err(ConfigError::new(
+                at,
+                format!(
+                    "the same method and path are {}/{} above",
+                    other.service.as_str(),
+                    other.rpc.as_str()
+                ),
+            )),
+        }
     }
 
     /// The gRPC method that the transcoder makes of a request. `raw` is the path as it is on the wire, without the query.
@@ -133,7 +152,42 @@ impl TwinTable {
     }
 }
 
+fn too_many(at: &FieldPath) -> ConfigError {
+    ConfigError::new(at, format!("at most {} twins", TwinTable::MAX_TWINS))
+}
+
+fn too_long(method: &Method, at: &FieldPath) -> ConfigError {
+    let (service, name) = (&method.service, &method.name);
+    ConfigError::new(
+        at,
+        format!("the HTTP rule of {service}/{name} has too long a text, or an empty one"),
+    )
+}
+
+impl TwinConfig {
+    fn of(method: &Method, rule: &HttpRule) -> Option<TwinConfig> {
+        Some(TwinConfig {
+            method: Text::new(rule.method.clone())?,
+            template: Text::new(rule.template.clone())?,
+            service: Text::new(method.service.clone())?,
+            rpc: Text::new(method.name.clone())?,
+        })
+    }
+}
+
 impl Twin {
+    fn compile(config: TwinConfig, at: &FieldPath) -> Result<Twin, ConfigError> {
+        check_method(config.method.as_str(), &at.field("method"))?;
+        check_service(config.service.as_str(), &at.field("service"))?;
+        check_rpc(config.rpc.as_str(), &at.field("rpc"))?;
+        Ok(Twin {
+            template: RestTemplate::compile(config.template.as_str(), &at.field("template"))?,
+            method: config.method,
+            service: config.service,
+            rpc: config.rpc,
+        })
+    }
+
     /// By what the transcoder finds it among the twins of one path: the HTTP method and the verb with nothing in between. So
     /// `GETcancel /orders/7` is `GET /orders/7:cancel` to it.
     fn key(&self, writing: Writing) -> impl Iterator<Item = &u8> {
@@ -245,6 +299,42 @@ mod tests {
         // Not what the transcoder takes; what stands behind may.
         assert_eq!(ask("/%73tock/7").unwrap().unwrap().method, "Get");
         assert_eq!(ask("/stock/%37").unwrap().unwrap().method, "Get");
+    }
+
+    // A rule for a method is for its REST form too, without the operator writing each down again.
+    #[test]
+    fn a_descriptor_set_brings_its_rest_forms() {
+        // `inventory.v1.Stock` with Get (GET /v1/stock/{id}) and Put (POST /v1/stock), as protoc writes it.
+        let rule = |number: u8, template: &[u8]| {
+            let rule = [&[number << 3 | 2, template.len() as u8], template].concat();
+            [&[0x82, 0xd3, 0xe4, 0x93, 0x02, rule.len() as u8], &rule[..]].concat()
+        };
+        let field =
+            |number: u8, bytes: &[u8]| [&[number << 3 | 2, bytes.len() as u8], bytes].concat();
+        let method =
+            |name: &[u8], rule: &[u8]| field(2, &[field(1, name), field(4, rule)].concat());
+        let set = |template: &[u8]| {
+            let service = [
+                field(1, b"Stock"),
+                method(b"Get", &rule(2, template)),
+                method(b"Put", &rule(4, b"/v1/stock")),
+            ];
+            let file = [field(2, b"inventory.v1"), field(6, &service.concat())].concat();
+            Descriptor::parse(&field(1, &file)).unwrap()
+        };
+        let at = FieldPath::root().field("descriptor_set");
+        let mut table = TwinTable::default();
+        table.extend(&set(b"/v1/stock/{id}"), &at).unwrap();
+        assert_eq!(call(&table, "GET", "/v1/stock/7").as_deref(), Some("Get"));
+        assert_eq!(call(&table, "POST", "/v1/stock").as_deref(), Some("Put"));
+        assert_eq!(call(&table, "PUT", "/v1/stock"), None);
+        // Given by hand as well.
+        table.extend(&set(b"/v1/stock/{id}"), &at).unwrap();
+        let error = table.extend(&set(b"stock"), &at).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "descriptor_set: the HTTP rule of inventory.v1.Stock/Get: template: must start with \"/\""
+        );
     }
 
     #[test]

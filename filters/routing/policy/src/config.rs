@@ -5,7 +5,8 @@ use http_message::{HeaderName, HeaderValue};
 use request_match::Mode;
 use serde::Deserialize;
 
-use crate::headers::{Headers, HeadersConfig};
+use crate::headers::{Headers, HeadersConfig, Uses};
+use crate::method_table::{GrpcConfig, MethodTable};
 use crate::version::{ApiVersion, Source, Versions};
 
 /// The wire form. README.md tells what each field means.
@@ -17,6 +18,7 @@ pub struct Config {
     #[serde(default)]
     mode: Mode,
     api_version: Option<ApiVersionConfig>,
+    grpc: Option<GrpcConfig>,
     #[serde(default)]
     headers: HeadersConfig,
 }
@@ -42,6 +44,7 @@ struct SourceConfig {
 pub struct Policy {
     pub(crate) mode: Mode,
     pub(crate) versions: Option<Versions>,
+    pub(crate) grpc: Option<MethodTable>,
     pub(crate) headers: Headers,
     /// The header of a refusal that lists the versions that are served.
     pub(crate) supported: Option<(HeaderName, HeaderValue)>,
@@ -63,7 +66,22 @@ impl Policy {
     /// Checks what types cannot: references, duplicates, names that would harm a request.
     pub fn compile(config: Config) -> Result<Policy, ConfigError> {
         let root = FieldPath::root();
-        let headers = Headers::compile(config.headers, &root.field("headers"))?;
+        let grpc = config
+            .grpc
+            .map(|grpc| MethodTable::compile(grpc, &root.field("grpc")))
+            .transpose()?;
+        let uses = Uses {
+            targets: grpc.as_ref().is_some_and(MethodTable::has_targets),
+            router: grpc.is_some(),
+        };
+        let headers_at = root.field("headers");
+        let headers = Headers::compile(config.headers, uses, &headers_at)?;
+        if headers.grpc_kind.is_some() && grpc.is_none() {
+            return Err(ConfigError::new(
+                &headers_at.field("grpc_kind"),
+                "the kind of a method is known from grpc.methods or grpc.descriptor_set",
+            ));
+        }
         let versions = config
             .api_version
             .map(|versions| compile_versions(versions, &headers, &root.field("api_version")))
@@ -72,6 +90,7 @@ impl Policy {
         Ok(Policy {
             mode: config.mode,
             versions,
+            grpc,
             headers,
             supported,
         })
@@ -80,8 +99,19 @@ impl Policy {
     /// What has to be asked of the host: each answer has its price.
     pub fn needs(&self) -> Needs {
         Needs {
-            identity: self.mode != Mode::Off && self.headers.protocol.is_some(),
+            identity: self.mode != Mode::Off
+                && (self.headers.protocol.is_some()
+                    || self.grpc.as_ref().is_some_and(MethodTable::needs_identity)),
         }
+    }
+}
+
+impl Policy {
+    /// What calls are counted under, in the order of [`Watch::statistic`](crate::Watch): each declared method, and the others as
+    /// the last. Empty if none is counted.
+    pub fn statistics(&self) -> Vec<String> {
+        let table = self.grpc.as_ref();
+        table.map(MethodTable::statistics).unwrap_or_default()
     }
 }
 

@@ -17,6 +17,16 @@ pub enum Counter {
     AmbiguousVersion,
     /// Refused: the path can be read in two ways.
     AmbiguousPath,
+    /// Refused: the host or the gRPC method can be read in two ways.
+    AmbiguousRequest,
+    /// Refused: the gRPC method is declared nowhere, or closed.
+    UndeclaredMethod,
+    /// Refused: the caller lacks what the method asks for.
+    MethodNotPermitted,
+    /// Refused: the timeout of the call cannot be read.
+    MalformedTimeout,
+    /// Refused: the client waits no longer.
+    Expired,
     /// Refused: the record of the caller cannot be read.
     MalformedIdentity,
     /// Would have been refused in mode `enforce`.
@@ -27,7 +37,7 @@ pub enum Counter {
 
 impl Counter {
     /// Every counter, in the order of declaration.
-    pub const ALL: [Counter; 10] = [
+    pub const ALL: [Counter; 15] = [
         Counter::Versioned,
         Counter::Defaulted,
         Counter::Grpc,
@@ -35,6 +45,11 @@ impl Counter {
         Counter::UnknownVersion,
         Counter::AmbiguousVersion,
         Counter::AmbiguousPath,
+        Counter::AmbiguousRequest,
+        Counter::UndeclaredMethod,
+        Counter::MethodNotPermitted,
+        Counter::MalformedTimeout,
+        Counter::Expired,
         Counter::MalformedIdentity,
         Counter::ShadowRefused,
         Counter::Internal,
@@ -50,6 +65,11 @@ impl Counter {
             Counter::UnknownVersion => "gatehouse.routing.unknown_version",
             Counter::AmbiguousVersion => "gatehouse.routing.ambiguous_version",
             Counter::AmbiguousPath => "gatehouse.routing.ambiguous_path",
+            Counter::AmbiguousRequest => "gatehouse.routing.ambiguous_request",
+            Counter::UndeclaredMethod => "gatehouse.routing.undeclared_method",
+            Counter::MethodNotPermitted => "gatehouse.routing.method_not_permitted",
+            Counter::MalformedTimeout => "gatehouse.routing.malformed_timeout",
+            Counter::Expired => "gatehouse.routing.expired",
             Counter::MalformedIdentity => "gatehouse.routing.malformed_identity",
             Counter::ShadowRefused => "gatehouse.routing.shadow_refused",
             Counter::Internal => "gatehouse.routing.internal",

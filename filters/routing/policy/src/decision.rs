@@ -1,14 +1,18 @@
 //! What is done with a request.
 
+use grpc_descriptor::MethodKind;
 use http_message::{
     HeaderEdits, HeaderMap, HeaderName, HeaderValue, PathError, Problem, RequestHead,
 };
 use identity::Identity;
-use request_match::Mode;
+use request_match::{Mode, Subject};
 
 use crate::call::{Call, Spoken};
 use crate::config::Policy;
 use crate::counters::Counter;
+use crate::deadline::{Allowed, timeout_header};
+use crate::headers::{ROUTER_MAX_RETRIES, ROUTER_RETRY_ON, ROUTER_TIMEOUT};
+use crate::method_table::{MethodRule, MethodTable};
 use crate::reason::Reason;
 use crate::version::Selection;
 
@@ -32,6 +36,17 @@ pub struct Forward {
     pub counters: Vec<Counter>,
     /// Why it would have been refused, were the mode `enforce`.
     pub shadowed: Option<Reason>,
+    /// What to look for in the response.
+    pub watch: Option<Watch>,
+}
+
+/// What the response of a call is looked at for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// Where its status and its time are counted: a place in [`Policy::statistics`].
+    pub statistic: Option<usize>,
+    /// Whether the router waits no longer than the filter has told it.
+    pub deadline: bool,
 }
 
 /// What the transcoder writes for those who read the request behind it.
@@ -46,6 +61,10 @@ pub const STATE_GRPC_METHOD: &str = "gatehouse.grpc_method";
 
 /// Filter state that carries the package of the gRPC service.
 pub const STATE_GRPC_PACKAGE: &str = "gatehouse.grpc_package";
+/// Filter state that carries which sides of the gRPC method stream.
+pub const STATE_GRPC_KIND: &str = "gatehouse.grpc_kind";
+/// Filter state that carries the target.
+pub const STATE_TARGET: &str = "gatehouse.target";
 /// Filter state that carries the protocol of the client.
 pub const STATE_PROTOCOL: &str = "gatehouse.protocol";
 
@@ -61,7 +80,19 @@ struct Findings<'a> {
     selection: Option<Selection>,
     call: Call<'a>,
     spoken: Option<Spoken>,
+    handling: Option<Handling<'a>>,
     doubt: Option<Reason>,
+    /// What a rule in mode `shadow` would have refused.
+    shadowed: Option<Reason>,
+}
+
+/// What the method table says of a call.
+struct Handling<'a> {
+    kind: Option<MethodKind>,
+    /// In mode `enforce`.
+    rule: Option<&'a MethodRule>,
+    allowed: Option<Allowed>,
+    statistic: Option<usize>,
 }
 
 impl Policy {
@@ -76,7 +107,7 @@ impl Policy {
             Some(reason) if self.mode == Mode::Enforce => {
                 return Step::Reply(self.problem(reason), reason);
             }
-            doubt => forward.shadowed = doubt,
+            doubt => forward.shadowed = doubt.or(findings.shadowed),
         }
         self.label(head, &findings, &mut forward);
         Step::Forward(forward)
@@ -98,10 +129,11 @@ impl Policy {
             state: Vec::new(),
             counters: Vec::new(),
             shadowed: None,
+            watch: None,
         }
     }
 
-    fn findings<'a>(&self, head: &'a RequestHead, facts: &Facts) -> Findings<'a> {
+    fn findings<'a>(&'a self, head: &'a RequestHead, facts: &Facts) -> Findings<'a> {
         let (path, mut doubt) = match head.path() {
             Ok(path) => (Some(path), None),
             // CONNECT has none: no version in it, and no method.
@@ -114,23 +146,36 @@ impl Policy {
                 Selection::Default(versions.default_version())
             })
         });
-        let spoken = self.headers.protocol.as_ref().map(|_| {
-            let identity = Identity::read(facts.identity.as_deref()).unwrap_or_else(|_| {
+        let identity = match self.needs().identity {
+            true => Identity::read(facts.identity.as_deref()).unwrap_or_else(|_| {
                 doubt = doubt.or(Some(Reason::MalformedIdentity));
                 Identity::anonymous()
-            });
-            Spoken::of(head, &identity)
-        });
-        Findings {
+            }),
+            false => Identity::anonymous(),
+        };
+        let mut findings = Findings {
             selection,
             call: Call::of(head, path),
-            spoken,
+            spoken: self
+                .headers
+                .protocol
+                .as_ref()
+                .map(|_| Spoken::of(head, &identity)),
+            handling: None,
             doubt,
+            shadowed: None,
+        };
+        if let (Some(table), None) = (&self.grpc, findings.doubt)
+            && path.is_some()
+        {
+            let handled = handle(table, head, &identity, &mut findings);
+            findings.doubt = handled.err();
         }
+        findings
     }
 
     fn label(&self, head: &RequestHead, findings: &Findings<'_>, forward: &mut Forward) {
-        if findings.doubt.is_some() {
+        if forward.shadowed.is_some() {
             forward.counters.push(Counter::ShadowRefused);
         }
         if let Some(selection) = findings.selection {
@@ -155,6 +200,9 @@ impl Policy {
                 }
             }
         }
+        if let Some(handling) = &findings.handling {
+            self.handle(head, handling, forward);
+        }
         if let (Some(header), Some(spoken)) = (&self.headers.protocol, findings.spoken) {
             forward.write(header, STATE_PROTOCOL, spoken.name());
             // Behind the transcoder, which alone writes it, it would pass for the path of a REST request.
@@ -163,6 +211,38 @@ impl Policy {
             {
                 forward.edits.remove(ORIGINAL_PATH.as_bytes());
             }
+        }
+    }
+
+    fn handle(&self, head: &RequestHead, handling: &Handling<'_>, forward: &mut Forward) {
+        if let (Some(header), Some(kind)) = (&self.headers.grpc_kind, handling.kind) {
+            forward.write(header, STATE_GRPC_KIND, kind.name());
+        }
+        if let Some(target) = handling.rule.and_then(|rule| rule.target.as_ref()) {
+            forward.write_value(&self.headers.target, STATE_TARGET, target.clone());
+        }
+        let mut set = |name: &'static str, value: HeaderValue| {
+            forward.edits.set(HeaderName::from_static(name), value);
+        };
+        if let Some(retry) = handling.rule.and_then(|rule| rule.retry.as_ref()) {
+            set(ROUTER_RETRY_ON, retry.on.clone());
+            set(ROUTER_MAX_RETRIES, retry.max.clone());
+        }
+        if let Some(allowed) = handling.allowed {
+            let protocol = head.protocol();
+            if let (true, Some(value)) = (allowed.changed, allowed.header_value(protocol)) {
+                set(timeout_header(protocol), value);
+            }
+            // Of digits only.
+            if let Ok(millis) = HeaderValue::try_from(allowed.millis().to_string().as_str()) {
+                set(ROUTER_TIMEOUT, millis);
+            }
+        }
+        if handling.statistic.is_some() || handling.allowed.is_some() {
+            forward.watch = Some(Watch {
+                statistic: handling.statistic,
+                deadline: handling.allowed.is_some(),
+            });
         }
     }
 
@@ -180,10 +260,61 @@ impl Forward {
     fn write(&mut self, header: &HeaderName, state: &'static str, value: &str) {
         // Digits, or the letters of a service: they fit in a header value, as a path that is longer is refused.
         if let Ok(value) = HeaderValue::try_from(value) {
-            self.edits.set(header.clone(), value.clone());
-            self.state.push((state, value));
+            self.write_value(header, state, value);
         }
     }
+
+    fn write_value(&mut self, header: &HeaderName, state: &'static str, value: HeaderValue) {
+        self.edits.set(header.clone(), value.clone());
+        self.state.push((state, value));
+    }
+}
+
+/// What the table says of a request, if it is a call or may become one.
+fn handle<'a>(
+    table: &'a MethodTable,
+    head: &'a RequestHead,
+    caller: &Identity,
+    findings: &mut Findings<'a>,
+) -> Result<(), Reason> {
+    let subject = Subject::new(head, &table.twins).map_err(|_| Reason::AmbiguousRequest)?;
+    if let (Call::NotGrpc, Some(twin)) = (&findings.call, subject.call()) {
+        findings.call = Call::Method(twin);
+    }
+    let call = match &findings.call {
+        Call::Method(call) => Some(*call),
+        Call::Unnamed => None,
+        // A Connect server takes a plain POST too, without a header that says so.
+        Call::NotGrpc => match subject.possible_call() {
+            Some(call) if table.knows(call.service) => Some(call),
+            _ => return Ok(()),
+        },
+    };
+    if !table.admits(call.as_ref()) {
+        return Err(Reason::UndeclaredMethod);
+    }
+    let found = call.map(|call| table.find(&call));
+    let rule = found.as_ref().and_then(|found| found.rule);
+    let mut handling = Handling {
+        kind: found.as_ref().and_then(|found| found.kind),
+        rule: None,
+        allowed: None,
+        statistic: table.statistic(call.as_ref()),
+    };
+    let judged = rule.map_or(Ok(None), |rule| {
+        rule.permits(caller)?;
+        rule.deadline
+            .map_or(Ok(None), |deadline| deadline.allow(head))
+    });
+    match (rule.map(|rule| rule.mode), judged) {
+        (Some(Mode::Shadow), judged) => findings.shadowed = judged.err(),
+        (_, judged) => {
+            handling.allowed = judged?;
+            handling.rule = rule;
+        }
+    }
+    findings.handling = Some(handling);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -544,5 +675,224 @@ mod tests {
             policy.decide(&call, &malformed),
             Step::Reply(_, Reason::MalformedIdentity)
         ));
+    }
+
+    fn grpc_policy(grpc: &str) -> Policy {
+        Policy::from_bytes(
+            format!(r#"{{"version":1,"grpc":{grpc},"headers":{{"grpc_kind":"x-kind"}}}}"#)
+                .as_bytes(),
+        )
+        .unwrap()
+    }
+
+    fn grpc(path: &str, more: &[(&str, &str)]) -> RequestHead {
+        let mut headers = vec![("content-type", "application/grpc")];
+        headers.extend_from_slice(more);
+        head(path, &headers)
+    }
+
+    /// What the upstream finds under these names.
+    fn written(forward: &Forward, head: &RequestHead) -> Vec<String> {
+        let writes = forward.edits.writes(head.headers());
+        writes
+            .iter()
+            .map(|write| match write {
+                http_message::HeaderWrite::Remove(name) => {
+                    format!("-{}", String::from_utf8_lossy(name))
+                }
+                http_message::HeaderWrite::Replace(name, value)
+                | http_message::HeaderWrite::Add(name, value) => {
+                    format!(
+                        "{}={}",
+                        String::from_utf8_lossy(name),
+                        String::from_utf8_lossy(value)
+                    )
+                }
+            })
+            .collect()
+    }
+
+    // The router obeys these headers: a client's own would overrule the table.
+    #[test]
+    fn a_call_gets_its_kind_target_retries_and_deadline() {
+        let policy = grpc_policy(
+            r#"{"statistics":true,"methods":[{"service":"a.B","method":"C","kind":"server_streaming","target":"blue",
+                "deadline":{"default":"2s","max":"5s"},"retry":{"on":["unavailable","cancelled"],"max":3}}]}"#,
+        );
+        let call = grpc(
+            "/a.B/C",
+            &[
+                ("grpc-timeout", "1H"),
+                ("x-envoy-upstream-rq-timeout-ms", "9000000"),
+                ("x-envoy-max-retries", "99"),
+                ("x_envoy_retry_on", "5xx"),
+                ("x-gatehouse-target", "admin"),
+            ],
+        );
+        let found = forward(&policy, &call);
+        let mut written = written(&found, &call);
+        written.sort();
+        assert_eq!(
+            written,
+            [
+                "-x_envoy_retry_on",
+                "grpc-timeout=5000m",
+                "x-envoy-max-retries=3",
+                "x-envoy-retry-grpc-on=unavailable,cancelled",
+                "x-envoy-upstream-rq-timeout-ms=5000",
+                "x-gatehouse-grpc-method=C",
+                "x-gatehouse-grpc-service=a.B",
+                "x-gatehouse-target=blue",
+                "x-kind=server_streaming",
+            ]
+        );
+        assert!(state(&found).contains(&(STATE_TARGET, "blue")));
+        assert!(state(&found).contains(&(STATE_GRPC_KIND, "server_streaming")));
+        assert_eq!(
+            found.watch,
+            Some(Watch {
+                statistic: Some(0),
+                deadline: true
+            })
+        );
+        // Another method, and no call at all: the client's copies go all the same.
+        for other in ["/a.B/D", "/users"] {
+            let call = grpc(
+                other,
+                &[
+                    ("x-envoy-max-retries", "99"),
+                    ("x-gatehouse-target", "admin"),
+                ],
+            );
+            let found = forward(&policy, &call);
+            let mut gone = self::written(&found, &call);
+            gone.retain(|write| write.starts_with('-'));
+            assert_eq!(
+                gone,
+                ["-x-envoy-max-retries", "-x-gatehouse-target"],
+                "{other}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_table_does_not_allow_is_refused() {
+        let policy = grpc_policy(
+            r#"{"undeclared":"refuse","reflection":"closed","methods":[
+                {"service":"a.B","method":"Put","scopes":["write"]},
+                {"service":"a.B","deadline":{"max":"5s"}},
+                {"service":"a.Trial","mode":"shadow","scopes":["write"],"target":"blue"}]}"#,
+        );
+        assert!(policy.needs().identity);
+        let caller = |scope: &str| {
+            let identity = Identity {
+                kind: identity::CredentialKind::ApiKey,
+                credential_id: "k".to_owned(),
+                scopes: vec![scope.to_owned()],
+                ..Identity::anonymous()
+            };
+            Facts {
+                identity: Some(identity.encode()),
+            }
+        };
+        let anyone = Facts::default();
+        let post = |path, headers: &[(&str, &str)]| {
+            let pseudo = [(":method", "POST"), (":path", path)];
+            RequestHead::new(HeaderMap::from_pairs(
+                pseudo.into_iter().chain(headers.iter().copied()),
+            ))
+        };
+        for (head, facts, expected) in [
+            (grpc("/x.Y/Z", &[]), &anyone, Some(Reason::UndeclaredMethod)),
+            (
+                grpc("/no/method/here", &[]),
+                &anyone,
+                Some(Reason::UndeclaredMethod),
+            ),
+            (
+                grpc(
+                    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+                    &[],
+                ),
+                &anyone,
+                Some(Reason::UndeclaredMethod),
+            ),
+            (
+                grpc("/a.B/Put", &[]),
+                &anyone,
+                Some(Reason::MethodNotPermitted),
+            ),
+            (
+                grpc("/a.B/Put", &[]),
+                &caller("read"),
+                Some(Reason::MethodNotPermitted),
+            ),
+            // A Connect server takes these for calls.
+            (
+                post("/a.B/Put", &[("content-type", "application/json")]),
+                &caller("read"),
+                Some(Reason::MethodNotPermitted),
+            ),
+            (
+                post(
+                    "/a.B/Put",
+                    &[
+                        ("content-type", "application/proto"),
+                        ("connect-protocol-version", "1"),
+                    ],
+                ),
+                &caller("read"),
+                Some(Reason::MethodNotPermitted),
+            ),
+            (
+                post("/a.B/Put", &[("content-type", "application/grpc-web")]),
+                &caller("read"),
+                Some(Reason::MethodNotPermitted),
+            ),
+            (
+                grpc("/a.B/Get", &[("grpc-timeout", "0m")]),
+                &anyone,
+                Some(Reason::Expired),
+            ),
+            (
+                grpc("/a.B/Get", &[("grpc-timeout", "x")]),
+                &anyone,
+                Some(Reason::MalformedTimeout),
+            ),
+            (grpc("/a.B/Put", &[]), &caller("write"), None),
+            (grpc("/a.B/Get", &[]), &anyone, None),
+            (
+                post("/users/seven", &[("content-type", "application/json")]),
+                &anyone,
+                None,
+            ),
+            (post("/users", &[]), &anyone, None),
+        ] {
+            let found = match policy.decide(&head, facts) {
+                Step::Reply(_, reason) => Some(reason),
+                Step::Forward(_) => None,
+            };
+            assert_eq!(
+                found,
+                expected,
+                "{:?}",
+                String::from_utf8_lossy(head.raw_path())
+            );
+        }
+        // A rule on trial says what it would do, and does nothing.
+        let trial = forward(&policy, &grpc("/a.Trial/Do", &[]));
+        assert_eq!(trial.shadowed, Some(Reason::MethodNotPermitted));
+        assert!(trial.counters.contains(&Counter::ShadowRefused));
+        assert!(!state(&trial).iter().any(|(name, _)| *name == STATE_TARGET));
+    }
+
+    #[test]
+    fn the_kind_needs_a_table() {
+        let error =
+            Policy::from_bytes(br#"{"version":1,"headers":{"grpc_kind":"x-kind"}}"#).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "headers.grpc_kind: the kind of a method is known from grpc.methods or grpc.descriptor_set"
+        );
     }
 }

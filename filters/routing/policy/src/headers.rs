@@ -12,7 +12,9 @@ pub(crate) struct HeadersConfig {
     grpc_service: Option<HeaderName>,
     grpc_method: Option<HeaderName>,
     grpc_package: Option<HeaderName>,
+    grpc_kind: Option<HeaderName>,
     protocol: Option<HeaderName>,
+    target: Option<HeaderName>,
 }
 
 /// The headers that are written, and the names that no client may send.
@@ -23,12 +25,42 @@ pub(crate) struct Headers {
     pub(crate) grpc_method: HeaderName,
     /// Written where they are named only: not every upstream wants them.
     pub(crate) grpc_package: Option<HeaderName>,
+    pub(crate) grpc_kind: Option<HeaderName>,
     pub(crate) protocol: Option<HeaderName>,
+    pub(crate) target: HeaderName,
     pub(crate) patterns: NamePatterns,
 }
 
+/// Which of the names below are written at all. A client may send those that are not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Uses {
+    pub(crate) targets: bool,
+    /// What tells Envoy's router how long to wait and what to try again.
+    pub(crate) router: bool,
+}
+
+/// How long Envoy's router waits.
+pub(crate) const ROUTER_TIMEOUT: &str = "x-envoy-upstream-rq-timeout-ms";
+/// On which gRPC statuses it tries again.
+pub(crate) const ROUTER_RETRY_ON: &str = "x-envoy-retry-grpc-on";
+/// How often.
+pub(crate) const ROUTER_MAX_RETRIES: &str = "x-envoy-max-retries";
+
+/// By which a client could overrule what the method table says.
+const ROUTER_HEADERS: [&str; 5] = [
+    ROUTER_TIMEOUT,
+    ROUTER_RETRY_ON,
+    ROUTER_MAX_RETRIES,
+    "x-envoy-retry-on",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+];
+
 impl Headers {
-    pub(crate) fn compile(config: HeadersConfig, at: &FieldPath) -> Result<Headers, ConfigError> {
+    pub(crate) fn compile(
+        config: HeadersConfig,
+        uses: Uses,
+        at: &FieldPath,
+    ) -> Result<Headers, ConfigError> {
         let mut names = Names {
             at,
             taken: Vec::new(),
@@ -50,12 +82,18 @@ impl Headers {
                 "x-gatehouse-grpc-method",
             )?,
             grpc_package: names.optional("grpc_package", config.grpc_package)?,
+            grpc_kind: names.optional("grpc_kind", config.grpc_kind)?,
             protocol: names.optional("protocol", config.protocol)?,
+            target: names.unless(!uses.targets, "target", config.target, "x-gatehouse-target")?,
             patterns: NamePatterns::default(),
         };
         let mut patterns = NamePatterns::default();
         for name in &names.taken {
             patterns.add_name(name);
+        }
+        let router = uses.router.then_some(ROUTER_HEADERS).into_iter().flatten();
+        for name in router {
+            patterns.add_name(&HeaderName::from_static(name));
         }
         Ok(Headers {
             patterns,
@@ -81,6 +119,20 @@ impl Names<'_> {
             field,
             name.unwrap_or_else(|| HeaderName::from_static(default)),
         )
+    }
+
+    /// As [`required`](Names::required); a name that is not configured and not written is not taken.
+    fn unless(
+        &mut self,
+        unused: bool,
+        field: &str,
+        name: Option<HeaderName>,
+        default: &'static str,
+    ) -> Result<HeaderName, ConfigError> {
+        match name {
+            None if unused => Ok(HeaderName::from_static(default)),
+            name => self.required(field, name, default),
+        }
     }
 
     fn optional(

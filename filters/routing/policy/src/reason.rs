@@ -21,6 +21,16 @@ pub enum Reason {
     ConflictingAccept,
     /// `Accept` can be read in two ways.
     MalformedAccept,
+    /// The host or the gRPC method can be read in two ways.
+    AmbiguousRequest,
+    /// The gRPC method is declared nowhere, or closed.
+    UndeclaredMethod,
+    /// The caller lacks the scope or the group that the method asks for.
+    MethodNotPermitted,
+    /// The timeout of the call cannot be read.
+    MalformedTimeout,
+    /// The client waits no longer.
+    Expired,
     /// The record of the caller cannot be read.
     MalformedIdentity,
     /// The host did not do what was asked of it.
@@ -29,7 +39,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 9] = [
+    pub const ALL: [Reason; 14] = [
         Reason::AmbiguousPath,
         Reason::UnknownVersionInPath,
         Reason::UnknownVersionInHeader,
@@ -37,6 +47,11 @@ impl Reason {
         Reason::RepeatedVersionHeader,
         Reason::ConflictingAccept,
         Reason::MalformedAccept,
+        Reason::AmbiguousRequest,
+        Reason::UndeclaredMethod,
+        Reason::MethodNotPermitted,
+        Reason::MalformedTimeout,
+        Reason::Expired,
         Reason::MalformedIdentity,
         Reason::Internal,
     ];
@@ -51,6 +66,11 @@ impl Reason {
             Reason::RepeatedVersionHeader => "gatehouse_routing_repeated_version_header",
             Reason::ConflictingAccept => "gatehouse_routing_conflicting_accept",
             Reason::MalformedAccept => "gatehouse_routing_malformed_accept",
+            Reason::AmbiguousRequest => "gatehouse_routing_ambiguous_request",
+            Reason::UndeclaredMethod => "gatehouse_routing_undeclared_method",
+            Reason::MethodNotPermitted => "gatehouse_routing_method_not_permitted",
+            Reason::MalformedTimeout => "gatehouse_routing_malformed_timeout",
+            Reason::Expired => "gatehouse_routing_expired",
             Reason::MalformedIdentity => "gatehouse_routing_malformed_identity",
             Reason::Internal => "gatehouse_routing_internal",
         }
@@ -60,12 +80,16 @@ impl Reason {
     pub const fn status(self) -> u16 {
         match self {
             // The path is what names a resource; a header or `Accept` asks for a form of it.
-            Reason::UnknownVersionInPath => 404,
+            Reason::UnknownVersionInPath | Reason::UndeclaredMethod => 404,
+            Reason::MethodNotPermitted => 403,
+            Reason::Expired => 504,
             Reason::UnknownVersionInHeader | Reason::UnknownVersionInAccept => 406,
             Reason::AmbiguousPath
             | Reason::RepeatedVersionHeader
             | Reason::ConflictingAccept
-            | Reason::MalformedAccept => 400,
+            | Reason::MalformedAccept
+            | Reason::AmbiguousRequest
+            | Reason::MalformedTimeout => 400,
             Reason::MalformedIdentity | Reason::Internal => 500,
         }
     }
@@ -75,11 +99,16 @@ impl Reason {
         match self {
             Reason::UnknownVersionInPath
             | Reason::UnknownVersionInHeader
-            | Reason::UnknownVersionInAccept => GrpcStatus::Unimplemented,
+            | Reason::UnknownVersionInAccept
+            | Reason::UndeclaredMethod => GrpcStatus::Unimplemented,
+            Reason::MethodNotPermitted => GrpcStatus::PermissionDenied,
+            Reason::Expired => GrpcStatus::DeadlineExceeded,
             Reason::AmbiguousPath
             | Reason::RepeatedVersionHeader
             | Reason::ConflictingAccept
-            | Reason::MalformedAccept => GrpcStatus::InvalidArgument,
+            | Reason::MalformedAccept
+            | Reason::AmbiguousRequest
+            | Reason::MalformedTimeout => GrpcStatus::InvalidArgument,
             Reason::MalformedIdentity | Reason::Internal => GrpcStatus::Internal,
         }
     }
@@ -94,6 +123,11 @@ impl Reason {
             Reason::RepeatedVersionHeader | Reason::ConflictingAccept | Reason::MalformedAccept => {
                 Counter::AmbiguousVersion
             }
+            Reason::AmbiguousRequest => Counter::AmbiguousRequest,
+            Reason::UndeclaredMethod => Counter::UndeclaredMethod,
+            Reason::MethodNotPermitted => Counter::MethodNotPermitted,
+            Reason::MalformedTimeout => Counter::MalformedTimeout,
+            Reason::Expired => Counter::Expired,
             Reason::MalformedIdentity => Counter::MalformedIdentity,
             Reason::Internal => Counter::Internal,
         }
@@ -115,8 +149,10 @@ impl Reason {
     const fn title(self) -> &'static str {
         match self.status() {
             400 => "Bad Request",
+            403 => "Forbidden",
             404 => "Not Found",
             406 => "Not Acceptable",
+            504 => "Gateway Timeout",
             _ => "Internal Server Error",
         }
     }
@@ -134,6 +170,13 @@ impl Reason {
             }
             Reason::ConflictingAccept => "The Accept header names more than one API version.",
             Reason::MalformedAccept => "The Accept header can be read in more than one way.",
+            Reason::AmbiguousRequest => {
+                "The host or the method of the request can be read in more than one way."
+            }
+            Reason::UndeclaredMethod => "The method is not offered here.",
+            Reason::MethodNotPermitted => "The caller may not call this method.",
+            Reason::MalformedTimeout => "The timeout of the call cannot be read.",
+            Reason::Expired => "The time that the client gave the call is over.",
             Reason::MalformedIdentity | Reason::Internal => {
                 "The gateway could not process the request."
             }
