@@ -35,6 +35,8 @@ pub(crate) struct Addresses {
 pub(crate) struct Client {
     /// The network that counts as one client: 4 or 16 bytes. All whose address cannot be told are one client, of no bytes.
     pub(crate) network: Vec<u8>,
+    /// The address itself, if it can be told.
+    pub(crate) address: Option<IpAddr>,
     /// What is to be counted: the address is not the client's.
     pub(crate) doubt: Option<Counter>,
 }
@@ -69,6 +71,7 @@ impl Addresses {
         let Some(Source { address, .. }) = source else {
             return Client {
                 network: Vec::new(),
+                address: None,
                 doubt: Some(Counter::UnknownAddress),
             };
         };
@@ -81,6 +84,7 @@ impl Addresses {
         };
         Client {
             network: self.masks.network(address),
+            address: Some(address),
             doubt,
         }
     }
