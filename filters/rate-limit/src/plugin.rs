@@ -4,8 +4,9 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use proxy_host::CounterSet;
+use proxy_host::metric::Gauge;
 use proxy_wasm::traits::HttpContext;
-use rate_limit_policy::{Counter, Instance, Needs, Policy};
+use rate_limit_policy::{Counter, ENTRIES, Instance, Needs, Policy};
 
 use crate::request::Request;
 
@@ -14,6 +15,10 @@ pub(crate) struct Plugin {
     pub(crate) policy: Policy,
     pub(crate) needs: Needs,
     pub(crate) counters: CounterSet<Counter>,
+    /// How many entries the table has.
+    pub(crate) entries: Gauge,
+    /// Whether the upstream is told of limits that are used up.
+    pub(crate) marks: bool,
     /// Read with the first request: what is done at configure is done once for each VM, those that serve nothing too.
     pub(crate) instance: OnceCell<Instance>,
 }
@@ -23,7 +28,10 @@ impl proxy_host::Plugin for Plugin {
         let policy = Policy::from_bytes(configuration).map_err(|error| error.to_string())?;
         let counters = CounterSet::define(Counter::ALL.map(|counter| (counter, counter.name())))
             .map_err(|error| format!("counters: {error}"))?;
+        let entries = Gauge::define(ENTRIES).map_err(|error| format!("gauge: {error}"))?;
         Ok(Plugin {
+            entries,
+            marks: policy.marks_requests(),
             needs: policy.needs(),
             policy,
             counters,

@@ -1,34 +1,45 @@
 //! One request: read its head, ask the policy, take the tokens, do as it says.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use http_message::{HeaderMap, HeaderName, HeaderValue, Place, Problem, ProblemType, RequestHead};
 use proxy_host::headers::{self, Map};
-use proxy_host::{HostError, property, request_head, send_local_reply};
+use proxy_host::{HostError, clock, property, request_head, send_local_reply};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use rate_limit_policy::{Counter, Facts, Reason, Step};
+use rate_limit_policy::{Afterwards, Counter, Facts, Reason, Receipt, Standings, Step};
 
 use crate::plugin::Plugin;
 use crate::tokens::Outcome;
 
 /// Filter state that carries the names of the limits that had no token, for the access log.
 const STATE_VIOLATED: &str = "gatehouse.rate_limit.violated";
+/// Where the record of auth is.
+const IDENTITY: &str = "wasm.gatehouse.identity";
 /// What the older headers start with.
 const X_RATE_LIMIT: &str = "x-ratelimit-";
 
 /// The context of one stream.
 pub(crate) struct Request {
     plugin: Rc<Plugin>,
+    served: Served,
+}
+
+/// What is kept of an admitted request until its response.
+#[derive(Default)]
+pub(crate) struct Served {
     /// What the response is to tell of the limits.
     answer: Vec<(HeaderName, HeaderValue)>,
+    /// What has been taken, and may not be what it costs.
+    open: Vec<(Afterwards, Receipt)>,
 }
 
 impl Request {
     pub(crate) fn new(plugin: Rc<Plugin>) -> Self {
         Request {
             plugin,
-            answer: Vec::new(),
+            served: Served::default(),
         }
     }
 }
@@ -36,10 +47,10 @@ impl Request {
 impl Context for Request {}
 
 impl HttpContext for Request {
-    fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        match self.plugin.serve() {
-            Some(answer) => {
-                self.answer = answer;
+    fn on_http_request_headers(&mut self, _num_headers: usize, end_of_stream: bool) -> Action {
+        match self.plugin.serve(!end_of_stream) {
+            Some(served) => {
+                self.served = served;
                 Action::Continue
             }
             None => Action::Pause,
@@ -48,34 +59,41 @@ impl HttpContext for Request {
 
     fn on_http_response_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
         // Empty for a reply of our own, which has its headers already.
-        self.plugin.tell(&std::mem::take(&mut self.answer));
+        let Served { answer, open } = std::mem::take(&mut self.served);
+        let response = match !open.is_empty() || self.plugin.must_look(&answer) {
+            true => headers::read(Map::Response).ok(),
+            false => None,
+        };
+        self.plugin.settle(&open, response.as_ref());
+        self.plugin.tell(&answer, response.as_ref());
         Action::Continue
     }
 }
 
 impl Plugin {
-    /// The headers that the response is to have; `None` if the request was answered here.
-    fn serve(&self) -> Option<Vec<(HeaderName, HeaderValue)>> {
+    /// What the response needs; `None` if the request was answered here.
+    fn serve(&self, has_body: bool) -> Option<Served> {
         let head = match request_head() {
             Ok(head) => head,
             Err(error) => return self.fail(&RequestHead::new(HeaderMap::default()), error),
         };
-        match self.judge(&head) {
-            Ok(answer) => answer,
+        match self.judge(&head, has_body) {
+            Ok(served) => served,
             Err(error) => self.fail(&head, error),
         }
     }
 
-    fn judge(
-        &self,
-        head: &RequestHead,
-    ) -> Result<Option<Vec<(HeaderName, HeaderValue)>>, HostError> {
-        let decision = self.policy.decide(head, &self.facts()?, self.instance()?);
+    fn judge(&self, head: &RequestHead, has_body: bool) -> Result<Option<Served>, HostError> {
+        let facts = self.facts(has_body)?;
+        let decision = self.policy.decide(head, &facts, self.instance()?);
         for counter in &decision.counters {
             self.counters.count(*counter);
         }
         let draws = match decision.step {
-            Step::Forward => return Ok(Some(Vec::new())),
+            Step::Forward => {
+                self.mark(head, &Standings::default())?;
+                return Ok(Some(Served::default()));
+            }
             Step::Reply(problem, reason) => {
                 self.count(reason);
                 proxy_host::refuse(head, &problem, Place::BeforeBridges);
@@ -84,9 +102,11 @@ impl Plugin {
             Step::Draw(draws) => draws,
         };
         Ok(match self.take_all(&draws)? {
-            Outcome::Admitted(standings) => {
+            Outcome::Admitted(standings, open) => {
                 self.counters.count(Counter::Admitted);
-                Some(self.policy.headers(&standings))
+                self.mark(head, &standings)?;
+                let answer = self.policy.headers(&standings, self.epoch());
+                Some(Served { answer, open })
             }
             Outcome::Refused(problem, kind, reason, violated) => {
                 self.count(reason);
@@ -100,27 +120,52 @@ impl Plugin {
         })
     }
 
-    fn facts(&self) -> Result<Facts, HostError> {
+    /// Tells the upstream of soft limits that the request is beyond. Where that fails it does not go on: a client's own word of it
+    /// might reach the upstream.
+    fn mark(&self, head: &RequestHead, standings: &Standings<'_>) -> Result<(), HostError> {
+        if !self.marks {
+            return Ok(());
+        }
+        let edits = self.policy.mark(head, standings);
+        headers::apply(Map::Request, &edits.writes(head.headers()))
+    }
+
+    /// The time since 1970, where an instant is told so.
+    pub(crate) fn epoch(&self) -> Duration {
+        match self.policy.tells_epoch() {
+            true => clock::realtime(),
+            false => Duration::ZERO,
+        }
+    }
+
+    fn facts(&self, has_body: bool) -> Result<Facts, HostError> {
         let ask = |needed: bool, path: &[&str]| match needed {
             true => property::get(path),
             false => Ok(None),
         };
-        let identity = format!("wasm.{}", identity::FILTER_STATE);
+        let attributes = self.needs.attributes.iter();
         Ok(Facts {
-            identity: ask(self.needs.identity, &["filter_state", &identity])?,
+            identity: ask(self.needs.identity, &["filter_state", IDENTITY])?,
             address: ask(self.needs.address, &["source", "address"])?,
             route: ask(self.needs.route, &["xds", "route_name"])?,
+            attributes: attributes
+                .map(|attribute| property::get(&attribute.path()))
+                .collect::<Result<_, _>>()?,
+            has_body,
         })
     }
 
+    /// Whether the response has to be read before it can be told anything.
+    fn must_look(&self, answer: &[(HeaderName, HeaderValue)]) -> bool {
+        !answer.is_empty() && self.policy.writes_x_rate_limit()
+    }
+
     /// Writes what the limits say on the response. The response is not ours: a host that refuses is logged, not obeyed.
-    fn tell(&self, answer: &[(HeaderName, HeaderValue)]) {
-        if answer.is_empty() {
-            return;
-        }
+    fn tell(&self, answer: &[(HeaderName, HeaderValue)], response: Option<&HeaderMap>) {
         // The newer headers are lists, to which another limiter behind this one may have written too; the older ones take
         // one value, and the one that is there is nearer to the upstream.
-        let told = self.policy.writes_x_rate_limit() && has_x_rate_limit();
+        let is_one = |name: &[u8]| name.starts_with(X_RATE_LIMIT.as_bytes());
+        let told = response.is_some_and(|map| map.iter().any(|(name, _)| is_one(name)));
         let is_told = |name: &HeaderName| told && name.as_str().starts_with(X_RATE_LIMIT);
         for (name, value) in answer.iter().filter(|(name, _)| !is_told(name)) {
             if let Err(error) = headers::add(Map::Response, name.as_bytes(), value.as_bytes()) {
@@ -148,11 +193,6 @@ impl Plugin {
         }
         log::debug!("decision=reply reason={}", reason.code_details());
     }
-}
-
-fn has_x_rate_limit() -> bool {
-    let is_one = |name: &[u8]| name.starts_with(X_RATE_LIMIT.as_bytes());
-    headers::read(Map::Response).is_ok_and(|map| map.iter().any(|(name, _)| is_one(name)))
 }
 
 fn reply(head: &RequestHead, problem: &Problem, kind: &ProblemType) {

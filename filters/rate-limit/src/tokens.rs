@@ -1,12 +1,13 @@
 //! Taking tokens from shared data: a bounded compare-and-swap loop around the policy's pure step.
 
-use http_message::{Problem, ProblemType};
+use http_message::{HeaderMap, Occurrence, Problem, ProblemType};
 use proxy_host::shared_data::{self, Entry, Write};
 use proxy_host::{HostError, clock, property, random};
 use rate_limit_policy::{
-    Counter, Draw, Drawn, Instance, NAMESPACE, OnContention, Reason, Standings,
+    Afterwards, Counter, Draw, Drawn, Effect, Instance, NAMESPACE, OnContention, Reason, Receipt,
+    Settlement, Standings,
 };
-use shared_table::HashKey;
+use shared_table::{HashKey, Slot};
 
 use crate::plugin::Plugin;
 
@@ -14,12 +15,12 @@ use crate::plugin::Plugin;
 /// in 10^15.
 const TRIES: usize = 32;
 
-/// What became of the tokens of a request.
-pub(crate) enum Outcome<'a> {
-    /// There was one of each, and they are taken.
-    Admitted(Standings<'a>),
-    /// Nothing is taken; the reply.
-    Refused(Problem, ProblemType, Reason, Vec<&'a str>),
+/// What became of what a request costs.
+pub(crate) enum Outcome<'d> {
+    /// There was room in every limit, and it is taken. What the response may change is with it.
+    Admitted(Standings<'d>, Vec<(Afterwards, Receipt)>),
+    /// Nothing is taken but what a refusal costs; the reply.
+    Refused(Problem, ProblemType, Reason, Vec<&'d str>),
 }
 
 /// A limit with what its slot held and what follows from that.
@@ -30,10 +31,10 @@ struct Hand<'d, 'a> {
     taken: bool,
 }
 
-/// How taking one token ended.
+/// How taking of one limit ended.
 enum Take {
     Done,
-    NoToken,
+    NoRoom,
     Contended,
 }
 
@@ -48,11 +49,11 @@ impl Plugin {
         Ok(self.instance.get_or_init(|| instance))
     }
 
-    /// Takes a token of each, or of none.
+    /// Takes what a request costs of each limit, or of none.
     ///
-    /// All buckets are looked at before the first token is taken, so a request that is refused changes nothing. Only where
-    /// another worker takes the last token in between, what was taken of earlier ones is given back.
-    pub(crate) fn take_all<'a>(&self, draws: &[Draw<'a>]) -> Result<Outcome<'a>, HostError> {
+    /// All limits are looked at before anything is taken, so a request that is refused changes nothing. Only where
+    /// another worker takes the last room in between, what was taken of earlier ones is given back.
+    pub(crate) fn take_all<'d>(&self, draws: &'d [Draw<'_>]) -> Result<Outcome<'d>, HostError> {
         let now = now();
         let mut hands = Vec::with_capacity(draws.len());
         for draw in draws {
@@ -62,7 +63,7 @@ impl Plugin {
             self.note(hand);
         }
         if hands.iter().any(Hand::refuses) {
-            return Ok(self.exceeded(&hands));
+            return self.refuse(&mut hands, now);
         }
         for index in 0..hands.len() {
             let Some(hand) = hands.get_mut(index) else {
@@ -76,17 +77,17 @@ impl Plugin {
                 }
             };
             let draw = hand.draw;
-            let enforced = draw.enforced();
             match take {
                 Take::Done => {}
-                Take::NoToken if enforced => {
+                Take::NoRoom if draw.effect() == Effect::Reject => {
                     self.give_back(&mut hands, now);
-                    return Ok(self.exceeded(&hands));
+                    return self.refuse(&mut hands, now);
                 }
-                Take::NoToken => self.counters.count(Counter::ShadowLimited),
+                Take::NoRoom => self.count_over(draw),
                 Take::Contended => {
                     self.counters.count(Counter::Contended);
-                    if enforced && self.policy.on_contention() == OnContention::Reject {
+                    let rejects = self.policy.on_contention() == OnContention::Reject;
+                    if draw.effect() == Effect::Reject && rejects {
                         self.give_back(&mut hands, now);
                         let name = draw.name();
                         let (problem, kind) = self.policy.contended(name);
@@ -100,61 +101,126 @@ impl Plugin {
                 }
             }
         }
-        Ok(Outcome::Admitted(standings(&hands)))
+        let open = hands.iter().filter(|hand| hand.taken).filter_map(|hand| {
+            let afterwards = hand.draw.afterwards()?.clone();
+            Some((afterwards, hand.draw.receipt(&hand.drawn)))
+        });
+        Ok(Outcome::Admitted(standings(&hands), open.collect()))
     }
 
-    /// What the slot holds, and what taking a token from it would lead to.
+    /// Makes what has been taken what the request has cost, now that its response is known.
+    pub(crate) fn settle(&self, open: &[(Afterwards, Receipt)], response: Option<&HeaderMap>) {
+        if open.is_empty() {
+            return;
+        }
+        let now = now();
+        let header = |name: &str| match response?.occurrence(name) {
+            Occurrence::Once(value) => Some(value),
+            Occurrence::Absent | Occurrence::Repeated => None,
+        };
+        let status =
+            header(":status").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        for (afterwards, receipt) in open {
+            let told = afterwards.header().and_then(|name| header(name.as_str()));
+            let (counter, step): (_, Box<dyn Fn(Option<Vec<u8>>) -> Option<Slot>>) =
+                match afterwards.settle(receipt.cost(), status, told) {
+                    Settlement::Even => continue,
+                    Settlement::Untold => {
+                        self.counters.count(Counter::Unsettled);
+                        continue;
+                    }
+                    Settlement::GiveBack(back) => (
+                        Counter::Refunded,
+                        Box::new(move |slot| receipt.give_back(slot, now, back)),
+                    ),
+                    Settlement::Charge(more) => (
+                        Counter::Charged,
+                        Box::new(move |slot| receipt.charge(slot, now, more)),
+                    ),
+                };
+            self.counters
+                .count(match self.swap(receipt.slot(), &*step) {
+                    Ok(Some(())) => counter,
+                    // Given back by the time that has passed, or too contended.
+                    Ok(None) => match counter {
+                        Counter::Refunded => Counter::Kept,
+                        _ => Counter::Unsettled,
+                    },
+                    Err(error) => {
+                        log::warn!("settle error={error}");
+                        Counter::Unsettled
+                    }
+                });
+        }
+    }
+
+    /// What the slot holds, and what taking from it would lead to.
     fn look<'d, 'a>(&self, draw: &'d Draw<'a>, now: u64) -> Result<Hand<'d, 'a>, HostError> {
         let (value, write) = read(draw.slot())?;
         Ok(Hand {
             draw,
-            drawn: draw.take(value.as_deref(), now),
+            drawn: draw.take(value, now),
             write,
             taken: false,
         })
     }
 
     fn note(&self, hand: &Hand<'_, '_>) {
-        if hand.drawn.overflow {
+        if hand.drawn.overflow() {
             self.counters.count(Counter::Overflow);
         }
-        if hand.drawn.unknown_form {
+        if hand.drawn.unknown_form() {
             self.counters.count(Counter::UnknownForm);
         }
-        if !hand.drawn.admits() && !hand.draw.enforced() {
-            self.counters.count(Counter::ShadowLimited);
+        if !hand.drawn.admits() {
+            self.count_over(hand.draw);
+        }
+    }
+
+    /// Counts a limit that has no room, unless it refuses, which is counted once for the request.
+    fn count_over(&self, draw: &Draw<'_>) {
+        match draw.effect() {
+            Effect::Reject => {}
+            Effect::Soft => self.counters.count(Counter::SoftLimited),
+            Effect::Shadow => self.counters.count(Counter::ShadowLimited),
         }
     }
 
     fn take(&self, hand: &mut Hand<'_, '_>, now: u64) -> Result<Take, HostError> {
-        // A limit in shadow that had none: counted when it was looked at.
-        if !hand.drawn.admits() {
-            return Ok(Take::Done);
-        }
+        let had_room = hand.drawn.admits();
         for _ in 0..TRIES {
-            let Some(bytes) = &hand.drawn.write else {
-                return Ok(Take::NoToken);
+            // Others have written meanwhile. A refusal stays one, also where room has come since: it costs its penalty or nothing.
+            if hand.drawn.admits() != had_room && (had_room || hand.draw.effect() == Effect::Reject)
+            {
+                return Ok(Take::NoRoom);
+            }
+            // A limit that lets go on what it has no room for, counted when it was looked at; it may ask its penalty.
+            let Some(bytes) = hand.drawn.write() else {
+                return Ok(Take::Done);
             };
             if shared_data::set(hand.draw.slot().as_bytes(), bytes, hand.write)? {
-                hand.taken = true;
+                self.grown(hand.drawn.growth());
+                hand.taken = hand.drawn.admits();
                 return Ok(Take::Done);
             }
             let (value, write) = read(hand.draw.slot())?;
-            hand.drawn = hand.draw.take(value.as_deref(), now);
+            hand.drawn = hand.draw.take(value, now);
             hand.write = write;
         }
         Ok(Take::Contended)
     }
 
-    /// Undoes what was taken. What cannot be undone stays taken: too few tokens for a moment, never too many.
+    /// Undoes what was taken. What cannot be undone stays taken: too little room for a moment, never too much.
     fn give_back(&self, hands: &mut [Hand<'_, '_>], now: u64) {
         for hand in hands.iter_mut().filter(|hand| hand.taken) {
-            let counter = match give_back(hand, now) {
-                Ok(true) => {
+            let receipt = hand.draw.receipt(&hand.drawn);
+            let step = |slot| receipt.give_back(slot, now, receipt.cost());
+            let counter = match self.swap(receipt.slot(), &step) {
+                Ok(Some(())) => {
                     hand.taken = false;
                     Counter::GivenBack
                 }
-                Ok(false) => Counter::Kept,
+                Ok(None) => Counter::Kept,
                 Err(error) => {
                     log::warn!("give_back error={error}");
                     Counter::Kept
@@ -164,38 +230,61 @@ impl Plugin {
         }
     }
 
-    fn exceeded<'a>(&self, hands: &[Hand<'_, 'a>]) -> Outcome<'a> {
+    /// Refuses, at the price that the refusing limits ask for it.
+    fn refuse<'d>(&self, hands: &mut [Hand<'d, '_>], now: u64) -> Result<Outcome<'d>, HostError> {
+        for hand in hands.iter_mut() {
+            if hand.refuses() && hand.drawn.write().is_some() {
+                self.take(hand, now)?;
+            }
+        }
         let standings = standings(hands);
-        let (problem, kind) = self.policy.exceeded(&standings);
-        Outcome::Refused(problem, kind, Reason::Exceeded, standings.violated())
+        let (problem, kind) = self.policy.exceeded(&standings, self.epoch());
+        let violated = standings.violated();
+        Ok(Outcome::Refused(problem, kind, Reason::Exceeded, violated))
+    }
+
+    /// Writes what a step makes of a slot; `None` if it makes nothing of it, or others were faster in every try.
+    fn swap(
+        &self,
+        key: &str,
+        step: &dyn Fn(Option<Vec<u8>>) -> Option<Slot>,
+    ) -> Result<Option<()>, HostError> {
+        for _ in 0..TRIES {
+            let (value, write) = read(key)?;
+            let Some(slot) = step(value) else {
+                return Ok(None);
+            };
+            if shared_data::set(key.as_bytes(), slot.as_bytes(), write)? {
+                self.grown(slot.growth());
+                return Ok(Some(()));
+            }
+        }
+        self.counters.count(Counter::Contended);
+        Ok(None)
+    }
+
+    /// The table has so many entries more. A host that does not count is logged, not obeyed.
+    fn grown(&self, by: i64) {
+        if by != 0
+            && let Err(error) = self.entries.change_by(by)
+        {
+            log::warn!("gauge error={error}");
+        }
     }
 }
 
 impl Hand<'_, '_> {
     fn refuses(&self) -> bool {
-        self.draw.enforced() && !self.drawn.admits()
+        self.draw.effect() == Effect::Reject && !self.drawn.admits()
     }
 }
 
-fn standings<'a>(hands: &[Hand<'_, 'a>]) -> Standings<'a> {
+fn standings<'d>(hands: &[Hand<'d, '_>]) -> Standings<'d> {
     let mut standings = Standings::default();
     for hand in hands {
         standings.push(hand.draw, &hand.drawn, hand.taken);
     }
     standings
-}
-
-fn give_back(hand: &Hand<'_, '_>, now: u64) -> Result<bool, HostError> {
-    for _ in 0..TRIES {
-        let (value, write) = read(hand.draw.slot())?;
-        let Some(bytes) = hand.draw.give_back(value.as_deref(), now, &hand.drawn) else {
-            return Ok(false);
-        };
-        if shared_data::set(hand.draw.slot().as_bytes(), &bytes, write)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// What is stored under a key, and the condition of a write that must not overwrite another's.

@@ -359,7 +359,7 @@ fn a_slot_of_another_form_counts_as_absent() {
     let vm = start(&host, &config);
     assert!(admitted(&tenant(&vm, "a")));
     let keys = host.shared_keys("rate-limit");
-    let slot = keys.iter().find(|key| key.ends_with(b"/1/0")).unwrap();
+    let slot = keys.iter().find(|key| key.ends_with(b"/2/0")).unwrap();
     host.set_shared_data("rate-limit", slot, b"\x09newer");
     assert!(admitted(&tenant(&vm, "a")));
     assert_eq!(vm.counter("gatehouse.rate_limit.unknown_form"), 1);

@@ -41,7 +41,7 @@ fn common_paths_keep_to_their_budgets() {
     cost(&vm, "/one");
     cost(&vm, "/pair");
     for (name, cost, [data_calls, other_calls, allocations]) in [
-        ("first", first, [2, 7, 36]),
+        ("first", first, [2, 8, 25]),
         ("admitted", cost(&vm, "/many"), [2, 4, 27]),
         ("admitted by two limits", cost(&vm, "/pair"), [3, 5, 44]),
         ("refused", cost(&vm, "/one"), [2, 5, 73]),

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use std::time::Duration;
 
 use crate::grpc_status::GrpcStatus;
 use crate::head::RequestHead;
@@ -30,7 +31,7 @@ pub struct Problem {
 }
 
 /// What kind of problem it is, where a registered type says more than the status (RFC 9457 section 3.1.1), and what that type
-/// tells besides. The HTTP form alone has room for it.
+/// tells besides. gRPC and Connect are told the same as error details.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProblemType {
     /// The URI of the type.
@@ -38,6 +39,8 @@ pub struct ProblemType {
     /// `violated-policies`: the names of the quotas that are used up (draft-ietf-httpapi-ratelimit-headers-11). Left out if
     /// empty.
     pub violated_policies: Vec<String>,
+    /// When to try again, where that is known: for gRPC and Connect, in which no header says it.
+    pub retry_in: Option<Duration>,
 }
 
 /// Where in the chain the filter stands that replies: before Envoy's bridges for gRPC-Web, Connect and REST (its
@@ -110,6 +113,7 @@ impl Problem {
         let kind = ProblemType {
             uri: "about:blank",
             violated_policies: Vec::new(),
+            retry_in: None,
         };
         self.render_as(&kind, head, place)
     }

@@ -61,4 +61,5 @@ pub use placement::Placement;
 pub use request_match::RequestMatch;
 pub use rules::{Rule, Rules};
 pub use subject::Subject;
+pub use template::PathParameter;
 pub use twin::{TwinConfig, TwinTable};

@@ -88,7 +88,7 @@ impl<'a> Subject<'a> {
     }
 
     /// The host without port and final dot, if the request names one.
-    pub(crate) fn host(&self) -> Option<&'a [u8]> {
+    pub fn host(&self) -> Option<&'a [u8]> {
         self.host
     }
 

@@ -1,9 +1,67 @@
 //! Path templates: `/users/{id}/orders/{rest=**}`.
 
-use filter_config::{ConfigError, FieldPath};
+use filter_config::{ConfigError, FieldPath, Text};
 use http_message::CanonicalPath;
+use serde::Deserialize;
 
 use crate::path::canonical_pattern;
+
+/// A variable of a path template, whose value a filter reads.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "PathParameterConfig")]
+pub struct PathParameter {
+    template: Template,
+    /// Which segment it is.
+    index: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PathParameterConfig {
+    template: Text<1024>,
+    name: Text<256>,
+}
+
+impl TryFrom<PathParameterConfig> for PathParameter {
+    type Error = String;
+
+    fn try_from(config: PathParameterConfig) -> Result<PathParameter, String> {
+        let template = config.template.as_str();
+        let compiled = Template::compile(template, &FieldPath::root())
+            .map_err(|error| error.reason().to_owned())?;
+        let segments = template.split('/').skip(1).take(compiled.segments.len());
+        let is_named = |segment: &str| {
+            let inner = segment
+                .strip_prefix('{')
+                .and_then(|rest| rest.split_once('}'));
+            inner.is_some_and(|(inner, _)| inner.split('=').next() == Some(config.name.as_str()))
+        };
+        let mut found = segments
+            .enumerate()
+            .filter(|(_, segment)| is_named(segment));
+        match (found.next(), found.next()) {
+            (Some((index, _)), None) => Ok(PathParameter {
+                index,
+                template: compiled,
+            }),
+            _ => Err(
+                "the template has no variable of this name that stands for one segment".to_owned(),
+            ),
+        }
+    }
+}
+
+impl PathParameter {
+    /// The value in a path that the template fits.
+    pub fn value<'p>(&self, path: &'p CanonicalPath) -> Option<&'p str> {
+        let segment = path.segments().nth(self.index)?;
+        let Some(Segment::Variable { suffix }) = self.template.segments.get(self.index) else {
+            return None;
+        };
+        let value = segment.strip_suffix(suffix.as_str())?;
+        self.template.matches(path).then_some(value)
+    }
+}
 
 /// A path template, compared with decoded segments. A part of the grammar of `google.api.http`:
 ///
@@ -147,6 +205,38 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    // The value is what a limit counts by: two spellings of a path must not be two.
+    #[test]
+    fn a_parameter_is_read_where_the_template_fits() {
+        let parameter = |template: &str, name: &str| {
+            let config = serde_json::json!({ "template": template, "name": name });
+            filter_config::from_value::<PathParameter>(config).map_err(|error| error.to_string())
+        };
+        let id = parameter("/v1/{kind}/{id}:cancel", "id").unwrap();
+        let value = |text: &[u8]| {
+            let path = CanonicalPath::parse(text).unwrap();
+            id.value(&path).map(str::to_owned)
+        };
+        assert_eq!(value(b"/v1/orders/7:cancel").as_deref(), Some("7"));
+        assert_eq!(value(b"/v1/orders/%37:cancel?x=1").as_deref(), Some("7"));
+        for other in [
+            &b"/v1/orders/7"[..],
+            b"/v2/orders/7:cancel",
+            b"/v1/orders/7:cancel/x",
+        ] {
+            assert_eq!(value(other), None);
+        }
+        for (template, name) in [
+            ("/v1/{id}", "other"),
+            ("/v1/{id=**}", "id"),
+            ("/{id}/{id}", "id"),
+            ("v1/{id}", "id"),
+        ] {
+            assert!(parameter(template, name).is_err(), "{template}");
+        }
+        assert!(parameter("/{rest}/{tail=**}", "rest").is_ok());
+    }
 
     fn template(text: &str) -> Result<Template, String> {
         Template::compile(text, &FieldPath::root().field("template"))

@@ -13,6 +13,10 @@ pub struct HashKey([u8; HashKey::BYTES]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint([u8; Fingerprint::BYTES]);
 
+/// The parts of which a [`Fingerprint`] is made, as far as they are known.
+#[derive(Clone)]
+pub struct Parts(SipHasher24);
+
 impl HashKey {
     /// The length of a key.
     pub const BYTES: usize = 16;
@@ -30,12 +34,30 @@ impl HashKey {
     /// The fingerprint of the parts, of any length and any bytes. Different lists of parts are different inputs: `a`, `bc`
     /// is not `ab`, `c`.
     pub fn fingerprint<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Fingerprint {
-        let mut hasher = SipHasher24::new_with_key(&self.0);
+        let mut parts_so_far = self.parts();
         for part in parts {
-            hasher.write(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
-            hasher.write(part);
+            parts_so_far.push(part);
         }
-        Fingerprint(hasher.finish128().as_bytes())
+        parts_so_far.fingerprint()
+    }
+
+    /// No parts yet, for those who have them one after another.
+    pub fn parts(&self) -> Parts {
+        Parts(SipHasher24::new_with_key(&self.0))
+    }
+}
+
+impl Parts {
+    /// One part more.
+    pub fn push(&mut self, part: &[u8]) {
+        let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+        self.0.write(&length.to_le_bytes());
+        self.0.write(part);
+    }
+
+    /// The fingerprint of the parts.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(self.0.finish128().as_bytes())
     }
 }
 
@@ -56,10 +78,6 @@ impl fmt::Display for Fingerprint {
 impl Fingerprint {
     /// The length of a fingerprint.
     pub const BYTES: usize = 16;
-
-    pub(crate) fn new(bytes: [u8; Fingerprint::BYTES]) -> Fingerprint {
-        Fingerprint(bytes)
-    }
 
     pub(crate) fn as_bytes(&self) -> &[u8; Fingerprint::BYTES] {
         &self.0

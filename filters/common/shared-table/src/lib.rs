@@ -19,10 +19,11 @@
 //! let mut slot = Slot::read(None, 1_000).unwrap();
 //! let found = slot.look_up(&client, &group);
 //! assert_eq!(found.state, None);
-//! assert!(slot.put(&client, &group, found.seat, [1; 16], 2_000));
+//! let seat = found.seat;
+//! assert!(slot.put(&client, &group, seat, b"one attempt", 2_000));
 //!
-//! let later = Slot::read(Some(&slot.to_bytes()), 1_500).unwrap();
-//! assert_eq!(later.look_up(&client, &group).state, Some([1; 16]));
+//! let later = Slot::read(Some(slot.as_bytes().to_vec()), 1_500).unwrap();
+//! assert_eq!(later.look_up(&client, &group).state, Some(&b"one attempt"[..]));
 //! ```
 
 #![forbid(unsafe_code)]
@@ -41,6 +42,6 @@ mod fingerprint;
 mod slot;
 mod table;
 
-pub use fingerprint::{Fingerprint, HashKey};
-pub use slot::{Found, Seat, Slot, State, UnknownForm};
+pub use fingerprint::{Fingerprint, HashKey, Parts};
+pub use slot::{Found, Seat, Slot, UnknownForm};
 pub use table::Table;

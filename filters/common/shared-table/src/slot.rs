@@ -1,35 +1,41 @@
 //! One slot: a few entries, and what newcomers share when it is full.
 
+use std::ops::Range;
+
 use crate::fingerprint::Fingerprint;
 
-/// What the owner of the table keeps for a client; all zeros mean nothing special.
-pub type State = [u8; 16];
+/// Form, and the time as of which the rest is (nanoseconds, little-endian).
+const HEADER_BYTES: usize = 9;
+/// Fingerprint, time in nanoseconds, and the length of the state with [`SHARED`], both little-endian. The state follows.
+const ENTRY_BYTES: usize = Fingerprint::BYTES + 8 + 2;
+/// In the length of a state: the entry is one that newcomers share.
+const SHARED: u16 = 0x8000;
 
-/// Form, time as of which the rest is (nanoseconds, little-endian), number of entries, number of overflow entries.
-const HEADER_BYTES: usize = 11;
-/// Fingerprint, time in nanoseconds (little-endian), state.
-const ENTRY_BYTES: usize = 40;
-
-/// One slot as of some moment: entries that by then said nothing any more are not in it.
+/// One slot as of some moment, in the bytes in which it is written: entries that by then said nothing any more are not in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
+    bytes: Vec<u8>,
     as_of: u64,
-    entries: Vec<Entry>,
-    overflow: Vec<Entry>,
+    /// How many entries it has, and how many those had that were read.
+    own: usize,
+    shared: usize,
+    stored: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
-    fingerprint: Fingerprint,
+/// An entry where it stands.
+struct Entry<'a> {
+    range: Range<usize>,
+    fingerprint: &'a [u8],
     expires_at: u64,
-    state: State,
+    is_shared: bool,
+    state: &'a [u8],
 }
 
 /// What a slot holds for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct Found<'a> {
     /// The state to go on from; `None` is a fresh one.
-    pub state: Option<State>,
+    pub state: Option<&'a [u8]>,
     /// Where the next state belongs.
     pub seat: Seat,
 }
@@ -51,20 +57,32 @@ pub struct UnknownForm;
 
 impl Slot {
     /// The form in which slots are written; the first byte of each. Another build may share the map.
-    pub const FORM: u8 = 1;
+    pub const FORM: u8 = 2;
     /// How many clients have an entry of their own.
     pub const ENTRIES: usize = 8;
     /// How many groups can have an overflow entry.
     pub const OVERFLOW: usize = 16;
-    /// The longest slot.
-    pub const MAX_BYTES: usize = HEADER_BYTES + (Slot::ENTRIES + Slot::OVERFLOW) * ENTRY_BYTES;
+    /// The longest state, in bytes.
+    pub const MAX_STATE: usize = 4096;
 
-    /// A slot without entries.
-    pub fn empty() -> Slot {
+    /// The longest slot of states that are no longer than this.
+    pub fn max_bytes(state: usize) -> usize {
+        Slot::ENTRIES
+            .saturating_add(Slot::OVERFLOW)
+            .saturating_mul(ENTRY_BYTES.saturating_add(state))
+            .saturating_add(HEADER_BYTES)
+    }
+
+    /// A slot without entries, as of `now`.
+    pub fn empty(now: u64) -> Slot {
+        let mut bytes = vec![Slot::FORM];
+        bytes.extend_from_slice(&now.to_le_bytes());
         Slot {
-            as_of: 0,
-            entries: Vec::new(),
-            overflow: Vec::new(),
+            bytes,
+            as_of: now,
+            own: 0,
+            shared: 0,
+            stored: 0,
         }
     }
 
@@ -73,42 +91,27 @@ impl Slot {
     ///
     /// # Errors
     /// Bytes of another form: take the slot for [`empty`](Slot::empty), and count it.
-    pub fn read(bytes: Option<&[u8]>, now: u64) -> Result<Slot, UnknownForm> {
+    pub fn read(bytes: Option<Vec<u8>>, now: u64) -> Result<Slot, UnknownForm> {
         let Some(bytes) = bytes else {
-            return Ok(Slot {
-                as_of: now,
-                ..Slot::empty()
-            });
+            return Ok(Slot::empty(now));
         };
-        let ([Slot::FORM, as_of @ .., entries, overflow], rest) = bytes
-            .split_first_chunk::<HEADER_BYTES>()
-            .ok_or(UnknownForm)?
-        else {
+        let Some(([Slot::FORM, as_of @ ..], _)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
             return Err(UnknownForm);
         };
         let as_of = u64::from_le_bytes(*as_of).max(now);
-        let (entries, overflow) = (usize::from(*entries), usize::from(*overflow));
-        let (all, []) = rest.as_chunks::<ENTRY_BYTES>() else {
-            return Err(UnknownForm);
-        };
-        if entries > Slot::ENTRIES
-            || overflow > Slot::OVERFLOW
-            || all.len() != entries.saturating_add(overflow)
-        {
-            return Err(UnknownForm);
-        }
-        let (entries, overflow) = all.split_at_checked(entries).ok_or(UnknownForm)?;
-        let live = |all: &[[u8; ENTRY_BYTES]]| -> Vec<Entry> {
-            all.iter()
-                .filter_map(Entry::read)
-                .filter(|entry| entry.expires_at > as_of)
-                .collect()
-        };
-        Ok(Slot {
+        let mut slot = Slot {
+            bytes,
             as_of,
-            entries: live(entries),
-            overflow: live(overflow),
-        })
+            own: 0,
+            shared: 0,
+            stored: 0,
+        };
+        slot.check()?;
+        slot.expire();
+        if let Some(written) = slot.bytes.get_mut(1..HEADER_BYTES) {
+            written.copy_from_slice(&as_of.to_le_bytes());
+        }
+        Ok(slot)
     }
 
     /// The time as of which this is the slot. Entries that expired by then are gone, so a step that goes by an earlier time, read
@@ -117,71 +120,96 @@ impl Slot {
         self.as_of
     }
 
+    /// How many entries there are more than were read, expired ones counted: what a write of this slot changes.
+    pub fn growth(&self) -> i64 {
+        let now = self.own.saturating_add(self.shared);
+        let of = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        of(now).saturating_sub(of(self.stored))
+    }
+
     /// The state of a client, and where its next state belongs. `group` names the newcomers that may share an entry.
-    pub fn look_up(&self, client: &Fingerprint, group: &Fingerprint) -> Found {
-        let shared = find(&self.overflow, group).map(|entry| entry.state);
-        if let Some(own) = find(&self.entries, client) {
-            Found {
+    pub fn look_up(&self, client: &Fingerprint, group: &Fingerprint) -> Found<'_> {
+        if let Some(own) = self.find(client, false) {
+            return Found {
                 state: Some(own.state),
                 seat: Seat::Own,
-            }
-        } else if self.entries.len() < Slot::ENTRIES {
-            // The client may have used the shared entry, and must not be rid of that by getting a place.
-            Found {
-                state: shared,
-                seat: Seat::Own,
-            }
-        } else if shared.is_some() || self.overflow.len() < Slot::OVERFLOW {
-            Found {
-                state: shared,
-                seat: Seat::Overflow,
-            }
+            };
+        }
+        let shared = match self.shared {
+            0 => None,
+            _ => self.find(group, true).map(|entry| entry.state),
+        };
+        // The client may have used the shared entry, and must not be rid of that by getting a place.
+        let seat = if self.own < Slot::ENTRIES {
+            Seat::Own
+        } else if shared.is_some() || self.shared < Slot::OVERFLOW {
+            Seat::Overflow
         } else {
-            Found {
-                state: None,
-                seat: Seat::Full(self.first_to_expire()),
-            }
+            Seat::Full(self.first_to_expire())
+        };
+        Found {
+            state: shared,
+            seat,
         }
     }
 
     /// Puts the next state of a client where [`look_up`](Slot::look_up) said that it belongs. From `expires_at` on, in
-    /// nanoseconds, it must say no more than an absent one. `false` if there is no place, and nothing was put.
+    /// nanoseconds, it must say no more than an absent one. `false` if there is no place for it, or it is longer than
+    /// [`MAX_STATE`](Slot::MAX_STATE), and nothing was put.
     pub fn put(
         &mut self,
         client: &Fingerprint,
         group: &Fingerprint,
         seat: Seat,
-        state: State,
+        state: &[u8],
         expires_at: u64,
     ) -> bool {
-        let (list, fingerprint, most) = match seat {
-            Seat::Own => (&mut self.entries, *client, Slot::ENTRIES),
-            Seat::Overflow => (&mut self.overflow, *group, Slot::OVERFLOW),
+        let (fingerprint, is_shared, count, most) = match seat {
+            Seat::Own => (client, false, self.own, Slot::ENTRIES),
+            Seat::Overflow => (group, true, self.shared, Slot::OVERFLOW),
             Seat::Full(_) => return false,
         };
-        let entry = Entry {
-            fingerprint,
-            expires_at,
-            state,
-        };
-        if let Some(present) = list
-            .iter_mut()
-            .find(|entry| entry.fingerprint == fingerprint)
-        {
-            *present = entry;
-        } else if list.len() < most {
-            list.push(entry);
-        } else {
+        if state.len() > Slot::MAX_STATE {
             return false;
+        }
+        let range = match self.find(fingerprint, is_shared) {
+            Some(present) => present.range,
+            None if count < most => {
+                match is_shared {
+                    true => self.shared = self.shared.saturating_add(1),
+                    false => self.own = self.own.saturating_add(1),
+                }
+                self.bytes.len()..self.bytes.len()
+            }
+            None => return false,
+        };
+        let length = u16::try_from(state.len()).unwrap_or(SHARED);
+        let length = if is_shared { length | SHARED } else { length };
+        let [low, high] = length.to_le_bytes();
+        let entry = fingerprint.as_bytes().iter().copied();
+        let entry = entry.chain(expires_at.to_le_bytes()).chain([low, high]);
+        let entry = entry.chain(state.iter().copied());
+        let size = ENTRY_BYTES.saturating_add(state.len());
+        match self.bytes.get_mut(range.clone()) {
+            // Most states are as long as the ones before.
+            Some(place) if place.len() == size => {
+                for (byte, new) in place.iter_mut().zip(entry) {
+                    *byte = new;
+                }
+            }
+            _ => {
+                self.bytes.drain(range);
+                self.bytes.extend(entry);
+            }
         }
         true
     }
 
     /// The state that is in this seat, and not one to start from.
-    pub fn state(&self, client: &Fingerprint, group: &Fingerprint, seat: Seat) -> Option<State> {
+    pub fn state(&self, client: &Fingerprint, group: &Fingerprint, seat: Seat) -> Option<&[u8]> {
         match seat {
-            Seat::Own => find(&self.entries, client),
-            Seat::Overflow => find(&self.overflow, group),
+            Seat::Own => self.find(client, false),
+            Seat::Overflow => self.find(group, true),
             Seat::Full(_) => None,
         }
         .map(|entry| entry.state)
@@ -189,51 +217,111 @@ impl Slot {
 
     /// Takes the state of a client away, so that it is as if it had never been put. `false` if there is none.
     pub fn remove(&mut self, client: &Fingerprint, group: &Fingerprint, seat: Seat) -> bool {
-        let (list, fingerprint) = match seat {
-            Seat::Own => (&mut self.entries, client),
-            Seat::Overflow => (&mut self.overflow, group),
-            Seat::Full(_) => return false,
+        let found = match seat {
+            Seat::Own => self.find(client, false),
+            Seat::Overflow => self.find(group, true),
+            Seat::Full(_) => None,
         };
-        let before = list.len();
-        list.retain(|entry| entry.fingerprint != *fingerprint);
-        list.len() < before
+        let Some(Entry {
+            range, is_shared, ..
+        }) = found
+        else {
+            return false;
+        };
+        self.take_out(range, is_shared);
+        true
     }
 
     /// The slot as it is written.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let count = |list: &[Entry]| u8::try_from(list.len()).unwrap_or(u8::MAX);
-        let mut bytes = vec![Slot::FORM];
-        bytes.extend_from_slice(&self.as_of.to_le_bytes());
-        bytes.extend_from_slice(&[count(&self.entries), count(&self.overflow)]);
-        for entry in self.entries.iter().chain(&self.overflow) {
-            bytes.extend_from_slice(entry.fingerprint.as_bytes());
-            bytes.extend_from_slice(&entry.expires_at.to_le_bytes());
-            bytes.extend_from_slice(&entry.state);
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Counts the entries, if the bytes are entries from end to end.
+    fn check(&mut self) -> Result<(), UnknownForm> {
+        let (mut own, mut shared, mut end) = (0_usize, 0_usize, HEADER_BYTES);
+        for entry in self.entries() {
+            match entry.is_shared {
+                true => shared = shared.saturating_add(1),
+                false => own = own.saturating_add(1),
+            }
+            end = entry.range.end;
         }
-        bytes
+        if end != self.bytes.len() || own > Slot::ENTRIES || shared > Slot::OVERFLOW {
+            return Err(UnknownForm);
+        }
+        (self.own, self.shared) = (own, shared);
+        self.stored = own.saturating_add(shared);
+        Ok(())
+    }
+
+    fn expire(&mut self) {
+        loop {
+            let mut expired = self
+                .entries()
+                .filter(|entry| entry.expires_at <= self.as_of);
+            let Some(Entry {
+                range, is_shared, ..
+            }) = expired.next()
+            else {
+                return;
+            };
+            drop(expired);
+            self.take_out(range, is_shared);
+        }
+    }
+
+    fn take_out(&mut self, range: Range<usize>, is_shared: bool) {
+        self.bytes.drain(range);
+        match is_shared {
+            true => self.shared = self.shared.saturating_sub(1),
+            false => self.own = self.own.saturating_sub(1),
+        }
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let mut at = HEADER_BYTES;
+        std::iter::from_fn(move || {
+            let entry = Entry::read(self.bytes.get(at..)?, at)?;
+            at = entry.range.end;
+            Some(entry)
+        })
+    }
+
+    fn find(&self, fingerprint: &Fingerprint, is_shared: bool) -> Option<Entry<'_>> {
+        self.entries().find(|entry| {
+            entry.is_shared == is_shared && entry.fingerprint == fingerprint.as_bytes()
+        })
     }
 
     fn first_to_expire(&self) -> u64 {
-        let all = self.entries.iter().chain(&self.overflow);
-        all.map(|entry| entry.expires_at).min().unwrap_or_default()
+        self.entries()
+            .map(|entry| entry.expires_at)
+            .min()
+            .unwrap_or_default()
     }
 }
 
-impl Entry {
-    fn read(bytes: &[u8; ENTRY_BYTES]) -> Option<Entry> {
-        let (fingerprint, rest) = bytes.split_first_chunk::<{ Fingerprint::BYTES }>()?;
+impl<'a> Entry<'a> {
+    /// The entry that `bytes` start with, which stand at `at`.
+    fn read(bytes: &'a [u8], at: usize) -> Option<Entry<'a>> {
+        let (fingerprint, rest) = bytes.split_at_checked(Fingerprint::BYTES)?;
         let (expires_at, rest) = rest.split_first_chunk::<8>()?;
-        let (state, _) = rest.split_first_chunk::<16>()?;
+        let (length, rest) = rest.split_first_chunk::<2>()?;
+        let length = u16::from_le_bytes(*length);
+        let state = rest.get(..usize::from(length & !SHARED))?;
+        if state.len() > Slot::MAX_STATE {
+            return None;
+        }
+        let end = at.checked_add(ENTRY_BYTES)?.checked_add(state.len())?;
         Some(Entry {
-            fingerprint: Fingerprint::new(*fingerprint),
+            range: at..end,
+            fingerprint,
             expires_at: u64::from_le_bytes(*expires_at),
-            state: *state,
+            is_shared: length & SHARED != 0,
+            state,
         })
     }
-}
-
-fn find<'a>(list: &'a [Entry], fingerprint: &Fingerprint) -> Option<&'a Entry> {
-    list.iter().find(|entry| entry.fingerprint == *fingerprint)
 }
 
 #[cfg(test)]

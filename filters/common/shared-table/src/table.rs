@@ -1,6 +1,6 @@
 //! Which slot a client is in.
 
-use std::borrow::Cow;
+use std::fmt::Write;
 
 use crate::fingerprint::Fingerprint;
 use crate::slot::Slot;
@@ -8,7 +8,8 @@ use crate::slot::Slot;
 /// The slots of one table, by their names in the shared map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
-    namespace: Cow<'static, str>,
+    /// What all keys start with.
+    prefix: String,
     slots: u32,
 }
 
@@ -17,9 +18,9 @@ const HOST_BYTES: u64 = 192;
 
 impl Table {
     /// The table `namespace` of so many slots; none are taken for one.
-    pub fn new(namespace: impl Into<Cow<'static, str>>, slots: u32) -> Table {
+    pub fn new(namespace: &str, slots: u32) -> Table {
         Table {
-            namespace: namespace.into(),
+            prefix: format!("{namespace}/{}/", Slot::FORM),
             slots: slots.max(1),
         }
     }
@@ -36,15 +37,22 @@ impl Table {
         self.key(slot)
     }
 
-    /// The most bytes that all slots can take together in the host's memory: keys, values, and what the host adds to each.
-    pub fn max_bytes(&self) -> u64 {
+    /// The most bytes that all slots can take together in the host's memory, with states of at most so many bytes: keys, values,
+    /// and what the host adds to each.
+    pub fn max_bytes(&self, state: usize) -> u64 {
         let key = self.key(u128::from(self.slots)).len();
-        let slot = u64::try_from(Slot::MAX_BYTES.saturating_add(key)).unwrap_or(u64::MAX);
+        let slot = Slot::max_bytes(state).saturating_add(key);
+        let slot = u64::try_from(slot).unwrap_or(u64::MAX);
         u64::from(self.slots).saturating_mul(slot.saturating_add(HOST_BYTES))
     }
 
     fn key(&self, slot: u128) -> String {
-        format!("{}/{}/{slot}", self.namespace, Slot::FORM)
+        // A number of slots has at most ten digits.
+        let mut key = String::with_capacity(self.prefix.len().saturating_add(10));
+        key.push_str(&self.prefix);
+        // A text takes whatever is written.
+        let _ = write!(key, "{slot}");
+        key
     }
 }
 
@@ -69,12 +77,12 @@ mod tests {
             slots.values().all(|count| (800..1200).contains(count)),
             "{slots:?}"
         );
-        assert!(slots.contains_key("t/1/0") && slots.contains_key("t/1/15"));
+        assert!(slots.contains_key("t/2/0") && slots.contains_key("t/2/15"));
     }
 
     #[test]
     fn a_table_of_no_slots_has_one() {
         let client = HashKey::new([3; 16]).fingerprint([&b"a"[..]]);
-        assert_eq!(Table::new("t", 0).slot_key(&client), "t/1/0");
+        assert_eq!(Table::new("t", 0).slot_key(&client), "t/2/0");
     }
 }

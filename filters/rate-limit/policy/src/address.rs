@@ -34,6 +34,8 @@ pub(crate) struct Addresses {
 pub(crate) struct Client {
     /// The network that counts as one client: 4 or 16 bytes. All whose address cannot be told are one client, of no bytes.
     pub(crate) network: Vec<u8>,
+    /// The address itself, if it can be told.
+    pub(crate) address: Option<IpAddr>,
     /// What is to be counted: the address is not the client's.
     pub(crate) doubt: Option<Counter>,
 }
@@ -61,6 +63,7 @@ impl Addresses {
         let Some(Source { address, .. }) = source else {
             return Client {
                 network: Vec::new(),
+                address: None,
                 doubt: Some(Counter::UnknownAddress),
             };
         };
@@ -73,6 +76,7 @@ impl Addresses {
         };
         Client {
             network: self.masks.network(address),
+            address: Some(address),
             doubt,
         }
     }

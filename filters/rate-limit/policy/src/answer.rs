@@ -1,11 +1,16 @@
-//! What the client is told of its limits (draft-ietf-httpapi-ratelimit-headers-11, and the older headers).
+//! What client and upstream are told of the limits (draft-ietf-httpapi-ratelimit-headers-11, and the older headers).
 
-use http_message::{HeaderName, HeaderValue, Problem, ProblemType};
+use std::fmt::Write;
+use std::time::Duration;
 
-use crate::bucket::Standing;
-use crate::config::Policy;
-use crate::draw::{Draw, Drawn};
+use http_message::{
+    HeaderEdits, HeaderName, HeaderValue, Problem, ProblemType, RequestHead, same_spelling,
+};
+
+use crate::config::{Policy, Reset};
+use crate::draw::{Draw, Drawn, Effect};
 use crate::reason::Reason;
+use crate::standing::Standing;
 
 const RETRY_AFTER: HeaderName = HeaderName::from_static("retry-after");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -13,6 +18,8 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+/// The soft limits that a request is beyond: for the upstream, and on the response for the client.
+const OVER_LIMIT: HeaderName = HeaderName::from_static("x-gatehouse-over-limit");
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -23,39 +30,48 @@ pub struct Standings<'a>(Vec<Line<'a>>);
 #[derive(Debug)]
 struct Line<'a> {
     name: &'a str,
-    burst: u64,
-    /// Seconds.
-    window: u64,
+    /// The item of `RateLimit-Policy`.
+    policy: &'a str,
+    quota: u64,
+    is_soft: bool,
     standing: Standing,
 }
 
 impl<'a> Standings<'a> {
-    /// Adds a limit, if it acts. `taken` is whether its token has been taken, and stays so; where it could have been and was
-    /// not, it is there for the next request.
-    pub fn push(&mut self, draw: &Draw<'a>, drawn: &Drawn, taken: bool) {
-        if draw.enforced() {
-            self.0.push(Line {
-                name: draw.name,
-                burst: draw.bucket.burst(),
-                window: seconds(draw.bucket.fill_time()),
-                standing: match taken || !drawn.admits() {
-                    true => drawn.standing,
-                    false => drawn.untouched,
-                },
-            });
+    /// Adds a limit, if it acts. `taken` is whether what the request costs has been taken, and stays so; where it could have been and
+    /// was not, it is there for the next request.
+    pub fn push(&mut self, draw: &'a Draw<'_>, drawn: &Drawn, taken: bool) {
+        if draw.effect() == Effect::Shadow {
+            return;
         }
+        let meters = draw.quota.meters().iter();
+        let lines = meters.zip(drawn.standings(taken));
+        self.0.extend(lines.map(|(meter, standing)| Line {
+            name: &meter.name,
+            policy: &meter.policy,
+            quota: meter.quota(),
+            is_soft: draw.effect() == Effect::Soft,
+            standing: *standing,
+        }));
     }
 
-    /// The names of the limits that had no token.
+    /// The names of the rates that had no room.
     pub fn violated(&self) -> Vec<&'a str> {
         self.refusing().map(|line| line.name).collect()
     }
 
-    fn refusing(&self) -> impl Iterator<Item = &Line<'a>> {
-        self.0.iter().filter(|line| line.standing.wait > 0)
+    /// The names of the soft ones among them.
+    pub fn over(&self) -> Vec<&'a str> {
+        let over = |line: &&Line<'_>| line.is_soft && line.standing.wait > 0;
+        self.0.iter().filter(over).map(|line| line.name).collect()
     }
 
-    /// The limit that stops the client first: the one that refuses for longest, or has the fewest tokens.
+    fn refusing(&self) -> impl Iterator<Item = &Line<'a>> {
+        let refuses = |line: &&Line<'_>| line.standing.wait > 0 && !line.is_soft;
+        self.0.iter().filter(refuses)
+    }
+
+    /// The limit that stops the client first: the one that refuses for longest, or has the least room.
     fn tightest(&self) -> Option<&Line<'a>> {
         let key = |line: &&Line<'a>| {
             let standing = &line.standing;
@@ -66,18 +82,44 @@ impl<'a> Standings<'a> {
 }
 
 impl Line<'_> {
-    /// Seconds until more can be had: the token that was missing, or a full bucket.
+    /// Seconds until more can be had: the room that was missing, or all of it.
     fn reset(&self) -> u64 {
+        seconds(self.until())
+    }
+
+    /// The same in nanoseconds.
+    fn until(&self) -> u64 {
         match self.standing.wait {
-            0 => seconds(self.standing.until_full),
-            wait => seconds(wait),
+            0 => self.standing.until_full,
+            wait => wait,
         }
     }
 }
 
 impl Policy {
-    /// The headers that tell how the limits stand, as they are configured.
-    pub fn headers(&self, standings: &Standings<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    /// The headers that tell how the limits stand on a response to a request that went on, as they are configured. `epoch` is the
+    /// time since 1970, where [`tells_epoch`](Policy::tells_epoch).
+    pub fn headers(
+        &self,
+        standings: &Standings<'_>,
+        epoch: Duration,
+    ) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = match self.on_admitted {
+            true => self.all_headers(standings, epoch),
+            false => Vec::new(),
+        };
+        let over = standings.over();
+        if let Some(value) = names(&over) {
+            headers.push((OVER_LIMIT, value));
+        }
+        headers
+    }
+
+    fn all_headers(
+        &self,
+        standings: &Standings<'_>,
+        epoch: Duration,
+    ) -> Vec<(HeaderName, HeaderValue)> {
         let mut headers = Vec::new();
         let mut write = |name: HeaderName, value: String| {
             // Names of limits are tokens and all else is digits: the value is always one.
@@ -87,60 +129,85 @@ impl Policy {
         };
         let lines = &standings.0;
         if self.rate_limit_headers && !lines.is_empty() {
-            let list = |item: fn(&Line<'_>) -> String| {
-                lines.iter().map(item).collect::<Vec<_>>().join(", ")
-            };
-            write(
-                RATE_LIMIT_POLICY,
-                list(|line| format!("\"{}\";q={};w={}", line.name, line.burst, line.window)),
-            );
-            write(
-                RATE_LIMIT,
-                list(|line| {
-                    format!(
-                        "\"{}\";r={};t={}",
-                        line.name,
-                        line.standing.remaining,
-                        line.reset()
-                    )
-                }),
-            );
+            let (mut policies, mut limits) = (String::new(), String::with_capacity(64));
+            for line in lines {
+                if !policies.is_empty() {
+                    policies.push_str(", ");
+                    limits.push_str(", ");
+                }
+                policies.push_str(line.policy);
+                let (remaining, reset) = (line.standing.remaining, line.reset());
+                // A text takes whatever is written.
+                let _ = write!(limits, "\"{}\";r={remaining};t={reset}", line.name);
+            }
+            write(RATE_LIMIT_POLICY, policies);
+            write(RATE_LIMIT, limits);
         }
         if let Some(line) = standings.tightest().filter(|_| self.x_rate_limit_headers) {
-            write(X_LIMIT, line.burst.to_string());
+            let reset = match self.x_rate_limit_reset {
+                Reset::Delta => line.reset(),
+                Reset::Epoch => epoch
+                    .as_nanos()
+                    .saturating_add(u128::from(line.until()))
+                    .div_ceil(u128::from(SECOND))
+                    .try_into()
+                    .unwrap_or(u64::MAX),
+            };
+            write(X_LIMIT, line.quota.to_string());
             write(X_REMAINING, line.standing.remaining.to_string());
-            write(X_RESET, line.reset().to_string());
+            write(X_RESET, reset.to_string());
         }
         headers
     }
 
-    /// The reply to a request for which a limit had no token. `Retry-After` names the instant at which all have one.
-    pub fn exceeded(&self, standings: &Standings<'_>) -> (Problem, ProblemType) {
+    /// The reply to a request for which a limit had no room. `Retry-After` names the instant at which all have it.
+    pub fn exceeded(&self, standings: &Standings<'_>, epoch: Duration) -> (Problem, ProblemType) {
         let waits = standings.refusing().map(|line| line.standing.wait);
-        let wait = seconds(waits.max().unwrap_or_default());
-        let mut headers = self.headers(standings);
-        headers.extend(retry_after(wait));
-        refusal(Reason::Exceeded, standings.violated(), headers)
+        let wait = waits.max().unwrap_or_default();
+        let mut headers = self.all_headers(standings, epoch);
+        headers.extend(retry_after(seconds(wait)));
+        refusal(Reason::Exceeded, standings.violated(), wait, headers)
     }
 
     /// The reply to a request that could not be counted, under the limit of this name.
     pub fn contended(&self, name: &str) -> (Problem, ProblemType) {
-        refusal(
-            Reason::Contended,
-            vec![name],
-            retry_after(1).into_iter().collect(),
-        )
+        let headers = retry_after(1).into_iter().collect();
+        refusal(Reason::Contended, vec![name], SECOND, headers)
+    }
+
+    /// The edits that tell the upstream of soft limits that a request is beyond. What the client has written in their name goes, in
+    /// every spelling, also where there is nothing to tell.
+    pub fn mark(&self, head: &RequestHead, standings: &Standings<'_>) -> HeaderEdits {
+        let mut edits = HeaderEdits::new();
+        for (name, _) in head.headers() {
+            if same_spelling(name, OVER_LIMIT.as_bytes()) {
+                edits.remove(name);
+            }
+        }
+        if let Some(value) = names(&standings.over()) {
+            edits.set(OVER_LIMIT, value);
+        }
+        edits
+    }
+}
+
+fn names(names: &[&str]) -> Option<HeaderValue> {
+    match names {
+        [] => None,
+        names => HeaderValue::try_from(names.join(", ")).ok(),
     }
 }
 
 fn refusal(
     reason: Reason,
     violated: Vec<&str>,
+    wait: u64,
     headers: Vec<(HeaderName, HeaderValue)>,
 ) -> (Problem, ProblemType) {
     let kind = ProblemType {
         uri: reason.problem_type().unwrap_or("about:blank"),
         violated_policies: violated.into_iter().map(str::to_owned).collect(),
+        retry_in: Some(Duration::from_nanos(wait.max(1))),
     };
     (reason.problem(headers), kind)
 }
@@ -157,7 +224,12 @@ fn seconds(nanoseconds: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use http_message::HeaderMap;
+
     use super::*;
+
+    /// An hour after the beginning of 1970, and half a second.
+    const NOW: Duration = Duration::from_millis(3_600_500);
 
     fn policy(headers: &str) -> Policy {
         let config = format!(
@@ -173,10 +245,15 @@ mod tests {
             wait,
             until_full,
         };
+        let policy = match name {
+            "burst" => r#""burst";q=20;w=2"#,
+            _ => r#""daily";q=20;w=2"#,
+        };
         Line {
             name,
-            burst: 20,
-            window: 2,
+            policy,
+            quota: 20,
+            is_soft: false,
             standing,
         }
     }
@@ -196,7 +273,7 @@ mod tests {
         ]);
         let policy = policy(r#"{ "x_rate_limit": true }"#);
         assert_eq!(
-            text(&policy.headers(&standings)),
+            text(&policy.headers(&standings, NOW)),
             [
                 r#"ratelimit-policy: "burst";q=20;w=2, "daily";q=20;w=2"#,
                 r#"ratelimit: "burst";r=7;t=2, "daily";r=3;t=60"#,
@@ -216,7 +293,7 @@ mod tests {
             line("daily", 0, 59 * SECOND + 1, 90 * SECOND),
         ]);
         let policy = policy(r#"{ "x_rate_limit": true, "rate_limit": false }"#);
-        let (problem, kind) = policy.exceeded(&standings);
+        let (problem, kind) = policy.exceeded(&standings, NOW);
         assert_eq!(problem.status, 429);
         assert_eq!(kind.violated_policies, ["burst", "daily"]);
         assert_eq!(
@@ -234,18 +311,63 @@ mod tests {
     #[test]
     fn without_a_limit_there_is_no_header() {
         let policy = policy(r#"{ "x_rate_limit": true }"#);
-        assert!(policy.headers(&Standings::default()).is_empty());
+        assert!(policy.headers(&Standings::default(), NOW).is_empty());
     }
 
     #[test]
     fn headers_can_be_left_out() {
         let standings = Standings(vec![line("burst", 0, 1, 1)]);
         let policy = policy(r#"{ "rate_limit": false }"#);
-        assert!(policy.headers(&standings).is_empty());
+        assert!(policy.headers(&standings, NOW).is_empty());
         // Retry-After is part of the refusal, and never zero.
         assert_eq!(
-            text(&policy.exceeded(&standings).0.headers),
+            text(&policy.exceeded(&standings, NOW).0.headers),
             ["retry-after: 1"]
         );
+    }
+
+    // Seconds from now and seconds since 1970 are told apart by nobody but the one who has configured them.
+    #[test]
+    fn a_reset_can_be_told_as_a_time() {
+        let standings = Standings(vec![line("burst", 0, 2 * SECOND, 1)]);
+        let policy = policy(
+            r#"{ "rate_limit": false, "x_rate_limit": true, "x_rate_limit_reset": "epoch" }"#,
+        );
+        assert!(policy.tells_epoch());
+        let told = text(&policy.headers(&standings, NOW));
+        assert_eq!(told[2], "x-ratelimit-reset: 3603");
+    }
+
+    #[test]
+    fn those_who_are_admitted_can_be_told_nothing() {
+        let standings = Standings(vec![line("burst", 0, 2 * SECOND, 1)]);
+        let policy = policy(r#"{ "on_admitted": false }"#);
+        assert!(policy.headers(&standings, NOW).is_empty());
+        assert_eq!(text(&policy.exceeded(&standings, NOW).0.headers).len(), 3);
+    }
+
+    // A soft limit refuses nobody: it must not set Retry-After, nor be named as violated.
+    #[test]
+    fn a_soft_limit_marks_and_refuses_nobody() {
+        let mut soft = line("burst", 0, 90 * SECOND, 1);
+        soft.is_soft = true;
+        let standings = Standings(vec![soft, line("daily", 0, SECOND, 1)]);
+        let policy = policy("{}");
+        let (problem, kind) = policy.exceeded(&standings, NOW);
+        assert_eq!(kind.violated_policies, ["daily"]);
+        assert!(text(&problem.headers).contains(&"retry-after: 1".to_owned()));
+        let told = text(&policy.headers(&standings, NOW));
+        assert_eq!(told[2], "x-gatehouse-over-limit: burst");
+
+        let pairs = [
+            (":path", "/"),
+            ("x_gatehouse_over_limit", "forged"),
+            ("x-a", "1"),
+        ];
+        let head = RequestHead::new(HeaderMap::from_pairs(pairs));
+        let edits = policy.mark(&head, &standings);
+        assert_eq!(edits.writes(head.headers()).len(), 2);
+        let nothing = policy.mark(&head, &Standings::default());
+        assert_eq!(nothing.writes(head.headers()).len(), 1);
     }
 }

@@ -1,5 +1,7 @@
 //! The configuration: its wire form, and the checks that make a [`Policy`] of it.
 
+use std::rc::Rc;
+
 use filter_config::{Bounded, BoundedList, ConfigError, FieldPath, Name, Version};
 use request_match::{
     MatchConfig, Mode, Placement, RequestMatch, Rule, Rules, TwinConfig, TwinTable,
@@ -7,15 +9,27 @@ use request_match::{
 use serde::Deserialize;
 
 use crate::address::{AddressConfig, Addresses};
-use crate::bucket::Bucket;
+use crate::afterwards::{ActualCostConfig, Afterwards, StatusList};
+use crate::algorithm::Algorithm;
+use crate::attribute::Attribute;
+use crate::caller::{Caller, CallerConfig};
+use crate::cost::{Cost, CostConfig, CostNumber};
 use crate::key::{Key, KeyPart};
-use crate::rate::{MAX_REQUESTS, Rate};
+use crate::meter::Meter;
+use crate::missing_key::OnMissingKey;
+use crate::plans::{Plans, PlansConfig};
+use crate::quota::Quota;
+use crate::rate::{MAX_REQUESTS, Rate, RateList};
+use crate::sliding_log::SlidingLog;
 
 /// What the keys in shared data start with.
 pub const NAMESPACE: &str = "gatehouse.rate-limit";
 
 /// The longest time in which a bucket may fill: its end must stay far from the end of the clock's numbers.
 const MAX_FILL_NS: u64 = 31 * 86_400 * 1_000_000_000;
+
+/// The most rates that one response can have to tell of: they must fit into a header.
+const MAX_TOLD: usize = 64;
 
 /// The wire form. README.md tells what each field means.
 #[derive(Debug, Deserialize)]
@@ -27,6 +41,7 @@ pub struct Config {
     mode: Mode,
     table: Option<TableConfig>,
     address: Option<AddressConfig>,
+    identity: Option<CallerConfig>,
     headers: Option<HeadersConfig>,
     #[serde(default)]
     on_contention: OnContention,
@@ -45,6 +60,20 @@ struct TableConfig {
 struct HeadersConfig {
     rate_limit: Option<bool>,
     x_rate_limit: Option<bool>,
+    #[serde(default)]
+    x_rate_limit_reset: Reset,
+    on_admitted: Option<bool>,
+}
+
+/// How `X-RateLimit-Reset` tells its instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Reset {
+    /// In seconds from now.
+    #[default]
+    Delta,
+    /// In seconds since 1970.
+    Epoch,
 }
 
 #[derive(Debug, Deserialize)]
@@ -54,12 +83,37 @@ struct LimitConfig {
     #[serde(default)]
     mode: Mode,
     #[serde(default)]
+    action: Action,
+    #[serde(default)]
     r#match: MatchConfig,
     key: Key,
-    rate: Rate,
+    #[serde(default)]
+    algorithm: Algorithm,
+    rate: Option<Rate>,
     burst: Option<Bounded<1, MAX_REQUESTS>>,
+    rates: Option<RateList>,
+    plans: Option<PlansConfig>,
+    #[serde(default)]
+    route_override: bool,
+    cost: Option<CostConfig>,
+    penalty: Option<CostNumber>,
+    count_only: Option<StatusList>,
+    actual_cost: Option<ActualCostConfig>,
     #[serde(default)]
     on_missing_key: OnMissingKey,
+}
+
+/// What becomes of a request for which there is no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Action {
+    /// It is refused.
+    #[default]
+    Reject,
+    /// It goes on, and client and upstream are told.
+    Soft,
+    /// It waits for its turn: not built yet, and refused.
+    Delay,
 }
 
 /// What becomes of a request when other workers were faster too often.
@@ -73,40 +127,43 @@ pub enum OnContention {
     Admit,
 }
 
-/// What becomes of a request that has no key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum OnMissingKey {
-    /// The limit is not for it.
-    Skip,
-    /// It is refused.
-    #[default]
-    Deny,
-}
-
 /// A configuration that has passed every check.
 #[derive(Debug)]
 pub struct Policy {
     pub(crate) mode: Mode,
     pub(crate) slots: u32,
     pub(crate) addresses: Addresses,
+    pub(crate) caller: Caller,
     pub(crate) rate_limit_headers: bool,
     pub(crate) x_rate_limit_headers: bool,
+    pub(crate) x_rate_limit_reset: Reset,
+    pub(crate) on_admitted: bool,
     pub(crate) on_contention: OnContention,
     pub(crate) twins: TwinTable,
     pub(crate) limits: Rules<Limit>,
+    /// The properties that the limits look at.
+    pub(crate) attributes: Vec<Attribute>,
 }
 
 /// What a limit asks for.
 #[derive(Debug)]
 pub(crate) struct Limit {
     pub(crate) key: Key,
-    pub(crate) bucket: Bucket,
+    pub(crate) action: Action,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) quota: Rc<Quota>,
+    pub(crate) plans: Option<Plans>,
+    /// Where a route says that another rate is for it.
+    pub(crate) override_at: Option<Attribute>,
+    pub(crate) debt: u64,
+    pub(crate) cost: Cost,
+    pub(crate) penalty: u64,
+    pub(crate) afterwards: Option<Afterwards>,
     pub(crate) on_missing_key: OnMissingKey,
 }
 
 /// What has to be asked of the host for a request. Each is a call that returns data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needs {
     /// The record that auth has written.
     pub identity: bool,
@@ -114,6 +171,8 @@ pub struct Needs {
     pub address: bool,
     /// The name of the route.
     pub route: bool,
+    /// These properties.
+    pub attributes: Vec<Attribute>,
 }
 
 impl Policy {
@@ -130,40 +189,56 @@ impl Policy {
         for (index, limit) in config.limits.into_iter().enumerate() {
             limits.push(compile_limit(limit, &at.index(index))?);
         }
+        let told = limits.iter().map(|rule| rule.value.most_rates());
+        if told.fold(0, usize::saturating_add) > MAX_TOLD {
+            let reason = format!("more than {MAX_TOLD} rates in all, which no header can tell of");
+            return Err(ConfigError::new(&at, reason));
+        }
         let twins = config
             .twins
             .map(BoundedList::into_inner)
             .unwrap_or_default();
         let headers = config.headers.unwrap_or_default();
         let slots = config.table.map_or(4096, |table| table.slots.get());
-        Ok(Policy {
+        let mut policy = Policy {
             mode: config.mode,
             slots: u32::try_from(slots).unwrap_or(u32::MAX),
             addresses: Addresses::compile(
                 config.address.unwrap_or_default(),
                 &root.field("address"),
             )?,
+            caller: Caller::compile(config.identity),
             rate_limit_headers: headers.rate_limit.unwrap_or(true),
             x_rate_limit_headers: headers.x_rate_limit.unwrap_or(false),
+            x_rate_limit_reset: headers.x_rate_limit_reset,
+            on_admitted: headers.on_admitted.unwrap_or(true),
             on_contention: config.on_contention,
             twins: TwinTable::compile(twins, &root.field("twins"))?,
             limits: Rules::compile(limits, &at)?,
-        })
+            attributes: Vec::new(),
+        };
+        policy.attributes = policy.all_attributes();
+        Ok(policy)
     }
 
     /// What the limits look at, besides the head.
     pub fn needs(&self) -> Needs {
-        let any = |test: fn(&KeyPart) -> bool| {
-            self.active()
-                .any(|rule| rule.value.key.parts().iter().any(test))
-        };
-        let matches_identity = self.active().any(|rule| rule.matcher.needs_identity());
+        let any =
+            |test: fn(&KeyPart) -> bool| self.active().any(|rule| rule.value.keys().any(test));
+        let matches_identity = self.active().any(|rule| {
+            rule.matcher.needs_identity()
+                || rule.value.cost.needs_identity()
+                || rule.value.plans.is_some()
+        });
         Needs {
-            identity: matches_identity
-                || any(|part| matches!(part, KeyPart::Consumer | KeyPart::Subject)),
-            address: any(|part| matches!(part, KeyPart::Address)),
-            route: self.active().any(|rule| rule.matcher.needs_route())
+            identity: self.caller.is_of_auth()
+                && (matches_identity || any(KeyPart::needs_identity)),
+            address: any(KeyPart::needs_address),
+            route: self
+                .active()
+                .any(|rule| rule.matcher.needs_route() || rule.value.cost.needs_route())
                 || any(|part| matches!(part, KeyPart::Route)),
+            attributes: self.attributes.clone(),
         }
     }
 
@@ -177,6 +252,16 @@ impl Policy {
         self.x_rate_limit_headers
     }
 
+    /// Whether an instant is told in seconds since 1970, so that the policy has to know that time.
+    pub fn tells_epoch(&self) -> bool {
+        self.x_rate_limit_headers && self.x_rate_limit_reset == Reset::Epoch
+    }
+
+    /// Whether an upstream is told of limits that are used up, so that no client may tell it so.
+    pub fn marks_requests(&self) -> bool {
+        self.active().any(|rule| rule.value.action == Action::Soft)
+    }
+
     /// The limits that are not off.
     pub(crate) fn active(&self) -> impl Iterator<Item = &Rule<Limit>> {
         let on = self.mode != Mode::Off;
@@ -184,34 +269,226 @@ impl Policy {
             .iter()
             .filter(move |rule| on && rule.mode != Mode::Off)
     }
+
+    /// The longest state of a client, in bytes.
+    pub(crate) fn max_state(&self) -> usize {
+        let all = self.limits.iter().map(|rule| rule.value.max_state());
+        all.max().unwrap_or_default()
+    }
+
+    fn all_attributes(&self) -> Vec<Attribute> {
+        let mut all: Vec<Attribute> = Vec::new();
+        let mut add = |attribute: &Attribute| {
+            if !all.contains(attribute) {
+                all.push(attribute.clone());
+            }
+        };
+        for rule in self.active() {
+            for part in rule.value.keys() {
+                if let KeyPart::Attribute(attribute) = part {
+                    add(attribute);
+                }
+            }
+            rule.value.override_at.iter().for_each(&mut add);
+        }
+        if self.active().next().is_some() {
+            self.caller.attributes().into_iter().for_each(&mut add);
+        }
+        all
+    }
+}
+
+impl Limit {
+    /// The parts of its key, and of the one that stands in for it.
+    fn keys(&self) -> impl Iterator<Item = &KeyPart> {
+        let fallback = match &self.on_missing_key {
+            OnMissingKey::Use(key) => key.parts(),
+            OnMissingKey::Skip | OnMissingKey::Deny => &[],
+        };
+        self.key.parts().iter().chain(fallback)
+    }
+
+    fn quotas(&self) -> impl Iterator<Item = &Quota> {
+        let plans = self.plans.iter().flat_map(Plans::quotas);
+        std::iter::once(&*self.quota).chain(plans)
+    }
+
+    fn max_state(&self) -> usize {
+        self.quotas()
+            .map(Quota::max_bytes)
+            .max()
+            .unwrap_or_default()
+    }
+
+    fn most_rates(&self) -> usize {
+        let rates = self.quotas().map(|quota| quota.meters().len());
+        rates.max().unwrap_or_default()
+    }
 }
 
 fn compile_limit(config: LimitConfig, at: &FieldPath) -> Result<Rule<Limit>, ConfigError> {
+    let refuse = |field: &str, reason: &str| Err(ConfigError::new(&at.field(field), reason));
     let placement = Placement { identity: true };
     let matcher = RequestMatch::compile(config.r#match, &at.field("match"), placement)?;
-    let burst = config.burst.map_or(config.rate.requests, Bounded::get);
-    let bucket = Bucket::new(config.rate.requests, config.rate.per, burst);
-    if bucket.fill_time() > MAX_FILL_NS {
-        let field = if config.burst.is_some() {
-            "burst"
-        } else {
-            "rate"
-        };
-        return Err(ConfigError::new(
-            &at.field(field),
-            "at this rate an empty bucket takes more than 31 days to fill",
-        ));
+    match (config.action, config.algorithm) {
+        (Action::Delay, _) => {
+            return refuse("action", "delay is not built yet, expected reject or soft");
+        }
+        (_, Algorithm::Concurrency) => {
+            return refuse(
+                "algorithm",
+                "concurrency is not built yet, expected one that counts requests over time",
+            );
+        }
+        _ => {}
     }
+    let cost = Cost::compile(config.cost, placement, &at.field("cost"))?;
+    let afterwards = Afterwards::compile(config.count_only, config.actual_cost, at)?;
+    let penalty = config.penalty.map_or(0, Bounded::get);
+    let actual = afterwards.as_ref().map_or(0, Afterwards::most);
+    // A cost that is the same for all requests is checked against the burst instead.
+    let dearest = match cost.is_number() {
+        true => 0,
+        false => cost.most(),
+    };
+    let compiler = QuotaCompiler {
+        name: config.name.as_str(),
+        algorithm: config.algorithm,
+        cost: &cost,
+        debt: dearest.max(penalty).max(actual),
+    };
+    let (rates, rates_at) = match (config.rate, config.rates) {
+        (Some(mut rate), None) => {
+            if let Some(burst) = config.burst {
+                if rate.burst.is_some() {
+                    return refuse("burst", "the rate has its burst already");
+                }
+                rate.burst = Some(burst.get());
+            }
+            let field = match config.burst {
+                Some(_) => "burst",
+                None => "rate",
+            };
+            (vec![rate], at.field(field))
+        }
+        (None, Some(rates)) => {
+            if config.burst.is_some() {
+                return refuse(
+                    "burst",
+                    "write the burst of each rate beside it: 100/s burst 200",
+                );
+            }
+            (rates.into_inner(), at.field("rates"))
+        }
+        (None, None) => return refuse("rate", "missing: rate, or rates for several"),
+        (Some(_), Some(_)) => {
+            return refuse("rates", "there is a rate already; use one of the two");
+        }
+    };
+    let quota = compiler.quota(&rates, &rates_at)?;
+    let plans = config
+        .plans
+        .map(|plans| {
+            Plans::compile(plans, &at.field("plans"), |rates, at| {
+                compiler.quota(rates, at)
+            })
+        })
+        .transpose()?;
+    if config.route_override && quota.meters().len() > 1 {
+        return refuse(
+            "route_override",
+            "a limit of several rates cannot be overridden by one",
+        );
+    }
+    let metadata = ["xds", "route_metadata", "filter_metadata"];
+    let override_at = config.route_override.then(|| {
+        let more = ["gatehouse.rate_limit", config.name.as_str()];
+        Attribute::of(&[&metadata[..], &more].concat())
+    });
+    let debt = compiler.debt;
     Ok(Rule {
-        name: config.name,
         mode: config.mode,
         matcher,
         value: Limit {
             key: config.key,
-            bucket,
+            action: config.action,
+            algorithm: config.algorithm,
+            quota,
+            plans,
+            override_at,
+            debt,
+            cost,
+            penalty,
+            afterwards,
             on_missing_key: config.on_missing_key,
         },
+        name: config.name,
     })
+}
+
+/// What the rates of one limit have in common.
+pub(crate) struct QuotaCompiler<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) cost: &'a Cost,
+    /// How much more than there is may be taken.
+    pub(crate) debt: u64,
+}
+
+impl QuotaCompiler<'_> {
+    /// The rates that stand at `at`, if they can be kept together.
+    pub(crate) fn quota(&self, rates: &[Rate], at: &FieldPath) -> Result<Rc<Quota>, ConfigError> {
+        let mut meters: Vec<Meter> = Vec::new();
+        for (index, rate) in rates.iter().enumerate() {
+            let at = match rates.len() {
+                1 => at.clone(),
+                _ => at.index(index),
+            };
+            let refuse = |reason: &str| ConfigError::new(&at, reason);
+            self.check(rate).map_err(refuse)?;
+            let name = match rates.len() {
+                1 => self.name.to_owned(),
+                _ => format!("{}.{}", self.name, rate.per_text()),
+            };
+            let meter = Meter::new(name, self.algorithm, rate, self.debt);
+            if meter.window() > MAX_FILL_NS {
+                return Err(refuse(
+                    "at this rate an empty bucket takes more than 31 days to fill",
+                ));
+            }
+            if self.cost.is_number()
+                && self.cost.most() > meter.quota()
+                && self.algorithm != Algorithm::LeakyBucket
+            {
+                return Err(refuse(
+                    "a request costs more than this ever has, so none would be admitted",
+                ));
+            }
+            if meters.iter().any(|other| other.per_ms == meter.per_ms) {
+                return Err(refuse("another rate of this limit is for the same time"));
+            }
+            meters.push(meter);
+        }
+        let quota = Quota::new(meters);
+        match quota.fits() {
+            true => Ok(Rc::new(quota)),
+            false => Err(ConfigError::new(
+                at,
+                "these logs are too long to be kept together",
+            )),
+        }
+    }
+
+    fn check(&self, rate: &Rate) -> Result<(), &'static str> {
+        match self.algorithm {
+            Algorithm::TokenBucket => Ok(()),
+            _ if rate.burst.is_some() => Err("only a token_bucket has a burst"),
+            Algorithm::SlidingLog if rate.requests > SlidingLog::MAX_REQUESTS => {
+                Err("a sliding_log counts at most 256 requests; use sliding_window")
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -239,7 +516,7 @@ mod tests {
         assert!(policy.rate_limit_headers && !policy.x_rate_limit_headers);
         assert_eq!(policy.on_contention, OnContention::Reject);
         let rule = policy.limits.iter().next().unwrap();
-        assert_eq!(rule.value.bucket.burst(), 10);
+        assert_eq!(rule.value.quota.meters()[0].quota(), 10);
         assert_eq!(rule.value.on_missing_key, OnMissingKey::Deny);
         assert_eq!(policy.slots, 4096);
     }
@@ -248,7 +525,7 @@ mod tests {
     #[test]
     fn each_fault_is_named_with_its_path() {
         type Edit = fn(&mut Value);
-        let cases: [(Edit, &str); 15] = [
+        let cases: [(Edit, &str); 31] = [
             (
                 |c| c["version"] = json!(2),
                 "version: unsupported version 2",
@@ -296,12 +573,98 @@ mod tests {
                 "address.cdns[0].networks[1]: has bits beyond its prefix",
             ),
             (
-                |c| c["limits"][0]["cost"] = json!(2),
-                "limits[0].cost: unknown field",
-            ),
-            (
                 |c| c["limits"][0]["weight"] = json!(-1),
                 "limits[0].weight: unknown field",
+            ),
+            (
+                |c| c["limits"][0]["cost"] = json!(11),
+                "limits[0].rate: a request costs more than this ever has",
+            ),
+            (
+                |c| c["limits"][0]["action"] = json!("delay"),
+                "limits[0].action: delay is not built yet",
+            ),
+            (
+                |c| c["limits"][0]["algorithm"] = json!("concurrency"),
+                "limits[0].algorithm: concurrency is not built yet",
+            ),
+            (
+                |c| {
+                    c["limits"][0].as_object_mut().unwrap().remove("rate");
+                },
+                "limits[0].rate: missing",
+            ),
+            (
+                |c| c["limits"][0]["rates"] = json!(["1/s"]),
+                "limits[0].rates: there is a rate already",
+            ),
+            (
+                |c| {
+                    c["limits"][0].as_object_mut().unwrap().remove("rate");
+                    c["limits"][0]["rates"] = json!(["1/s", "100/m", "60/m"]);
+                },
+                "limits[0].rates[2]: another rate of this limit is for the same time",
+            ),
+            (
+                |c| {
+                    c["limits"][0].as_object_mut().unwrap().remove("rate");
+                    c["limits"][0]["rates"] = json!(["1/s", "100/m"]);
+                    c["limits"][0]["route_override"] = json!(true);
+                },
+                "limits[0].route_override: a limit of several rates",
+            ),
+            (
+                |c| {
+                    c["limits"][0]["algorithm"] = json!("fixed_window");
+                    c["limits"][0]["burst"] = json!(5);
+                },
+                "limits[0].burst: only a token_bucket has a burst",
+            ),
+            (
+                |c| {
+                    c["limits"][0]["rate"] = json!("10/s burst 20");
+                    c["limits"][0]["burst"] = json!(5);
+                },
+                "limits[0].burst: the rate has its burst already",
+            ),
+            (
+                |c| {
+                    c["limits"][0]["algorithm"] = json!("sliding_log");
+                    c["limits"][0]["rate"] = json!("257/s");
+                },
+                "limits[0].rate: a sliding_log counts at most 256 requests",
+            ),
+            (
+                |c| {
+                    c["limits"][0]["algorithm"] = json!("sliding_log");
+                    c["limits"][0].as_object_mut().unwrap().remove("rate");
+                    c["limits"][0]["rates"] = json!(["256/s", "256/m"]);
+                },
+                "limits[0].rates: these logs are too long",
+            ),
+            (
+                |c| c["limits"][0]["plans"] = json!({ "rates": { "gold": "1/x" } }),
+                "limits[0].plans.rates.gold: not a rate",
+            ),
+            (
+                |c| c["limits"][0]["plans"] = json!({ "by": "tier", "rates": { "gold": "1/s" } }),
+                "limits[0].plans.by: ",
+            ),
+            (
+                |c| c["limits"][0]["delay"] = json!("1s"),
+                "limits[0].delay: unknown field",
+            ),
+            (
+                |c| c["limits"][0]["on_missing_key"] = json!({ "use": "adress" }),
+                "limits[0].on_missing_key.use: ",
+            ),
+            (
+                |c| c["headers"] = json!({ "x_rate_limit_reset": "date" }),
+                "headers.x_rate_limit_reset: ",
+            ),
+            (
+                |c| c["identity"] = json!({ "jwt_authn": {} }),
+                "identity.jwt_authn: missing field payload",
             ),
         ];
         for (edit, says) in cases {
@@ -352,6 +715,7 @@ mod tests {
             identity,
             address,
             route,
+            attributes: Vec::new(),
         });
         assert_eq!(needs(json!("consumer"), path.clone()), identity);
         assert_eq!(
@@ -366,5 +730,49 @@ mod tests {
         assert_eq!(needs(json!("method"), json!({ "route": "a" })), route);
         let off = with(|c| c["mode"] = json!("off")).unwrap();
         assert!(!off.needs().address);
+    }
+
+    // What one client can take of the memory is what the operator is told.
+    #[test]
+    fn the_table_is_as_large_as_its_longest_state() {
+        let of = |edit: fn(&mut Value)| with(edit).unwrap().table_bytes();
+        let simple = of(|_| ());
+        let log = of(|c| {
+            c["limits"][0]["algorithm"] = json!("sliding_log");
+            c["limits"][0]["rate"] = json!("200/s");
+        });
+        assert!(simple < 6 << 20, "{simple}");
+        assert!(log > 4096 * 24 * 200 * 12, "{log}");
+        let in_a_plan = of(|c| {
+            c["limits"][0]["plans"] = json!({ "rates": { "gold": ["9/s", "99/m", "999/h"] } });
+        });
+        assert!(in_a_plan > simple);
+    }
+
+    // More rates than a header can tell of would be told of none.
+    #[test]
+    fn all_rates_fit_into_a_header() {
+        let limits = |count: usize| {
+            with(|c| {
+                let mut limit = c["limits"][0].take();
+                limit.as_object_mut().unwrap().remove("rate");
+                limit["rates"] = json!([
+                    "1/s", "2/m", "3/h", "4/d",
+                    { "requests": 1, "per": "2s" }, { "requests": 1, "per": "3s" },
+                    { "requests": 1, "per": "4s" }, { "requests": 1, "per": "5s" }
+                ]);
+                let limits = (0..count).map(|index| {
+                    limit["name"] = json!(format!("{index:064}"));
+                    limit.clone()
+                });
+                c["limits"] = limits.collect();
+            })
+        };
+        assert!(limits(8).is_ok());
+        assert!(
+            limits(9)
+                .unwrap_err()
+                .starts_with("limits: more than 64 rates")
+        );
     }
 }

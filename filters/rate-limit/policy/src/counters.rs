@@ -11,6 +11,8 @@ pub enum Counter {
     Limited,
     /// Forwarded; a limit in mode `shadow` had no token.
     ShadowLimited,
+    /// Forwarded; a limit whose action is `soft` had no room.
+    SoftLimited,
     /// Would have been refused for another reason in mode `enforce`.
     ShadowRefused,
     /// A limit was left out, since the request has no key for it.
@@ -35,6 +37,14 @@ pub enum Counter {
     GivenBack,
     /// Taken, and kept although a later limit refused: the bucket would have been full again meanwhile, or is gone.
     Kept,
+    /// Given back, since the response did not count or cost less.
+    Refunded,
+    /// Taken, since the response cost more.
+    Charged,
+    /// The response did not say what it cost, or it could not be settled.
+    Unsettled,
+    /// A route overrides a rate with what is none.
+    BadOverride,
     /// A slot in a form that this build does not know was taken for an empty one.
     UnknownForm,
     /// Refused: the host did not do what was asked of it.
@@ -43,11 +53,12 @@ pub enum Counter {
 
 impl Counter {
     /// Every counter, in the order of declaration.
-    pub const ALL: [Counter; 18] = [
+    pub const ALL: [Counter; 23] = [
         Counter::Admitted,
         Counter::Unlimited,
         Counter::Limited,
         Counter::ShadowLimited,
+        Counter::SoftLimited,
         Counter::ShadowRefused,
         Counter::SkippedKey,
         Counter::UnknownAddress,
@@ -60,6 +71,10 @@ impl Counter {
         Counter::Overflow,
         Counter::GivenBack,
         Counter::Kept,
+        Counter::Refunded,
+        Counter::Charged,
+        Counter::Unsettled,
+        Counter::BadOverride,
         Counter::UnknownForm,
         Counter::Internal,
     ];
@@ -71,6 +86,7 @@ impl Counter {
             Counter::Unlimited => "gatehouse.rate_limit.unlimited",
             Counter::Limited => "gatehouse.rate_limit.limited",
             Counter::ShadowLimited => "gatehouse.rate_limit.shadow_limited",
+            Counter::SoftLimited => "gatehouse.rate_limit.soft_limited",
             Counter::ShadowRefused => "gatehouse.rate_limit.shadow_refused",
             Counter::SkippedKey => "gatehouse.rate_limit.skipped_key",
             Counter::UnknownAddress => "gatehouse.rate_limit.unknown_address",
@@ -83,11 +99,18 @@ impl Counter {
             Counter::Overflow => "gatehouse.rate_limit.overflow",
             Counter::GivenBack => "gatehouse.rate_limit.given_back",
             Counter::Kept => "gatehouse.rate_limit.kept",
+            Counter::Refunded => "gatehouse.rate_limit.refunded",
+            Counter::Charged => "gatehouse.rate_limit.charged",
+            Counter::Unsettled => "gatehouse.rate_limit.unsettled",
+            Counter::BadOverride => "gatehouse.rate_limit.bad_override",
             Counter::UnknownForm => "gatehouse.rate_limit.unknown_form",
             Counter::Internal => "gatehouse.rate_limit.internal",
         }
     }
 }
+
+/// How many entries the table has, those that have expired since nobody came by among them. A gauge.
+pub const ENTRIES: &str = "gatehouse.rate_limit.entries";
 
 #[cfg(test)]
 mod tests {

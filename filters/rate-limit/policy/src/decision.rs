@@ -1,15 +1,22 @@
 //! What is done with a request.
 
+use std::rc::Rc;
+
+use filter_config::FieldPath;
 use http_message::{Problem, RequestHead};
 use identity::Identity;
 use request_match::{Mode, Rule, Subject};
 use shared_table::Fingerprint;
 
-use crate::config::{Limit, OnMissingKey, Policy};
+use crate::attribute::Attributes;
+use crate::config::{Action, Limit, Policy, QuotaCompiler};
 use crate::counters::Counter;
-use crate::draw::Draw;
+use crate::draw::{Draw, Effect};
 use crate::instance::Instance;
 use crate::key::{KeyFault, KeySource};
+use crate::missing_key::OnMissingKey;
+use crate::quota::Quota;
+use crate::rate::Rate;
 use crate::reason::Reason;
 
 /// What is known of a request besides its head. What [`Policy::needs`] does not name may be left out.
@@ -21,6 +28,10 @@ pub struct Facts {
     pub address: Option<Vec<u8>>,
     /// The name of the route, as a native filter last looked it up.
     pub route: Option<Vec<u8>>,
+    /// The values of the properties that are needed, in their order.
+    pub attributes: Vec<Option<Vec<u8>>>,
+    /// Whether a body follows the head.
+    pub has_body: bool,
 }
 
 /// What is done, and what is counted with it.
@@ -37,7 +48,7 @@ pub struct Decision<'a> {
 pub enum Step<'a> {
     /// Hand the request on.
     Forward,
-    /// Take a token of each; all must have one.
+    /// Take what it costs of each; all must have room.
     Draw(Vec<Draw<'a>>),
     /// Answer it here. The client gets the problem; the reason is for counters and the log.
     Reply(Problem, Reason),
@@ -83,7 +94,8 @@ impl Policy {
             }
         };
         let any_enforced = self.active().any(|rule| self.enforces(rule));
-        let Ok(identity) = self.identity(facts) else {
+        let attributes = Attributes::new(&self.attributes, &facts.attributes);
+        let Ok(identity) = self.caller.read(facts.identity.as_deref(), &attributes) else {
             shadowed(Reason::MalformedIdentity, any_enforced)?;
             return Ok(draws);
         };
@@ -95,22 +107,35 @@ impl Policy {
             .with_identity(&identity)
             .with_route(facts.route.as_deref());
         let source = KeySource {
-            head,
+            subject: &subject,
             identity: Some(&identity),
             network: client.as_ref().map(|client| client.network.as_slice()),
+            address: client.as_ref().and_then(|client| client.address),
             route: facts.route.as_deref(),
+            attributes,
         };
-        let mut skipped = false;
+        let (mut skipped, mut bad_override) = (false, false);
         for rule in self.active().filter(|rule| rule.matcher.matches(&subject)) {
             let limit = &rule.value;
+            let name = rule.name.as_str();
             let enforced = self.enforces(rule);
-            match limit
-                .key
-                .fingerprint(rule.name.as_str(), &source, &instance.hash)
-            {
-                Ok(client) => draws.push(self.draw(rule, enforced, client, instance)),
-                Err(KeyFault::Missing) if limit.on_missing_key == OnMissingKey::Skip => {
-                    skipped = true;
+            let key = match limit.key.fingerprint(name, &source, &instance.hash) {
+                Err(KeyFault::Missing) => match &limit.on_missing_key {
+                    OnMissingKey::Skip => {
+                        skipped = true;
+                        continue;
+                    }
+                    OnMissingKey::Use(key) => key.fallback(name, &source, &instance.hash),
+                    OnMissingKey::Deny => Err(KeyFault::Missing),
+                },
+                key => key,
+            };
+            match key {
+                Ok(client) => {
+                    let cost = limit.cost.of(head, &subject, facts.has_body);
+                    let rates = limit.rates(name, &identity, &attributes);
+                    bad_override |= rates.bad_override;
+                    draws.push(self.draw(rule, client, cost, rates, instance));
                 }
                 Err(KeyFault::Missing) => shadowed(Reason::MissingKey, enforced)?,
                 Err(KeyFault::Ambiguous) => shadowed(Reason::AmbiguousKey, enforced)?,
@@ -119,12 +144,10 @@ impl Policy {
         if skipped {
             counters.push(Counter::SkippedKey);
         }
+        if bad_override {
+            counters.push(Counter::BadOverride);
+        }
         Ok(draws)
-    }
-
-    /// Absent is anonymous, and so is a record that no limit looks at.
-    fn identity(&self, facts: &Facts) -> Result<Identity, Reason> {
-        Identity::read(facts.identity.as_deref()).map_err(|_| Reason::MalformedIdentity)
     }
 
     fn enforces(&self, rule: &Rule<Limit>) -> bool {
@@ -134,19 +157,74 @@ impl Policy {
     fn draw<'a>(
         &self,
         rule: &'a Rule<Limit>,
-        enforced: bool,
         client: Fingerprint,
+        cost: u64,
+        rates: Rates<'_>,
         instance: &Instance,
     ) -> Draw<'a> {
         let name = rule.name.as_str();
+        let effect = match (self.enforces(rule), rule.value.action) {
+            (false, _) => Effect::Shadow,
+            (true, Action::Soft) => Effect::Soft,
+            (true, Action::Reject | Action::Delay) => Effect::Reject,
+        };
         Draw {
             name,
-            bucket: &rule.value.bucket,
-            enforced,
+            quota: rates.quota,
+            effect,
+            cost,
+            penalty: rule.value.penalty,
+            afterwards: rule.value.afterwards.as_ref(),
             slot: instance.table.slot_key(&client),
             client,
-            group: instance.hash.fingerprint([name.as_bytes()]),
+            // Callers of two plans do not share the rates of either.
+            group: instance
+                .hash
+                .fingerprint([name.as_bytes(), rates.plan.as_bytes()]),
         }
+    }
+}
+
+/// The rates that a limit has for one request.
+struct Rates<'a> {
+    quota: Rc<Quota>,
+    plan: &'a str,
+    bad_override: bool,
+}
+
+impl Limit {
+    /// The route's, or those of the caller's plan, or else its own. What a route says and nobody can read counts for nothing.
+    fn rates<'a>(
+        &'a self,
+        name: &str,
+        identity: &Identity,
+        attributes: &Attributes<'_>,
+    ) -> Rates<'a> {
+        let said = self.override_at.as_ref();
+        let said = said.and_then(|attribute| attributes.get(attribute));
+        let rate = said.map(|said| self.overriding(name, said));
+        let bad_override = rate == Some(None);
+        let (plan, quota) = self
+            .plans
+            .as_ref()
+            .and_then(|plans| plans.of(identity))
+            .unwrap_or(("", &self.quota));
+        Rates {
+            quota: rate.flatten().unwrap_or_else(|| Rc::clone(quota)),
+            plan,
+            bad_override,
+        }
+    }
+
+    fn overriding(&self, name: &str, said: &[u8]) -> Option<Rc<Quota>> {
+        let rate = Rate::parse(std::str::from_utf8(said).ok()?)?;
+        let checked = QuotaCompiler {
+            name,
+            algorithm: self.algorithm,
+            cost: &self.cost,
+            debt: self.debt,
+        };
+        checked.quota(&[rate], &FieldPath::root()).ok()
     }
 }
 
@@ -293,7 +371,7 @@ mod tests {
         let Step::Draw(draws) = &decision.step else {
             panic!()
         };
-        assert!(!draws[0].enforced());
+        assert_eq!(draws[0].effect(), Effect::Shadow);
         let decision = decide(&policy, &head("//", &[]), &Facts::default());
         assert!(matches!(decision.step, Step::Forward));
     }

@@ -1,13 +1,19 @@
 //! By what a limit tells clients apart.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::net::IpAddr;
 
-use filter_config::BoundedList;
-use http_message::{HeaderMap, HeaderName, RequestHead, same_spelling};
+use filter_config::{BoundedList, Text};
+use http_message::{HeaderMap, HeaderName, same_spelling};
 use identity::Identity;
+use request_match::{PathParameter, Subject};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use shared_table::{Fingerprint, HashKey};
+use shared_table::{Fingerprint, HashKey, Parts};
+
+use crate::attribute::{Attribute, Attributes};
+use crate::masks::Masks;
 
 /// One thing that tells clients apart.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -15,10 +21,26 @@ use shared_table::{Fingerprint, HashKey};
 pub(crate) enum KeyPart {
     Consumer,
     Subject,
+    Plan,
+    /// The first of these groups that the caller is in.
+    Group(BoundedList<Text<256>, 1, 32>),
+    Label(Text<256>),
+    /// The id of the API key, or the name of the token's provider.
+    Credential,
     Address,
+    /// The address with masks of its own.
+    Network(Masks),
     Route,
     Method,
+    Host,
+    GrpcService,
+    GrpcMethod,
+    PathParameter(PathParameter),
     Header(HeaderName),
+    Cookie(Text<256>),
+    Query(Text<256>),
+    /// A property of the host.
+    Attribute(Attribute),
 }
 
 /// One part or several, which then all must be equal for two requests to count together.
@@ -28,11 +50,13 @@ pub(crate) struct Key(Vec<KeyPart>);
 /// What a key is made of.
 #[derive(Clone, Copy)]
 pub(crate) struct KeySource<'a> {
-    pub(crate) head: &'a RequestHead,
+    pub(crate) subject: &'a Subject<'a>,
     pub(crate) identity: Option<&'a Identity>,
     /// As much of the address as tells clients apart; empty for all those whose address cannot be told.
     pub(crate) network: Option<&'a [u8]>,
+    pub(crate) address: Option<IpAddr>,
     pub(crate) route: Option<&'a [u8]>,
+    pub(crate) attributes: Attributes<'a>,
 }
 
 /// Why a request has no key.
@@ -40,7 +64,8 @@ pub(crate) struct KeySource<'a> {
 pub(crate) enum KeyFault {
     /// A part of it is absent or empty.
     Missing,
-    /// A header occurs twice, or in a spelling that some upstreams read as the same: it is open which of them counts.
+    /// A header, cookie or query parameter occurs twice, or a header in a spelling that some upstreams read as the same: it is open
+    /// which of them counts.
     Ambiguous,
 }
 
@@ -56,40 +81,135 @@ impl Key {
         source: &KeySource<'_>,
         hash: &HashKey,
     ) -> Result<Fingerprint, KeyFault> {
-        let mut values = vec![limit.as_bytes().to_vec()];
+        let mut parts = hash.parts();
+        parts.push(limit.as_bytes());
         for part in &self.0 {
-            part.append(source, &mut values)?;
+            part.append(source, &mut parts)?;
         }
-        Ok(hash.fingerprint(values.iter().map(Vec::as_slice)))
+        Ok(parts.fingerprint())
+    }
+
+    /// As [`fingerprint`](Key::fingerprint), for requests that lack the key of the limit: never that of one that has it.
+    pub(crate) fn fallback(
+        &self,
+        limit: &str,
+        source: &KeySource<'_>,
+        hash: &HashKey,
+    ) -> Result<Fingerprint, KeyFault> {
+        let mut parts = hash.parts();
+        // No other list begins with an empty part: limits have names.
+        parts.push(b"");
+        parts.push(limit.as_bytes());
+        for part in &self.0 {
+            part.append(source, &mut parts)?;
+        }
+        Ok(parts.fingerprint())
     }
 }
 
 impl KeyPart {
-    fn append(&self, source: &KeySource<'_>, values: &mut Vec<Vec<u8>>) -> Result<(), KeyFault> {
+    pub(crate) fn needs_identity(&self) -> bool {
+        use KeyPart::{Consumer, Credential, Group, Label, Plan, Subject};
+        matches!(
+            self,
+            Consumer | Subject | Plan | Group(_) | Label(_) | Credential
+        )
+    }
+
+    pub(crate) fn needs_address(&self) -> bool {
+        matches!(self, KeyPart::Address | KeyPart::Network(_))
+    }
+
+    fn append(&self, source: &KeySource<'_>, parts: &mut Parts) -> Result<(), KeyFault> {
+        let value = self.value(source, parts)?;
+        let value = value.filter(|value| !value.is_empty());
+        parts.push(&value.ok_or(KeyFault::Missing)?);
+        Ok(())
+    }
+
+    fn value<'a>(
+        &'a self,
+        source: &KeySource<'a>,
+        parts: &mut Parts,
+    ) -> Result<Option<Cow<'a, [u8]>>, KeyFault> {
         let identity = source.identity;
-        let value = match self {
-            KeyPart::Consumer => identity
-                .and_then(|identity| identity.consumer.as_deref())
-                .map(str::as_bytes),
+        let head = source.subject.head();
+        let text = |text: Option<&'a str>| text.map(|text| Cow::Borrowed(text.as_bytes()));
+        let of = |get: fn(&Identity) -> Option<&str>| text(identity.and_then(get));
+        Ok(match self {
+            KeyPart::Consumer => of(|identity| identity.consumer.as_deref()),
+            KeyPart::Plan => of(|identity| identity.plan.as_deref()),
+            KeyPart::Credential => of(|identity| Some(identity.credential_id.as_str())),
             KeyPart::Subject => {
                 // Two issuers may name two users alike.
                 let issuer = identity.and_then(|identity| identity.issuer.as_deref());
-                values.push(issuer.unwrap_or_default().as_bytes().to_vec());
-                identity
-                    .and_then(|identity| identity.subject.as_deref())
-                    .map(str::as_bytes)
+                parts.push(issuer.unwrap_or_default().as_bytes());
+                of(|identity| identity.subject.as_deref())
+            }
+            KeyPart::Group(groups) => {
+                let caller = identity.map_or(&[][..], |identity| &identity.groups);
+                let is_in = |group: &&Text<256>| caller.iter().any(|one| one == group.as_str());
+                text(groups.iter().find(is_in).map(Text::as_str))
+            }
+            KeyPart::Label(name) => {
+                text(identity.and_then(|identity| label(identity, name.as_str())))
             }
             KeyPart::Address => {
-                values.push(source.network.ok_or(KeyFault::Missing)?.to_vec());
-                return Ok(());
+                // All whose address cannot be told are one client, of no bytes.
+                parts.push(source.network.ok_or(KeyFault::Missing)?);
+                Some(Cow::Borrowed(b"address"))
             }
-            KeyPart::Route => source.route,
-            KeyPart::Method => Some(source.head.method()),
-            KeyPart::Header(name) => the_one(source.head.headers(), name)?,
-        };
-        let value = value.filter(|value| !value.is_empty());
-        values.push(value.ok_or(KeyFault::Missing)?.to_vec());
-        Ok(())
+            KeyPart::Network(masks) => {
+                source.network.ok_or(KeyFault::Missing)?;
+                let network = source.address.map(|address| masks.network(address));
+                parts.push(&network.unwrap_or_default());
+                Some(Cow::Borrowed(b"network"))
+            }
+            KeyPart::Route => source.route.map(Cow::Borrowed),
+            KeyPart::Method => Some(Cow::Borrowed(head.method())),
+            KeyPart::Host => {
+                let host = source.subject.host();
+                host.map(|host| Cow::Owned(host.to_ascii_lowercase()))
+            }
+            KeyPart::GrpcService => text(source.subject.call().map(|call| call.service)),
+            KeyPart::GrpcMethod => {
+                let call = source.subject.call();
+                parts.push(call.map_or("", |call| call.service).as_bytes());
+                text(call.map(|call| call.method))
+            }
+            KeyPart::PathParameter(parameter) => text(parameter.value(source.subject.path())),
+            KeyPart::Header(name) => the_one(head.headers(), name)?.map(Cow::Borrowed),
+            KeyPart::Cookie(name) => {
+                only(cookies(head.headers(), name.as_str()))?.map(Cow::Borrowed)
+            }
+            KeyPart::Query(name) => only(head.query().values(name.as_str()))?,
+            KeyPart::Attribute(attribute) => source.attributes.get(attribute).map(Cow::Borrowed),
+        })
+    }
+}
+
+/// What an operator wrote beside the credential.
+pub(crate) fn label<'a>(identity: &'a Identity, name: &str) -> Option<&'a str> {
+    let found = identity.labels.iter().find(|(label, _)| label == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+/// The values of the cookie, in all `cookie` headers (RFC 6265 section 4.2.1).
+fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    headers
+        .get_all("cookie")
+        .flat_map(|line| line.split(|byte| *byte == b';'))
+        .filter_map(move |pair| {
+            let rest = pair.trim_ascii().strip_prefix(name.as_bytes())?;
+            rest.strip_prefix(b"=")
+        })
+}
+
+fn only<T>(mut values: impl Iterator<Item = T>) -> Result<Option<T>, KeyFault> {
+    let first = values.next();
+    match values.next() {
+        None => Ok(first),
+        Some(_) => Err(KeyFault::Ambiguous),
     }
 }
 
@@ -121,7 +241,11 @@ impl<'de> Visitor<'de> for KeyVisitor {
     type Value = Key;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("consumer, subject, address, route, method, { header: x }, or a list of these")
+        f.write_str(
+            "consumer, subject, plan, credential, address, host, route, method, grpc_service, grpc_method, \
+             one of group, label, network, path_parameter, header, cookie, query, attribute with what it reads, \
+             or a list of these",
+        )
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Key, E> {
@@ -143,11 +267,13 @@ impl<'de> Visitor<'de> for KeyVisitor {
 
 #[cfg(test)]
 mod tests {
-    use http_message::HeaderMap;
+    use http_message::RequestHead;
     use identity::CredentialKind;
+    use request_match::TwinTable;
     use serde_json::json;
 
     use super::*;
+
     fn read(value: serde_json::Value) -> Result<Key, String> {
         filter_config::from_value(value).map_err(|error| error.to_string())
     }
@@ -167,12 +293,21 @@ mod tests {
         headers: &[(&str, &str)],
         identity: Option<&Identity>,
     ) -> Result<Fingerprint, KeyFault> {
-        let head = RequestHead::new(HeaderMap::from_pairs(headers.iter().copied()));
+        let path = [(":path", "/")];
+        let path = path
+            .iter()
+            .filter(|_| !headers.iter().any(|(name, _)| *name == ":path"));
+        let head = RequestHead::new(HeaderMap::from_pairs(path.chain(headers).copied()));
+        let twins = TwinTable::default();
+        let attribute = filter_config::from_value(json!(["connection", "mtls"])).unwrap();
+        let values = [Some(vec![1])];
         let source = KeySource {
-            head: &head,
+            subject: &Subject::new(&head, &twins).unwrap(),
             identity,
             network: Some(&[192, 0, 2, 1]),
+            address: Some("192.0.2.1".parse().unwrap()),
             route: None,
+            attributes: Attributes::new(std::slice::from_ref(&attribute), &values),
         };
         key.fingerprint("orders", &source, &HashKey::new([1; 16]))
     }
@@ -201,7 +336,13 @@ mod tests {
             json!(["method", "method", "method", "method", "method"]),
             json!({ "header": ":path" }),
             json!({ "header": "a", "consumer": 1 }),
-            json!({ "cookie": "a" }),
+            json!({ "cookie": "" }),
+            json!({ "group": [] }),
+            json!({ "path_parameter": { "template": "/users/{id}", "name": "other" } }),
+            json!({ "path_parameter": { "template": "/users/{id=**}", "name": "id" } }),
+            json!({ "attribute": [] }),
+            json!({ "attribute": "a.b" }),
+            json!({ "network": { "ipv4_prefix": 33 } }),
             json!(7),
         ] {
             let error = read(value.clone());
@@ -219,7 +360,22 @@ mod tests {
             Err(KeyFault::Missing)
         );
         let anonymous = Identity::anonymous();
-        for part in ["consumer", "subject", "route"] {
+        for part in [
+            json!("consumer"),
+            json!("subject"),
+            json!("plan"),
+            json!("credential"),
+            json!({ "group": ["a"] }),
+            json!({ "label": "tier" }),
+            json!("route"),
+            json!("host"),
+            json!("grpc_service"),
+            json!("grpc_method"),
+            json!({ "cookie": "sid" }),
+            json!({ "query": "id" }),
+            json!({ "path_parameter": { "template": "/users/{id}", "name": "id" } }),
+            json!({ "attribute": ["connection", "tls_version"] }),
+        ] {
             let key = read(json!(["address", part])).unwrap();
             assert_eq!(
                 print(&key, &[], Some(&anonymous)),
@@ -260,6 +416,126 @@ mod tests {
         let one = print(&tenant, &[("X-Tenant", "a"), ("x-tenants", "b")], None);
         assert_eq!(one, print(&tenant, &[("x-tenant", "a")], None));
         assert!(one.is_ok());
+    }
+
+    // What is found at two places counts by one of them, and the client chooses which the upstream reads.
+    #[test]
+    fn what_occurs_twice_is_no_key() {
+        let cookie = read(json!({ "cookie": "sid" })).unwrap();
+        for lines in [
+            &[("cookie", "sid=1; sid=2")][..],
+            &[("cookie", "sid=1"), ("cookie", "a=b; sid=1")],
+        ] {
+            assert_eq!(print(&cookie, lines, None), Err(KeyFault::Ambiguous));
+        }
+        let query = read(json!({ "query": "id" })).unwrap();
+        let of = |path| print(&query, &[(":path", path)], None);
+        assert_eq!(of("/?id=1&%69d=2"), Err(KeyFault::Ambiguous));
+        assert_eq!(of("/?id=%31"), of("/?a=b&id=1"));
+        assert!(of("/?id=1").is_ok());
+    }
+
+    // Each part reads what it says, and nothing else changes it.
+    #[test]
+    fn every_part_tells_its_clients_apart() {
+        let who = |consumer: &str, plan: &str, group: &str, tier: &str, id: &str| Identity {
+            kind: CredentialKind::ApiKey,
+            credential_id: id.to_owned(),
+            consumer: Some(consumer.to_owned()),
+            plan: Some(plan.to_owned()),
+            groups: vec!["all".to_owned(), group.to_owned()],
+            labels: vec![("tier".to_owned(), tier.to_owned())],
+            ..Identity::anonymous()
+        };
+        let base = who("c", "p", "g", "t", "i");
+        for (part, other) in [
+            (json!("consumer"), who("x", "p", "g", "t", "i")),
+            (json!("plan"), who("c", "x", "g", "t", "i")),
+            (json!({ "group": ["g", "x"] }), who("c", "p", "x", "t", "i")),
+            (json!({ "label": "tier" }), who("c", "p", "g", "x", "i")),
+            (json!("credential"), who("c", "p", "g", "t", "x")),
+        ] {
+            let key = read(part.clone()).unwrap();
+            let of = |identity| print(&key, &[], Some(identity));
+            assert_eq!(of(&base), of(&base), "{part}");
+            assert_ne!(of(&base), of(&other), "{part}");
+        }
+        let head = |part: serde_json::Value,
+                    one: &[(&str, &str)],
+                    same: &[(&str, &str)],
+                    other: &[(&str, &str)]| {
+            let key = read(part.clone()).unwrap();
+            assert!(print(&key, one, None).is_ok(), "{part}");
+            assert_eq!(print(&key, one, None), print(&key, same, None), "{part}");
+            assert_ne!(print(&key, one, None), print(&key, other, None), "{part}");
+        };
+        head(
+            json!("host"),
+            &[(":authority", "api.test:443")],
+            &[(":authority", "API.test")],
+            &[(":authority", "api.test.evil")],
+        );
+        head(
+            json!({ "cookie": "sid" }),
+            &[("cookie", "a=b; sid=1")],
+            &[("cookie", "sid=1;sids=2")],
+            &[("cookie", "sid=2")],
+        );
+        head(
+            json!({ "path_parameter": { "template": "/users/{id}/{rest=**}", "name": "id" } }),
+            &[(":path", "/users/7")],
+            &[(":path", "/users/%37/orders?x=1")],
+            &[(":path", "/users/8")],
+        );
+        let call = |path| {
+            [
+                (":path", path),
+                ("content-type", "application/grpc"),
+                (":method", "POST"),
+            ]
+        };
+        head(
+            json!("grpc_service"),
+            &call("/a.B/Get"),
+            &call("/a.B/Put"),
+            &call("/a.C/Get"),
+        );
+        head(
+            json!("grpc_method"),
+            &call("/a.B/Get"),
+            &call("/a.B/Get"),
+            &call("/a.C/Get"),
+        );
+        let attribute = read(json!({ "attribute": ["connection", "mtls"] })).unwrap();
+        assert!(print(&attribute, &[], None).is_ok());
+        let network = |bits| read(json!({ "network": { "ipv4_prefix": bits } })).unwrap();
+        assert_ne!(
+            print(&network(24), &[], None),
+            print(&network(16), &[], None)
+        );
+    }
+
+    // A client that leaves out its name must not be counted as the one that has its address for a name.
+    #[test]
+    fn a_fallback_is_nobody_elses_key() {
+        let (tenant, address) = (
+            read(json!({ "header": "x" })).unwrap(),
+            read(json!("address")).unwrap(),
+        );
+        let head = RequestHead::new(HeaderMap::from_pairs([(":path", "/"), ("x", "a")]));
+        let twins = TwinTable::default();
+        let source = KeySource {
+            subject: &Subject::new(&head, &twins).unwrap(),
+            identity: None,
+            network: Some(b"a"),
+            address: None,
+            route: None,
+            attributes: Attributes::new(&[], &[]),
+        };
+        let hash = HashKey::new([1; 16]);
+        let key = tenant.fingerprint("orders", &source, &hash);
+        assert_ne!(key, tenant.fallback("orders", &source, &hash));
+        assert!(address.fallback("orders", &source, &hash).is_ok());
     }
 
     #[test]

@@ -20,8 +20,8 @@
 //!
 //! let first = draws[0].take(None, 0);
 //! assert!(first.admits());
-//! let second = draws[0].take(first.write.as_deref(), 0);
-//! assert!(!second.admits() && second.write.is_none());
+//! let second = draws[0].take(first.write().map(<[u8]>::to_vec), 0);
+//! assert!(!second.admits() && second.write().is_none());
 //! ```
 
 #![forbid(unsafe_code)]
@@ -37,24 +37,39 @@
 )]
 
 mod address;
+mod afterwards;
+mod algorithm;
 mod answer;
+mod attribute;
 mod bucket;
+mod caller;
 mod cdn;
 mod config;
+mod cost;
 mod counters;
 mod decision;
 mod draw;
+mod fixed_window;
 mod instance;
 mod key;
 mod masks;
+mod meter;
+mod missing_key;
+mod plans;
+mod quota;
 mod rate;
 mod reason;
+mod sliding_log;
+mod sliding_window;
+mod standing;
 
+pub use afterwards::{Afterwards, Settlement};
 pub use answer::Standings;
-pub use bucket::Standing;
+pub use attribute::Attribute;
 pub use config::{Config, NAMESPACE, Needs, OnContention, Policy};
-pub use counters::Counter;
+pub use counters::{Counter, ENTRIES};
 pub use decision::{Decision, Facts, Step};
-pub use draw::{Draw, Drawn};
+pub use draw::{Draw, Drawn, Effect, Receipt};
 pub use instance::Instance;
 pub use reason::Reason;
+pub use standing::Standing;

@@ -3,12 +3,28 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use filter_config::Bounded;
+use serde::Deserialize;
+
+/// The bits of an address that count, as they are configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MasksConfig {
+    ipv4_prefix: Option<Bounded<8, 32>>,
+    ipv6_prefix: Option<Bounded<16, 128>>,
+}
 
 /// The bits of an address that count: who has an IPv6 network can change the rest with each request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "MasksConfig")]
 pub(crate) struct Masks {
     ipv4: u32,
     ipv6: u128,
+}
+
+impl From<MasksConfig> for Masks {
+    fn from(config: MasksConfig) -> Masks {
+        Masks::compile(config.ipv4_prefix, config.ipv6_prefix)
+    }
 }
 
 impl Masks {

@@ -1,24 +1,31 @@
-//! A rate as it is configured: `100/s`, or requests and a time.
+//! A rate as it is configured: `100/s burst 200`, or requests, a time and a burst.
 
 use std::fmt;
 
-use filter_config::{Bounded, BoundedDuration};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use filter_config::{Bounded, BoundedDuration, BoundedList};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use crate::quota::Quota;
 
 /// The most requests in a rate, and the largest burst.
 pub(crate) const MAX_REQUESTS: u64 = 1_000_000_000;
 const DAY_MS: u64 = 86_400_000;
 
-const EXPECTED: &str = "a rate such as 100/s, 5/m, 1000/h or 10000/d";
+const EXPECTED: &str = "a rate such as 100/s, 5/m burst 20, 1000/h or 10000/d";
 
-/// So many requests in so long.
+/// So many requests in so long, and how many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate {
     pub(crate) requests: u64,
     /// Nanoseconds.
     pub(crate) per: u64,
+    pub(crate) burst: Option<u64>,
 }
+
+/// One rate, or several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RateList(Vec<Rate>);
 
 /// The long form.
 #[derive(Debug, serde::Deserialize)]
@@ -26,10 +33,16 @@ pub(crate) struct Rate {
 struct Long {
     requests: Bounded<1, MAX_REQUESTS>,
     per: BoundedDuration<1, DAY_MS>,
+    burst: Option<Bounded<1, MAX_REQUESTS>>,
 }
 
 impl Rate {
-    fn parse(text: &str) -> Option<Rate> {
+    /// Reads the short form.
+    pub(crate) fn parse(text: &str) -> Option<Rate> {
+        let (text, burst) = match text.split_once(" burst ") {
+            Some((text, burst)) => (text, Some(number(burst)?)),
+            None => (text, None),
+        };
         let (requests, unit) = text.split_once('/')?;
         let seconds: u64 = match unit {
             "s" => 1,
@@ -38,21 +51,75 @@ impl Rate {
             "d" => 86_400,
             _ => return None,
         };
-        if !requests.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let requests = requests.parse().ok()?;
-        let requests = Bounded::<1, MAX_REQUESTS>::new(requests)?.get();
         Some(Rate {
-            requests,
+            requests: number(requests)?,
             per: seconds.saturating_mul(1_000_000_000),
+            burst,
         })
     }
+
+    /// Its time as the end of a name: `1s`, `1d`, `250ms`.
+    pub(crate) fn per_text(&self) -> String {
+        const UNITS: [(u64, &str); 5] = [
+            (86_400_000_000_000, "d"),
+            (3_600_000_000_000, "h"),
+            (60_000_000_000, "m"),
+            (1_000_000_000, "s"),
+            (1_000_000, "ms"),
+        ];
+        let found = UNITS
+            .iter()
+            .find(|(unit, _)| self.per.checked_rem(*unit) == Some(0));
+        let (unit, name) = found.copied().unwrap_or((1, "ns"));
+        format!("{}{name}", self.per.checked_div(unit).unwrap_or(self.per))
+    }
+}
+
+fn number(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits)?;
+    Bounded::<1, MAX_REQUESTS>::new(number).map(Bounded::get)
 }
 
 impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Rate, D::Error> {
         deserializer.deserialize_any(RateVisitor)
+    }
+}
+
+impl RateList {
+    pub(crate) fn into_inner(self) -> Vec<Rate> {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for RateList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RateList, D::Error> {
+        deserializer.deserialize_any(RateListVisitor)
+    }
+}
+
+struct RateListVisitor;
+
+impl<'de> Visitor<'de> for RateListVisitor {
+    type Value = RateList;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{EXPECTED}, or a list of these")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<RateList, E> {
+        RateVisitor.visit_str(text).map(|rate| RateList(vec![rate]))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RateList, A::Error> {
+        RateVisitor.visit_map(map).map(|rate| RateList(vec![rate]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, rates: A) -> Result<RateList, A::Error> {
+        let rates = SeqAccessDeserializer::new(rates);
+        BoundedList::<Rate, 1, { Quota::MAX_RATES }>::deserialize(rates)
+            .map(|rates| RateList(rates.into_inner()))
     }
 }
 
@@ -62,7 +129,7 @@ impl<'de> Visitor<'de> for RateVisitor {
     type Value = Rate;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{EXPECTED}, or requests and per")
+        write!(f, "{EXPECTED}, or requests, per and burst")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Rate, E> {
@@ -79,6 +146,7 @@ impl<'de> Visitor<'de> for RateVisitor {
         Ok(Rate {
             requests: long.requests.get(),
             per,
+            burst: long.burst.map(Bounded::get),
         })
     }
 }
@@ -106,6 +174,33 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_burst_may_follow() {
+        use serde_json::json;
+        let burst = |value| filter_config::from_value::<Rate>(value).unwrap().burst;
+        assert_eq!(burst(json!("100/s burst 200")), Some(200));
+        assert_eq!(burst(json!("100/s")), None);
+        let long = json!({ "requests": 20, "per": "250ms", "burst": 7 });
+        assert_eq!(burst(long), Some(7));
+    }
+
+    // The names of the rates of one limit end so.
+    #[test]
+    fn its_time_is_told_in_the_largest_unit() {
+        let per = |per| {
+            Rate {
+                requests: 1,
+                per,
+                burst: None,
+            }
+            .per_text()
+        };
+        assert_eq!(per(1_000_000_000), "1s");
+        assert_eq!(per(86_400_000_000_000), "1d");
+        assert_eq!(per(90_000_000_000), "90s");
+        assert_eq!(per(250_000_000), "250ms");
+    }
+
     // A rate that is read as something else lets through what it should stop.
     #[test]
     fn everything_else_is_refused() {
@@ -122,6 +217,11 @@ mod tests {
             "1/s ",
             "1 /s",
             "1/S",
+            "1/s burst",
+            "1/s burst 0",
+            "1/s burst  2",
+            "1/s burst +2",
+            "1/s burst 2 burst 3",
             "1000000001/s",
         ] {
             let error = read(json!(text)).unwrap_err();
