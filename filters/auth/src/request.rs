@@ -131,7 +131,7 @@ impl Plugin {
         log::warn!("decision=fail error={error}");
         let reason = Reason::Internal;
         // The host just failed, so this may fail too; nobody but the access log would have read it.
-        let _ = state::write_words("-", None, Decision::Deny, Some(reason));
+        let _ = state::write_words(None, Decision::Deny, Some(reason));
         self.counters.count(Counter::Denied);
         self.counters.count(Counter::Reason(reason));
         reply(head, &Policy::internal_error())
@@ -148,7 +148,8 @@ fn forward_request(head: &RequestHead, forward: &Forward<'_>) -> Result<Action, 
         );
     }
     state::write(
-        &forward.identity,
+        &forward.caller,
+        &forward.original,
         forward.rule,
         forward.decision,
         forward.reason,
@@ -165,7 +166,8 @@ fn refuse(head: &RequestHead, refusal: &Refusal<'_>) -> Action {
     );
     // Only logs lose by a word that is missing, and the request stops here in any case.
     if let Err(error) = state::write(
-        &refusal.identity,
+        &refusal.caller,
+        &refusal.original,
         refusal.rule,
         Decision::Deny,
         Some(refusal.reason),

@@ -1,7 +1,7 @@
 //! What this filter leaves in filter state: the identity record for the filters behind it, words for the access log.
 
-use auth_policy::{Decision, Reason};
-use identity::{FILTER_STATE, Identity};
+use auth_policy::{Caller, Decision, Reason};
+use identity::{FILTER_STATE, OriginalRequest};
 use proxy_host::foreign::{self, PropertyDeclaration, Span, ValueType};
 use proxy_host::{HostError, property};
 
@@ -31,28 +31,33 @@ pub(crate) fn declare() {
 /// A record that no reader would accept, or the host's statuses. The request must not pass then: behind this filter, no
 /// record means an anonymous caller, and that may be more than was decided.
 pub(crate) fn write(
-    identity: &Identity,
+    caller: &Caller,
+    original: &OriginalRequest,
     rule: Option<&str>,
     decision: Decision,
     reason: Option<Reason>,
 ) -> Result<(), HostError> {
-    identity.check().map_err(|_| HostError::TooLarge)?;
-    property::set(FILTER_STATE, &identity.encode())?;
-    write_words(&identity.display(), rule, decision, reason)
+    let record = caller.record(original).map_err(|_| HostError::TooLarge)?;
+    property::set(FILTER_STATE, &record)?;
+    property::set(IDENTITY, caller.display().as_bytes())?;
+    write_words(rule, decision, reason)
 }
 
-/// Writes the words alone.
+/// Writes what there is to say of the decision: each word is a host call, so where no rule or no reason is, none is written.
 ///
 /// # Errors
 /// The host's statuses.
 pub(crate) fn write_words(
-    identity: &str,
     rule: Option<&str>,
     decision: Decision,
     reason: Option<Reason>,
 ) -> Result<(), HostError> {
-    property::set(IDENTITY, identity.as_bytes())?;
-    property::set(RULE, rule.unwrap_or("-").as_bytes())?;
     property::set(DECISION, decision.name().as_bytes())?;
-    property::set(REASON, reason.map_or("ok", Reason::name).as_bytes())
+    if let Some(rule) = rule {
+        property::set(RULE, rule.as_bytes())?;
+    }
+    match reason {
+        Some(reason) => property::set(REASON, reason.name().as_bytes()),
+        None => Ok(()),
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use filter_config::{ConfigError, FieldPath};
@@ -9,6 +10,7 @@ use identity::{CredentialKind, Identity};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use crate::caller::Caller;
 use crate::config::ApiKeyConfig;
 use crate::reason::Reason;
 
@@ -39,7 +41,7 @@ pub(crate) struct Pepper(Vec<u8>);
 #[derive(Clone, Debug)]
 pub(crate) struct ApiKey {
     hash: Hash,
-    pub(crate) identity: Identity,
+    pub(crate) identity: Arc<Caller>,
     not_before: Option<Duration>,
     expires: Option<Duration>,
     /// From when on another key should be used, since the Unix epoch.
@@ -188,7 +190,7 @@ impl ApiKeyConfig {
             not_before: self.not_before.map(since_epoch),
             expires: self.expires.map(since_epoch),
             deprecated: self.deprecated.map(since_epoch),
-            identity: Identity {
+            identity: Arc::new(Caller::from(Identity {
                 kind: CredentialKind::ApiKey,
                 credential_id: self.id.as_str().to_owned(),
                 consumer: self.consumer.map(filter_config::Text::into_inner),
@@ -205,7 +207,7 @@ impl ApiKeyConfig {
                     .map(|(name, value)| (name.as_str().to_owned(), value.as_str().to_owned()))
                     .collect(),
                 ..Identity::anonymous()
-            },
+            })),
         })
     }
 }

@@ -65,7 +65,7 @@ impl Counter {
                     Decision::Off => Self::Off,
                 };
                 ignored = forward.decision == Decision::Allow && forward.reason.is_some();
-                (Some(total), forward.identity.is_anonymous(), forward.reason)
+                (Some(total), forward.caller.is_anonymous(), forward.reason)
             }
             Step::Reply(refusal) => (Some(Self::Denied), false, Some(refusal.reason)),
             Step::Verify(_) => (None, false, None),

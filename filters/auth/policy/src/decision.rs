@@ -1,8 +1,11 @@
 //! What the policy asks the adapter to do.
 
-use http_message::{HeaderEdits, HeaderValue, Problem};
-use identity::Identity;
+use std::sync::Arc;
 
+use http_message::{HeaderEdits, HeaderValue, Problem};
+use identity::OriginalRequest;
+
+use crate::caller::Caller;
 use crate::reason::Reason;
 use crate::signature::SignatureCheck;
 
@@ -34,7 +37,9 @@ pub struct Forward<'p> {
     /// The header edits, to be made before it passes.
     pub edits: HeaderEdits,
     /// Who calls, for the filters behind.
-    pub identity: Identity,
+    pub caller: Arc<Caller>,
+    /// The request as the client sent it, for the filters behind.
+    pub original: OriginalRequest,
     /// The rule that decided.
     pub rule: Option<&'p str>,
     /// Why it passes.
@@ -51,7 +56,9 @@ pub struct Refusal<'p> {
     /// The answer. It depends on the class of the failure and on the rule's challenges, never on the reason.
     pub problem: Problem,
     /// Who calls, as far as it was verified.
-    pub identity: Identity,
+    pub caller: Arc<Caller>,
+    /// The request as the client sent it.
+    pub original: OriginalRequest,
     /// The rule that decided, if the request got as far.
     pub rule: Option<&'p str>,
     /// Why.

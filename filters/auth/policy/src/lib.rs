@@ -37,6 +37,7 @@
 )]
 
 pub mod api_keys;
+mod caller;
 mod challenge;
 mod claim_path;
 mod claim_test;
@@ -63,6 +64,7 @@ mod tree;
 mod upstream;
 mod verified;
 
+pub use caller::Caller;
 pub use config::AuthConfig;
 pub use counters::Counter;
 pub use decision::{Decision, Evidence, Facts, Forward, Refusal, Step};

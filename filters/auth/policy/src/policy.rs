@@ -1,21 +1,23 @@
 //! The compiled configuration, and the decision on a request.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use filter_config::{ConfigError, FieldPath, Text};
 use http_message::{
     GrpcStatus, HeaderEdits, HeaderMap, HeaderName, HeaderValue, Problem, Protocol, RequestHead,
 };
-use identity::{Identity, OriginalRequest, RecordedProtocol};
+use identity::{OriginalRequest, RecordedProtocol};
 use request_match::{Ambiguity, Mode, Placement, RequestMatch, Rule, Rules, Subject, TwinTable};
 
 use crate::api_keys::{ApiKeys, MAX_API_KEY_BYTES, Pepper};
+use crate::caller::Caller;
 use crate::challenge::{Challenges, Scheme};
 use crate::config::{AuthConfig, TokenCacheConfig};
 use crate::credential::{Presented, Sources, Stripped};
 use crate::decision::{Decision, Evidence, Facts, Forward, Refusal, Step};
-use crate::extraction::Extraction;
+use crate::extraction::{Extracted, Extraction};
 use crate::networks::AddressConfig;
 use crate::provider::{Providers, Token};
 use crate::reason::Reason;
@@ -67,7 +69,7 @@ pub struct Needs {
 struct Denied<'p> {
     rule: Option<&'p Rule<Access>>,
     reason: Reason,
-    identity: Box<Identity>,
+    caller: Arc<Caller>,
     asks_token_for: Option<Vec<String>>,
     bearer_is_bad: bool,
 }
@@ -236,7 +238,8 @@ impl Policy {
         };
         if self.mode == Mode::Off {
             return Step::Forward(Forward {
-                identity: with_original(Identity::anonymous(), head, stripped.path.as_deref()),
+                caller: Caller::anonymous(),
+                original: original(head, stripped.path.as_deref()),
                 edits: no_store(edits, stripped.any),
                 rule: None,
                 decision: Decision::Off,
@@ -249,18 +252,17 @@ impl Policy {
             Ok(Judged::Allowed(allowed)) => {
                 let Allowed {
                     rule,
-                    identity,
+                    caller,
                     values,
                     ignored,
                     deprecated,
                 } = allowed;
                 let mut edits = no_store(edits, stripped.any && !rule.value.cacheable);
-                for (name, value) in values {
-                    edits.set(name, value);
-                }
+                edits.extend(values);
                 Step::Forward(Forward {
                     edits,
-                    identity: with_original(identity, head, stripped.path.as_deref()),
+                    caller,
+                    original: original(head, stripped.path.as_deref()),
                     rule: Some(rule.name.as_str()),
                     decision: Decision::Allow,
                     reason: ignored,
@@ -330,26 +332,26 @@ impl Policy {
         };
         let Some(rule) = rule else {
             return Err(Denied {
-                identity: Box::new(verified.identity()),
+                caller: verified.identity(),
                 ..Denied::anonymous(Reason::NoRule)
             });
         };
         let source = self.address.believed(facts.address.as_deref());
         let metadata = facts.route_metadata.as_deref();
-        let (identity, callers) = rule
+        let (caller, callers) = rule
             .value
             .judge(&verified, source.as_ref(), metadata)
             .map_err(|(reason, asks_token_for)| Denied {
                 rule: Some(rule),
                 reason,
-                identity: Box::new(verified.identity()),
+                caller: verified.identity(),
                 asks_token_for,
                 bearer_is_bad: false,
             })?;
-        match self.values(head, &identity, &verified, callers) {
+        match self.values(head, &caller, &verified, callers) {
             Ok(values) => Ok(Judged::Allowed(Allowed {
                 rule,
-                identity,
+                caller,
                 values,
                 ignored,
                 deprecated: verified.deprecated,
@@ -366,10 +368,14 @@ impl Policy {
     fn values(
         &self,
         head: &RequestHead,
-        identity: &Identity,
+        caller: &Caller,
         verified: &Verified,
         callers: Callers,
-    ) -> Result<Vec<(HeaderName, HeaderValue)>, ValueTooLong> {
+    ) -> Result<HeaderEdits, ValueTooLong> {
+        let mut edits = HeaderEdits::new();
+        if caller.is_anonymous() {
+            return Ok(edits);
+        }
         let token = verified.token_of(callers);
         let extracted = token.and_then(|token| token.extracted.as_deref());
         let sent = match self.sources.bearer(head) {
@@ -380,7 +386,14 @@ impl Policy {
         let payload = sent
             .as_deref()
             .and_then(|sent| sent.split(|byte| *byte == b'.').nth(1));
-        self.upstream.values(identity, extracted, payload)
+        let of_token = extracted.map_or(&[][..], Extracted::headers);
+        for (name, value) in caller.headers(&self.upstream)?.iter().chain(of_token) {
+            edits.set(name.clone(), value.clone());
+        }
+        if let Some((name, value)) = self.upstream.of_payload(payload)? {
+            edits.set(name, value);
+        }
+        Ok(edits)
     }
 
     /// Every credential that was sent has to be good, also where none is asked for; if `lenient`, one that is not counts
@@ -414,7 +427,7 @@ impl Policy {
             }
             Presented::One(key) => match self.api_keys.find(&key, now) {
                 Ok(known) => {
-                    verified.api_key = Some(known.identity.clone());
+                    verified.api_key = Some(Arc::clone(&known.identity));
                     verified.deprecated = known.deprecated;
                     None
                 }
@@ -454,13 +467,13 @@ impl Policy {
         let cacheable = denied.rule.is_some_and(|rule| rule.value.cacheable);
         let mut edits = no_store(edits, stripped.any && !cacheable);
         // Who was found is told as it would be once the rule is enforced; what does not fit is not told.
-        let values = self.upstream.values(&denied.identity, None, None);
-        for (name, value) in values.unwrap_or_default() {
-            edits.set(name, value);
+        for (name, value) in denied.caller.headers(&self.upstream).unwrap_or_default() {
+            edits.set(name.clone(), value.clone());
         }
         Forward {
             edits,
-            identity: with_original(*denied.identity, head, stripped.path.as_deref()),
+            caller: denied.caller,
+            original: original(head, stripped.path.as_deref()),
             rule: denied.rule.map(|rule| rule.name.as_str()),
             decision: Decision::ShadowDeny,
             reason: Some(denied.reason),
@@ -478,7 +491,8 @@ impl Policy {
             problem: self.problem(&denied),
             rule: denied.rule.map(|rule| rule.name.as_str()),
             reason: denied.reason,
-            identity: with_original(*denied.identity, head, path),
+            caller: denied.caller,
+            original: original(head, path),
         }
     }
 
@@ -510,7 +524,7 @@ impl Policy {
             | Reason::Excluded
             | Reason::RouteMetadataMissing
             | Reason::CredentialNotAccepted => self.forbidden(denied),
-            Reason::NoRule if !denied.identity.is_anonymous() => self.forbidden(denied),
+            Reason::NoRule if !denied.caller.is_anonymous() => self.forbidden(denied),
             _ => self.unauthenticated(denied),
         }
     }
@@ -556,8 +570,8 @@ enum Judged<'p> {
 /// A request that a rule allows.
 struct Allowed<'p> {
     rule: &'p Rule<Access>,
-    identity: Identity,
-    values: Vec<(HeaderName, HeaderValue)>,
+    caller: Arc<Caller>,
+    values: HeaderEdits,
     /// Why a credential that was sent counts as none.
     ignored: Option<Reason>,
     /// From when on another API key should be used.
@@ -569,7 +583,7 @@ impl Denied<'_> {
         Self {
             rule: None,
             reason,
-            identity: Box::new(Identity::anonymous()),
+            caller: Caller::anonymous(),
             asks_token_for: None,
             bearer_is_bad: false,
         }
@@ -589,10 +603,10 @@ fn no_store(mut edits: HeaderEdits, wanted: bool) -> HeaderEdits {
     edits
 }
 
-/// The identity with the request as the client sent it, but for the keys that were taken out of the target.
+/// The request as the client sent it, but for the keys that were taken out of the target.
 ///
 /// A target too long to record loses its query, a content type its end: the record of every request can be read.
-fn with_original(identity: Identity, head: &RequestHead, path: Option<&[u8]>) -> Identity {
+fn original(head: &RequestHead, path: Option<&[u8]>) -> OriginalRequest {
     let path = path.unwrap_or(head.raw_path());
     let path = if path.len() > MAX_RECORDED_PATH_BYTES {
         path.split(|byte| *byte == b'?').next().unwrap_or_default()
@@ -600,17 +614,14 @@ fn with_original(identity: Identity, head: &RequestHead, path: Option<&[u8]>) ->
         path
     };
     let cut = |bytes: &[u8], most: usize| bytes.get(..most).unwrap_or(bytes).to_vec();
-    Identity {
-        original: OriginalRequest {
-            path: cut(path, MAX_RECORDED_PATH_BYTES),
-            content_type: cut(head.content_type(), MAX_RECORDED_CONTENT_TYPE_BYTES),
-            protocol: match head.protocol() {
-                Protocol::Http => RecordedProtocol::Http,
-                Protocol::Grpc => RecordedProtocol::Grpc,
-                Protocol::GrpcWeb => RecordedProtocol::GrpcWeb,
-                Protocol::Connect => RecordedProtocol::Connect,
-            },
+    OriginalRequest {
+        path: cut(path, MAX_RECORDED_PATH_BYTES),
+        content_type: cut(head.content_type(), MAX_RECORDED_CONTENT_TYPE_BYTES),
+        protocol: match head.protocol() {
+            Protocol::Http => RecordedProtocol::Http,
+            Protocol::Grpc => RecordedProtocol::Grpc,
+            Protocol::GrpcWeb => RecordedProtocol::GrpcWeb,
+            Protocol::Connect => RecordedProtocol::Connect,
         },
-        ..identity
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use filter_config::{ConfigError, FieldPath};
 use identity::{CredentialKind, Identity, MAX_GROUPS, MAX_SCOPES};
 
+use crate::caller::Caller;
 use crate::claims::{Claims, Expected, MAX_CLOCK_SKEW};
 use crate::config::ProviderConfig;
 use crate::decision::Evidence;
@@ -111,7 +112,7 @@ impl Providers {
         now: Duration,
     ) -> Result<Token, Reason> {
         if let Some(verified) = known.get(token, now) {
-            return Ok(Token::Good(verified?.clone()));
+            return Ok(Token::Good(verified?));
         }
         let jws = CompactJws::parse(token)?;
         let claims = Claims::parse(jws.payload())?;
@@ -133,10 +134,10 @@ impl Providers {
         validity.check(now)?;
         let verified = VerifiedToken {
             provider: index,
-            identity: Identity {
+            identity: Arc::new(Caller::from(Identity {
                 claims: self.extraction.selected(claims.members())?,
                 ..provider.identity(&claims)?
-            },
+            })),
             validity,
             extracted: self.extraction.of(claims.members())?.map(Arc::new),
         };

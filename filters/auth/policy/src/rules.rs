@@ -1,9 +1,11 @@
 //! What a rule asks of a caller, and whether the caller has it.
 
+use std::sync::Arc;
+
 use client_address::Source;
 use filter_config::{ConfigError, FieldPath};
-use identity::Identity;
 
+use crate::caller::Caller;
 use crate::challenge::Scheme;
 use crate::config::RuleConfig;
 use crate::extraction::Extraction;
@@ -81,7 +83,7 @@ impl Access {
         verified: &Verified,
         source: Option<&Source>,
         route_metadata: Option<&[u8]>,
-    ) -> Result<(Identity, Callers), (Reason, Option<Vec<String>>)> {
+    ) -> Result<(Arc<Caller>, Callers), (Reason, Option<Vec<String>>)> {
         let told = |denial: Denial<'_>| {
             let scopes = denial.asks_token_for.map(<[String]>::to_vec);
             (denial.reason, scopes)

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use ahash::RandomState;
 use filter_config::{ByteSize, ConfigError, FieldPath};
-use identity::Identity;
 use lru::LruCache;
 
+use crate::caller::Caller;
 use crate::claims::{ClaimsError, Validity};
 use crate::config::TokenCacheConfig;
 use crate::extraction::Extracted;
@@ -19,8 +19,8 @@ const DEFAULT_BYTES: ByteSize = ByteSize::new(4 << 20);
 /// A VM's memory ends at 4 GiB, and each worker has a VM.
 const MAX_BYTES: ByteSize = ByteSize::new(256 << 20);
 
-/// What an entry takes beside its texts, in bytes: the map's slot, the list's links, the identity's own fields.
-const ENTRY_BYTES: usize = 512;
+/// What an entry takes beside its texts, in bytes: the map's slot, the list's links, the caller's own fields and short texts.
+const ENTRY_BYTES: usize = 1024;
 
 /// The most that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct TokenCache {
 pub(crate) struct VerifiedToken {
     /// The place of its provider in the configuration.
     pub(crate) provider: usize,
-    pub(crate) identity: Identity,
+    pub(crate) identity: Arc<Caller>,
     pub(crate) validity: Validity,
     /// What else rules and headers need of its claims, if they need anything.
     pub(crate) extracted: Option<Arc<Extracted>>,
@@ -106,11 +106,11 @@ impl TokenCache {
         &mut self,
         token: &[u8],
         now: Duration,
-    ) -> Option<Result<&VerifiedToken, ClaimsError>> {
-        let fault = self.entries.get(token)?.token.validity.check(now).err();
-        match fault {
-            None => self.entries.peek(token).map(|entry| Ok(&entry.token)),
-            Some(fault) => {
+    ) -> Option<Result<VerifiedToken, ClaimsError>> {
+        let entry = self.entries.get(token)?;
+        match entry.token.validity.check(now) {
+            Ok(()) => Some(Ok(entry.token.clone())),
+            Err(fault) => {
                 if fault == ClaimsError::Expired {
                     self.remove(token);
                 }
@@ -123,7 +123,7 @@ impl TokenCache {
     pub(crate) fn insert(&mut self, token: &[u8], verified: VerifiedToken) {
         let bytes = verified
             .identity
-            .text_bytes()
+            .bytes()
             .saturating_add(token.len())
             .saturating_add(verified.extracted.as_deref().map_or(0, Extracted::bytes))
             .saturating_add(ENTRY_BYTES);
@@ -167,6 +167,8 @@ impl fmt::Debug for TokenCache {
 
 #[cfg(test)]
 mod tests {
+    use identity::Identity;
+
     use super::*;
 
     const NOW: Duration = Duration::from_secs(1_800_000_000);
@@ -182,10 +184,13 @@ mod tests {
     fn verified(subject: &str) -> VerifiedToken {
         VerifiedToken {
             provider: 0,
-            identity: Identity {
-                subject: Some(subject.into()),
-                ..Identity::anonymous()
-            },
+            identity: Arc::new(
+                Identity {
+                    subject: Some(subject.into()),
+                    ..Identity::anonymous()
+                }
+                .into(),
+            ),
             validity: Validity {
                 from: NOW - Duration::from_secs(60),
                 until: NOW + Duration::from_secs(60),
@@ -202,7 +207,7 @@ mod tests {
     #[test]
     fn entries_and_bytes_are_bounded() {
         let mut few = cache(3, usize::MAX);
-        let one = ENTRY_BYTES + 8 + 5;
+        let one = ENTRY_BYTES + 8 + 5 * 5;
         let mut small = cache(usize::MAX, 3 * one);
         for number in 0..100_u32 {
             let token = format!("{number:08}");

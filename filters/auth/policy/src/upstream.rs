@@ -8,7 +8,7 @@ use http_message::{
 use identity::Identity;
 
 use crate::config::UpstreamHeadersConfig;
-use crate::extraction::{Extracted, Extraction};
+use crate::extraction::Extraction;
 
 /// The longest value of a header to the upstream, in bytes after encoding.
 pub(crate) const MAX_VALUE_BYTES: usize = 4 * 1024;
@@ -119,13 +119,10 @@ impl UpstreamHeaders {
         self.payload.is_some()
     }
 
-    /// The headers for a caller; none for one who is anonymous. `extracted` and `payload` are of the token by which the
-    /// caller is known, if it is by one.
-    pub(crate) fn values(
+    /// The headers that say who calls; none for one who is anonymous.
+    pub(crate) fn of_identity(
         &self,
         identity: &Identity,
-        extracted: Option<&Extracted>,
-        payload: Option<&[u8]>,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, ValueTooLong> {
         if identity.is_anonymous() {
             return Ok(Vec::new());
@@ -152,11 +149,18 @@ impl UpstreamHeaders {
                 values.push((name.clone(), value(percent_encode_value(text).as_bytes())?));
             }
         }
-        values.extend_from_slice(extracted.map_or(&[], Extracted::headers));
-        if let (Some(name), Some(payload)) = (&self.payload, payload) {
-            values.push((name.clone(), value(payload)?));
-        }
         Ok(values)
+    }
+
+    /// The header with the payload of the token by which the caller is known.
+    pub(crate) fn of_payload(
+        &self,
+        payload: Option<&[u8]>,
+    ) -> Result<Option<(HeaderName, HeaderValue)>, ValueTooLong> {
+        match (&self.payload, payload) {
+            (Some(name), Some(payload)) => Ok(Some((name.clone(), value(payload)?))),
+            _ => Ok(None),
+        }
     }
 }
 

@@ -1,15 +1,17 @@
 //! The credentials of a request that were found good, and who calls by them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use identity::{Identity, MAX_CLAIMS, MAX_GROUPS, MAX_LABELS, MAX_SCOPES};
 
+use crate::caller::Caller;
 use crate::token_cache::VerifiedToken;
 
 /// The credentials of a request that were found good.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Verified {
-    pub(crate) api_key: Option<Identity>,
+    pub(crate) api_key: Option<Arc<Caller>>,
     pub(crate) jwt: Option<VerifiedToken>,
     /// From when on another API key should be used.
     pub(crate) deprecated: Option<Duration>,
@@ -52,15 +54,15 @@ impl Callers {
 
 impl Verified {
     /// Who calls, where no rule says which credential counts: the token's user, completed from the API key.
-    pub(crate) fn identity(&self) -> Identity {
+    pub(crate) fn identity(&self) -> Arc<Caller> {
         let both = Callers::default()
             .and(self.jwt.as_ref().map(|_| Credential::Jwt))
             .and(self.api_key.as_ref().map(|_| Credential::ApiKey));
-        self.of(both).unwrap_or_else(Identity::anonymous)
+        self.of(both).unwrap_or_else(Caller::anonymous)
     }
 
     /// Who calls by these credentials; whoever is known where a rule was met without any.
-    pub(crate) fn identity_of(&self, callers: Callers) -> Identity {
+    pub(crate) fn identity_of(&self, callers: Callers) -> Arc<Caller> {
         self.of(callers).unwrap_or_else(|| self.identity())
     }
 
@@ -70,15 +72,15 @@ impl Verified {
         self.jwt.as_ref().filter(|_| counts)
     }
 
-    fn of(&self, callers: Callers) -> Option<Identity> {
-        let first = self.one(callers.first?)?.clone();
+    fn of(&self, callers: Callers) -> Option<Arc<Caller>> {
+        let first = self.one(callers.first?)?;
         Some(match callers.second.and_then(|second| self.one(second)) {
-            Some(second) => joined(first, second),
-            None => first,
+            Some(second) => Arc::new(joined(Identity::clone(first), second).into()),
+            None => Arc::clone(first),
         })
     }
 
-    fn one(&self, credential: Credential) -> Option<&Identity> {
+    fn one(&self, credential: Credential) -> Option<&Arc<Caller>> {
         match credential {
             Credential::ApiKey => self.api_key.as_ref(),
             Credential::Jwt => self.jwt.as_ref().map(|token| &token.identity),

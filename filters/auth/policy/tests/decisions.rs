@@ -73,8 +73,14 @@ fn challenges(step: &Step<'_>) -> Vec<String> {
 
 fn identity(step: Step<'_>) -> Identity {
     match step {
-        Step::Forward(forward) => forward.identity,
-        Step::Reply(refusal) => refusal.identity,
+        Step::Forward(forward) => Identity {
+            original: forward.original,
+            ..Identity::clone(&forward.caller)
+        },
+        Step::Reply(refusal) => Identity {
+            original: refusal.original,
+            ..Identity::clone(&refusal.caller)
+        },
         Step::Verify(_) => panic!("undecided"),
     }
 }

@@ -94,46 +94,35 @@ impl HeaderEdits {
     ///
     /// Where a header is repeated, it is removed and added, because the "replace" of a host may change the first one only.
     pub fn writes<'a>(&'a self, headers: &HeaderMap) -> Vec<HeaderWrite<'a>> {
-        let mut writes = Vec::new();
-        for (index, edit) in self.effective().enumerate() {
+        let mut writes = Vec::with_capacity(self.0.len());
+        // One list of each kind for all names.
+        let mut present = Vec::new();
+        let mut values = Vec::new();
+        for (index, edit) in self.0.iter().enumerate() {
             let name = edit.name();
-            if self
-                .effective()
-                .take(index)
-                .all(|earlier| !earlier.name().eq_ignore_ascii_case(name))
-            {
-                self.writes_of(name, headers, &mut writes);
+            let was_earlier = |edit: &HeaderEdit| edit.is_allowed() && is_name(edit, name);
+            if !edit.is_allowed() || self.0.iter().take(index).any(was_earlier) {
+                continue;
             }
+            present.clear();
+            present.extend(
+                headers
+                    .iter()
+                    .filter(|(other, _)| other.eq_ignore_ascii_case(name))
+                    .map(|(_, value)| value),
+            );
+            values.clear();
+            let replaces = self.play(index, name, &mut values);
+            add_writes(name, replaces, &present, &values, &mut writes);
         }
         writes
     }
 
-    /// The edits that may be carried out.
-    fn effective(&self) -> impl Iterator<Item = &HeaderEdit> {
-        self.0.iter().filter(|edit| edit.is_allowed())
-    }
-
-    /// The writes for one name: all its edits, played on the values that are there.
-    fn writes_of<'a>(
-        &'a self,
-        name: &'a [u8],
-        headers: &HeaderMap,
-        writes: &mut Vec<HeaderWrite<'a>>,
-    ) {
-        let mut present = Vec::new();
-        present.extend(
-            headers
-                .iter()
-                .filter(|(other, _)| other.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value),
-        );
+    /// Plays all edits for one name, the first of which is at `first`; says whether the values that are there count no more.
+    fn play<'a>(&'a self, first: usize, name: &[u8], values: &mut Vec<&'a [u8]>) -> bool {
         let mut replaces = false;
-        let mut values: Vec<&'a [u8]> = Vec::new();
-        for edit in self
-            .0
-            .iter()
-            .filter(|edit| edit.name().eq_ignore_ascii_case(name))
-        {
+        let all = self.0.iter().skip(first);
+        for edit in all.filter(|edit| is_name(edit, name)) {
             match edit {
                 HeaderEdit::Remove { .. } => {
                     replaces = true;
@@ -147,27 +136,38 @@ impl HeaderEdits {
                 HeaderEdit::Append { value, .. } => values.push(value.as_bytes()),
             }
         }
-        if !replaces {
-            writes.extend(
-                values
-                    .into_iter()
-                    .map(|value| HeaderWrite::Add(name, value)),
-            );
-            return;
-        }
-        if values == present {
-            return;
-        }
-        let mut values = values.into_iter();
-        if present.len() > 1 {
-            writes.push(HeaderWrite::Remove(name));
-        } else if let Some(first) = values.next() {
-            writes.push(HeaderWrite::Replace(name, first));
-        } else {
-            writes.push(HeaderWrite::Remove(name));
-        }
-        writes.extend(values.map(|value| HeaderWrite::Add(name, value)));
+        replaces
     }
+}
+
+fn is_name(edit: &HeaderEdit, name: &[u8]) -> bool {
+    edit.name().eq_ignore_ascii_case(name)
+}
+
+/// The writes that give one name its values.
+fn add_writes<'a>(
+    name: &'a [u8],
+    replaces: bool,
+    present: &[&[u8]],
+    values: &[&'a [u8]],
+    writes: &mut Vec<HeaderWrite<'a>>,
+) {
+    if !replaces {
+        writes.extend(values.iter().map(|value| HeaderWrite::Add(name, value)));
+        return;
+    }
+    if values == present {
+        return;
+    }
+    let mut values = values.iter();
+    if present.len() > 1 {
+        writes.push(HeaderWrite::Remove(name));
+    } else if let Some(first) = values.next() {
+        writes.push(HeaderWrite::Replace(name, first));
+    } else {
+        writes.push(HeaderWrite::Remove(name));
+    }
+    writes.extend(values.map(|value| HeaderWrite::Add(name, value)));
 }
 
 impl HeaderEdit {

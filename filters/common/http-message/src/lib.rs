@@ -37,6 +37,7 @@ mod protocol;
 mod query;
 mod reply;
 mod reserved;
+mod shared;
 mod spelling;
 mod value;
 

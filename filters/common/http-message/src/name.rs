@@ -1,16 +1,24 @@
 //! A header name that a policy writes.
 
-use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use thiserror::Error;
 
 /// A header name: an RFC 9110 section 5.6.2 token in lower case, 1 to [`HeaderName::MAX_BYTES`] bytes. Never a pseudo header,
 /// since a token has no colon.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(try_from = "String")]
-pub struct HeaderName(Cow<'static, str>);
+pub struct HeaderName(Text);
+
+/// A copy costs no allocation: names are read at configure, and written for each request.
+#[derive(Clone)]
+enum Text {
+    Static(&'static str),
+    Kept(Arc<str>),
+}
 
 /// Why a text is not a header name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -55,17 +63,20 @@ impl HeaderName {
             );
             rest = after;
         }
-        HeaderName(Cow::Borrowed(name))
+        HeaderName(Text::Static(name))
     }
 
     /// The name in lower case.
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Text::Static(name) => name,
+            Text::Kept(name) => name,
+        }
     }
 
     /// The name's bytes in lower case.
     pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.as_str().as_bytes()
     }
 }
 
@@ -94,13 +105,45 @@ impl TryFrom<String> for HeaderName {
             return Err(InvalidHeaderName::NotAToken);
         }
         name.make_ascii_lowercase();
-        Ok(HeaderName(Cow::Owned(name)))
+        Ok(HeaderName(Text::Kept(name.into())))
     }
 }
 
 impl fmt::Display for HeaderName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for HeaderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HeaderName").field(&self.as_str()).finish()
+    }
+}
+
+impl PartialEq for HeaderName {
+    fn eq(&self, other: &HeaderName) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for HeaderName {}
+
+impl PartialOrd for HeaderName {
+    fn partial_cmp(&self, other: &HeaderName) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for HeaderName {
+    fn cmp(&self, other: &HeaderName) -> std::cmp::Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for HeaderName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 

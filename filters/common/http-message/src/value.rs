@@ -1,17 +1,17 @@
 //! A header value that a policy writes.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use thiserror::Error;
 
 use crate::percent::percent_encode_value;
+use crate::shared::Shared;
 
 /// A header value: at most [`HeaderValue::MAX_BYTES`] bytes, none of them a control character but the horizontal tab.
 ///
 /// The host checks less: a CR LF in a response header that a filter writes leaves Envoy as an extra header.
 #[derive(Clone, PartialEq, Eq)]
-pub struct HeaderValue(Cow<'static, [u8]>);
+pub struct HeaderValue(Shared);
 
 /// Why bytes are not a header value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -50,7 +50,7 @@ impl HeaderValue {
             );
             rest = after;
         }
-        HeaderValue(Cow::Borrowed(value.as_bytes()))
+        HeaderValue(Shared::Static(value.as_bytes()))
     }
 
     /// The text, percent-encoded by [`percent_encode_value`], so that any claim or name fits into a header.
@@ -58,7 +58,7 @@ impl HeaderValue {
     /// # Errors
     /// [`InvalidHeaderValue::TooLong`] if the encoded text is too long.
     pub fn encoded(text: &str) -> Result<HeaderValue, InvalidHeaderValue> {
-        HeaderValue::try_from(percent_encode_value(text).into_bytes())
+        HeaderValue::try_from(percent_encode_value(text).as_bytes())
     }
 
     /// The value's bytes.
@@ -67,25 +67,25 @@ impl HeaderValue {
     }
 }
 
-impl TryFrom<Vec<u8>> for HeaderValue {
+impl TryFrom<&[u8]> for HeaderValue {
     type Error = InvalidHeaderValue;
 
-    fn try_from(value: Vec<u8>) -> Result<HeaderValue, InvalidHeaderValue> {
+    fn try_from(value: &[u8]) -> Result<HeaderValue, InvalidHeaderValue> {
         if value.len() > Self::MAX_BYTES {
             return Err(InvalidHeaderValue::TooLong);
         }
         if !value.iter().copied().all(is_value_byte) {
             return Err(InvalidHeaderValue::ControlCharacter);
         }
-        Ok(HeaderValue(Cow::Owned(value)))
+        Ok(HeaderValue(Shared::from(value)))
     }
 }
 
-impl TryFrom<&[u8]> for HeaderValue {
+impl TryFrom<Vec<u8>> for HeaderValue {
     type Error = InvalidHeaderValue;
 
-    fn try_from(value: &[u8]) -> Result<HeaderValue, InvalidHeaderValue> {
-        HeaderValue::try_from(value.to_vec())
+    fn try_from(value: Vec<u8>) -> Result<HeaderValue, InvalidHeaderValue> {
+        HeaderValue::try_from(value.as_slice())
     }
 }
 
@@ -101,7 +101,7 @@ impl TryFrom<String> for HeaderValue {
     type Error = InvalidHeaderValue;
 
     fn try_from(value: String) -> Result<HeaderValue, InvalidHeaderValue> {
-        HeaderValue::try_from(value.into_bytes())
+        HeaderValue::try_from(value.as_bytes())
     }
 }
 

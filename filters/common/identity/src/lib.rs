@@ -32,6 +32,7 @@
 mod bounds;
 mod credential_kind;
 mod display;
+mod encoded_caller;
 mod malformed;
 mod original_request;
 mod record;
@@ -40,6 +41,7 @@ pub mod wire;
 pub use bounds::{MAX_CLAIMS, MAX_GROUPS, MAX_LABELS, MAX_RECORD_BYTES, MAX_SCOPES};
 pub use credential_kind::CredentialKind;
 pub use display::MAX_DISPLAY_BYTES;
+pub use encoded_caller::EncodedCaller;
 pub use malformed::MalformedIdentity;
 pub use original_request::{OriginalRequest, RecordedProtocol};
 pub use record::Identity;

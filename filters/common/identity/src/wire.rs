@@ -32,8 +32,10 @@ pub const VERSION: u8 = 2;
 
 /// Version, kind, protocol and presence.
 const FIXED_BYTES: usize = 4;
+/// Where the protocol is among these.
+const PROTOCOL_AT: usize = 2;
 /// A length or a count.
-const LENGTH_BYTES: usize = 2;
+pub(crate) const LENGTH_BYTES: usize = 2;
 
 /// The presence bits, in the order of the fields.
 const CONSUMER: u8 = 1;
@@ -83,6 +85,14 @@ pub(crate) fn encode(identity: &Identity) -> Vec<u8> {
         // A record that is cut short: every reader refuses it and denies.
         return vec![VERSION];
     }
+    let mut out = Vec::with_capacity(encoded_len(identity));
+    put_caller(&mut out, identity);
+    put_original(&mut out, &identity.original);
+    out
+}
+
+/// All but the request, whose protocol is written as the default.
+pub(crate) fn put_caller(out: &mut Vec<u8>, identity: &Identity) {
     let optional = [
         (CONSUMER, &identity.consumer),
         (SUBJECT, &identity.subject),
@@ -93,34 +103,38 @@ pub(crate) fn encode(identity: &Identity) -> Vec<u8> {
         .iter()
         .filter(|(_, value)| value.is_some())
         .fold(0, |bits, (bit, _)| bits | bit);
-
-    let mut out = Vec::with_capacity(encoded_len(identity));
     out.extend([
         VERSION,
         identity.kind.wire(),
-        identity.original.protocol.wire(),
+        RecordedProtocol::default().wire(),
         presence,
     ]);
-    put_bytes(&mut out, identity.credential_id.as_bytes());
+    put_bytes(out, identity.credential_id.as_bytes());
     for present in optional.iter().filter_map(|(_, value)| value.as_ref()) {
-        put_bytes(&mut out, present.as_bytes());
+        put_bytes(out, present.as_bytes());
     }
     for list in [&identity.groups, &identity.scopes] {
-        put_length(&mut out, list.len());
+        put_length(out, list.len());
         for entry in list {
-            put_bytes(&mut out, entry.as_bytes());
+            put_bytes(out, entry.as_bytes());
         }
     }
     for pairs in [&identity.labels, &identity.claims] {
-        put_length(&mut out, pairs.len());
+        put_length(out, pairs.len());
         for (name, value) in pairs {
-            put_bytes(&mut out, name.as_bytes());
-            put_bytes(&mut out, value.as_bytes());
+            put_bytes(out, name.as_bytes());
+            put_bytes(out, value.as_bytes());
         }
     }
-    put_bytes(&mut out, &identity.original.path);
-    put_bytes(&mut out, &identity.original.content_type);
-    out
+}
+
+/// The request, behind a caller.
+pub(crate) fn put_original(out: &mut Vec<u8>, original: &OriginalRequest) {
+    if let Some(protocol) = out.get_mut(PROTOCOL_AT) {
+        *protocol = original.protocol.wire();
+    }
+    put_bytes(out, &original.path);
+    put_bytes(out, &original.content_type);
 }
 
 pub(crate) fn decode(bytes: &[u8]) -> Result<Identity, MalformedIdentity> {

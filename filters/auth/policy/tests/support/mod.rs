@@ -213,7 +213,7 @@ pub(crate) fn decide<'p>(policy: &'p Policy, head: &RequestHead, now: Duration) 
 pub(crate) fn summary(step: &Step<'_>) -> String {
     match step {
         Step::Forward(forward) => {
-            let caller = forward.identity.display();
+            let caller = forward.caller.display();
             let rule = forward.rule.unwrap_or("-");
             let reason = forward
                 .reason

@@ -1,0 +1,83 @@
+//! A caller, and what is told of the caller: made for the first request and kept with the credential.
+
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use http_message::{HeaderName, HeaderValue};
+use identity::{EncodedCaller, Identity, MalformedIdentity, OriginalRequest};
+
+use crate::upstream::{UpstreamHeaders, ValueTooLong};
+
+/// The one caller that has no credential, and belongs to every policy: no header is told of it.
+static ANONYMOUS: LazyLock<Arc<Caller>> =
+    LazyLock::new(|| Arc::new(Caller::from(Identity::anonymous())));
+
+type Headers = Result<Vec<(HeaderName, HeaderValue)>, ValueTooLong>;
+
+/// Who calls, by one credential or by two. It belongs to one policy, as its credential does.
+#[derive(Debug)]
+pub struct Caller {
+    identity: Identity,
+    record: OnceLock<Result<EncodedCaller, MalformedIdentity>>,
+    display: OnceLock<String>,
+    headers: OnceLock<Headers>,
+}
+
+impl Caller {
+    /// A caller without credentials.
+    pub fn anonymous() -> Arc<Self> {
+        Arc::clone(&ANONYMOUS)
+    }
+
+    /// How many bytes a caller may come to, as far as they depend on the texts that are known of it: the texts, the record, and
+    /// the headers, in which a byte takes three at most.
+    pub(crate) fn bytes(&self) -> usize {
+        self.identity.text_bytes().saturating_mul(5)
+    }
+
+    /// The record for a request.
+    ///
+    /// # Errors
+    /// A record that no reader would accept.
+    pub fn record(&self, original: &OriginalRequest) -> Result<Vec<u8>, MalformedIdentity> {
+        let encoded = self
+            .record
+            .get_or_init(|| EncodedCaller::new(&self.identity));
+        encoded.as_ref().map_err(Clone::clone)?.with(original)
+    }
+
+    /// [`Identity::display`], for the access log.
+    pub fn display(&self) -> &str {
+        self.display.get_or_init(|| self.identity.display())
+    }
+
+    /// The headers to the upstream that say who calls.
+    pub(crate) fn headers(
+        &self,
+        upstream: &UpstreamHeaders,
+    ) -> Result<&[(HeaderName, HeaderValue)], ValueTooLong> {
+        let headers = self
+            .headers
+            .get_or_init(|| upstream.of_identity(&self.identity));
+        headers.as_deref().map_err(|error| *error)
+    }
+}
+
+impl From<Identity> for Caller {
+    fn from(identity: Identity) -> Self {
+        Self {
+            identity,
+            record: OnceLock::new(),
+            display: OnceLock::new(),
+            headers: OnceLock::new(),
+        }
+    }
+}
+
+impl Deref for Caller {
+    type Target = Identity;
+
+    fn deref(&self) -> &Identity {
+        &self.identity
+    }
+}
