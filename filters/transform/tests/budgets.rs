@@ -51,7 +51,11 @@ fn common_paths_keep_to_their_budgets() {
     for (name, cost, [data_calls, other_calls, allocations]) in [
         ("no rule", cost(&vm, "/free", &["{}"]), [1, 1, 3]),
         ("no rule, no body", cost(&vm, "/free", &[]), [1, 1, 3]),
-        ("a body that passes by", cost(&vm, "/request", &["{}", "{}"]), [1, 2, 8]),
+        (
+            "a body that passes by",
+            cost(&vm, "/request", &["{}", "{}"]),
+            [1, 2, 8],
+        ),
         ("masked chunk", cost(&vm, "/masked", &[whole]), [3, 5, 23]),
         ("request header", cost(&vm, "/request", &[]), [1, 2, 8]),
         ("response header", cost(&vm, "/response", &[]), [2, 2, 7]),

@@ -92,7 +92,12 @@ struct OperationConfig {
     remove: Option<String>,
     mask: Option<String>,
     set: Option<String>,
+    add: Option<String>,
+    keep_only: Option<String>,
+    rename: Option<String>,
     with: Option<String>,
+    members: Option<BoundedList<Text<256>, 1, 64>>,
+    to: Option<Text<256>>,
     #[serde(default, deserialize_with = "present")]
     value: Option<Value>,
 }
@@ -399,10 +404,23 @@ fn compile_body(
     let body_at = at.field("body");
     let mut operations = Vec::new();
     for (index, operation) in config.into_iter().enumerate() {
-        operations.push(compile_operation(operation, &body_at.index(index))?);
+        let at = body_at.index(index);
+        let operation = compile_operation(operation, &at)?;
+        // Which of two comes first is the client's choice.
+        if operations
+            .iter()
+            .any(|other: &Operation| operation.is_at_odds_with(other))
+        {
+            return Err(ConfigError::new(
+                &at.field("rename"),
+                "another rename may give a member of the same object this name, or take it",
+            ));
+        }
+        operations.push(operation);
     }
-    let program = Program::new(operations)
-        .ok_or_else(|| ConfigError::new(&body_at, "too many operations"))?;
+    let program = Program::new(operations).ok_or_else(|| {
+        ConfigError::new(&body_at, "the paths may have at most 256 levels together")
+    })?;
     Ok(Some(BodyRule {
         program: Rc::new(program),
         pass: on_undecodable == OnUndecodable::Pass,
@@ -423,18 +441,46 @@ fn compile_operation(config: OperationConfig, at: &FieldPath) -> Result<Operatio
         remove,
         mask,
         set,
+        add,
+        keep_only,
+        rename,
         with,
         value,
+        members,
+        to,
     } = config;
-    match (remove, mask, set) {
-        (Some(_), None, None) | (None, Some(_), None) if value.is_some() => {
-            Err(ConfigError::new(&at.field("value"), "is for set"))
+    let places = [
+        ("remove", remove),
+        ("mask", mask),
+        ("set", set),
+        ("add", add),
+        ("keep_only", keep_only),
+        ("rename", rename),
+    ];
+    let mut named = places
+        .into_iter()
+        .filter_map(|(name, path)| Some((name, path?)));
+    let (Some((name, path)), None) = (named.next(), named.next()) else {
+        return Err(ConfigError::new(
+            at,
+            "needs exactly one of remove, mask, set, add, keep_only, rename",
+        ));
+    };
+    let is_for = |field: &str, is_there: bool, of: &[&str]| {
+        if is_there && !of.contains(&name) {
+            let reason = format!("is for {}", of.join(" and "));
+            return Err(ConfigError::new(&at.field(field), reason));
         }
-        (Some(_), None, None) | (None, None, Some(_)) if with.is_some() => {
-            Err(ConfigError::new(&at.field("with"), "is for mask"))
-        }
-        (Some(path), None, None) => Ok(Operation::remove(pointer("remove", &path)?)),
-        (None, Some(path), None) => {
+        Ok(())
+    };
+    is_for("with", with.is_some(), &["mask"])?;
+    is_for("value", value.is_some(), &["set", "add"])?;
+    is_for("members", members.is_some(), &["keep_only"])?;
+    is_for("to", to.is_some(), &["rename"])?;
+    let missing = |what: &str| ConfigError::new(at, format!("{name} needs {what}"));
+    match name {
+        "remove" => Ok(Operation::remove(pointer(name, &path)?)),
+        "mask" => {
             let with = with.unwrap_or_else(|| "***".to_owned());
             if with.len() > MAX_VALUE {
                 return Err(ConfigError::new(
@@ -442,23 +488,37 @@ fn compile_operation(config: OperationConfig, at: &FieldPath) -> Result<Operatio
                     "may have at most 64 KiB",
                 ));
             }
-            Ok(Operation::mask(pointer("mask", &path)?, &with))
+            Ok(Operation::mask(pointer(name, &path)?, &with))
         }
-        (None, None, Some(path)) => {
-            let Some(value) = value else {
-                return Err(ConfigError::new(at, "set needs a value"));
+        "keep_only" => {
+            let members = members.ok_or_else(|| missing("members"))?;
+            let names = members.iter().map(|name| name.as_str().to_owned());
+            let place = if path.is_empty() {
+                Pointer::root()
+            } else {
+                pointer(name, &path)?
             };
+            Ok(Operation::keep_only(place, names.collect()))
+        }
+        "rename" => {
+            let to = to.ok_or_else(|| missing("to"))?;
+            Operation::rename(pointer(name, &path)?, to.as_str())
+                .ok_or_else(|| ConfigError::new(&at.field(name), "the path has to end with a name"))
+        }
+        _ => {
+            let value = value.ok_or_else(|| missing("a value"))?;
             if value.to_string().len() > MAX_VALUE {
                 return Err(ConfigError::new(
                     &at.field("value"),
                     "may have at most 64 KiB",
                 ));
             }
-            Ok(Operation::set(pointer("set", &path)?, &value))
+            let place = pointer(name, &path)?;
+            Ok(if name == "set" {
+                Operation::set(place, &value)
+            } else {
+                Operation::add(place, &value)
+            })
         }
-        _ => Err(ConfigError::new(
-            at,
-            "needs exactly one of remove, mask, set",
-        )),
     }
 }

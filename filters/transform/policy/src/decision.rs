@@ -703,7 +703,7 @@ mod tests {
             ),
             (
                 r#""request":{"body":[{"mask":"/a","value":1}]}"#,
-                "rules[0].request.body[0].value: is for set",
+                "rules[0].request.body[0].value: is for set and add",
             ),
             (
                 r#""request":{"body":[{"remove":"/a","with":"x"}]}"#,
@@ -771,8 +771,36 @@ mod tests {
                 "rules[0].request.query: unknown field",
             ),
             (
+                r#""response":{"body":[{"convert":"/a"}]}"#,
+                "rules[0].response.body[0].convert: unknown field",
+            ),
+            (
                 r#""response":{"body":[{"rename":"/a"}]}"#,
-                "rules[0].response.body[0].rename: unknown field",
+                "rules[0].response.body[0]: rename needs to",
+            ),
+            (
+                r#""response":{"body":[{"rename":"/a/*","to":"b"}]}"#,
+                "rules[0].response.body[0].rename: the path has to end with a name",
+            ),
+            (
+                r#""response":{"body":[{"rename":"/a","to":"b"},{"rename":"/c","to":"b"}]}"#,
+                "rules[0].response.body[1].rename: another rename may give",
+            ),
+            (
+                r#""response":{"body":[{"keep_only":""}]}"#,
+                "rules[0].response.body[0]: keep_only needs members",
+            ),
+            (
+                r#""response":{"body":[{"keep_only":"/a","members":[]}]}"#,
+                "rules[0].response.body[0].members: expected",
+            ),
+            (
+                r#""response":{"body":[{"add":"/a"}]}"#,
+                "rules[0].response.body[0]: add needs a value",
+            ),
+            (
+                r#""response":{"body":[{"remove":"/a/**"}]}"#,
+                "rules[0].response.body[0].remove: after ** comes",
             ),
         ] {
             let found = refused(rule);

@@ -113,6 +113,110 @@ fn set_replaces_or_adds_at_the_end() {
 }
 
 #[test]
+fn add_changes_nothing_that_is_there() {
+    let add = |path| vec![Operation::add(at(path), &json!(1))];
+    for (path, text, result) in [
+        ("/a", "{}", r#"{"a":1}"#),
+        ("/a", r#"{"a":null}"#, r#"{"a":null}"#),
+        ("/a", r#"{"A":2}"#, r#"{"A":2,"a":1}"#),
+        ("/a/b", r#"{"a":{}}"#, r#"{"a":{"b":1}}"#),
+        ("/0", "[]", "[]"),
+        ("/**/a", r#"[{"b":{}}]"#, r#"[{"b":{"a":1},"a":1}]"#),
+    ] {
+        assert_eq!(run(add(path), text).unwrap(), result, "{path} {text}");
+    }
+    // Whatever a client sends, it does not keep a mask away.
+    let both = vec![
+        Operation::add(at("/a"), &json!("x")),
+        Operation::mask(at("/a"), "***"),
+    ];
+    assert_eq!(run(both, r#"{"a":"secret"}"#).unwrap(), r#"{"a":"***"}"#);
+}
+
+// What is not named must go, also where the value is of another kind than the operator thought.
+#[test]
+fn keep_only_leaves_nothing_else() {
+    let keep = |place: Pointer| vec![Operation::keep_only(place, vec!["id".into(), "n".into()])];
+    for (text, result) in [
+        (
+            r#"{"x":1, "id": 7, "y":[{"id":1}], "n":2}"#,
+            r#"{ "id": 7, "n":2}"#,
+        ),
+        (r#"{"ID":1,"a very long name indeed":2}"#, "{}"),
+        (r#"{"\u0069d":{"secret":1}}"#, r#"{"\u0069d":{"secret":1}}"#),
+        (r#"[{"id":1}]"#, "[]"),
+        ("17", "17"),
+    ] {
+        assert_eq!(run(keep(Pointer::root()), text).unwrap(), result, "{text}");
+    }
+    let text = r#"{"all":[{"id":1,"x":2},{"x":3}],"x":4}"#;
+    assert_eq!(
+        run(keep(at("/all/*")), text).unwrap(),
+        r#"{"all":[{"id":1},{}],"x":4}"#
+    );
+}
+
+// Two members of one name are read by one parser as the first and by another as the last.
+#[test]
+fn rename_never_makes_a_name_twice() {
+    let rename = |from, to| vec![Operation::rename(at(from), to).unwrap()];
+    for (text, result) in [
+        (r#"{"x":0, "mail" : "a" }"#, r#"{"x":0, "email" : "a" }"#),
+        (r#"{"mail":1,"email":2}"#, r#"{"email":1}"#),
+        (r#"{"email":2,"mail":1}"#, r#"{"email":2}"#),
+        (r#"{"mail":1,"mail":2}"#, r#"{"email":1}"#),
+        (r#"{"m\u0061il":{"mail":1}}"#, r#"{"email":{"mail":1}}"#),
+        (r#"["mail"]"#, r#"["mail"]"#),
+    ] {
+        assert_eq!(
+            run(rename("/mail", "email"), text).unwrap(),
+            result,
+            "{text}"
+        );
+    }
+    // Only capitals differ.
+    assert_eq!(run(rename("/a", "A"), r#"{"a":1}"#).unwrap(), r#"{"A":1}"#);
+    let masked = vec![
+        Operation::rename(at("/a"), "b\"").unwrap(),
+        Operation::mask(at("/a"), "*"),
+    ];
+    assert_eq!(run(masked, r#"{"a":1}"#).unwrap(), r#"{"b\"":"*"}"#);
+    assert!(Operation::rename(at("/a/*"), "b").is_none());
+    let pair = |one: &str, to: &str, other: &str, other_to: &str| {
+        let rename = |from, to| Operation::rename(at(from), to).unwrap();
+        rename(one, to).is_at_odds_with(&rename(other, other_to))
+    };
+    for (one, to, other, other_to, is_at_odds) in [
+        ("/a", "x", "/b", "x", true),
+        ("/a", "b", "/b", "c", true),
+        ("/a", "b", "/a", "c", true),
+        ("/a", "x", "/**/b", "x", true),
+        ("/a", "x", "/b", "y", false),
+        ("/a", "x", "/c/b", "x", false),
+    ] {
+        assert_eq!(pair(one, to, other, other_to), is_at_odds, "{one} {other}");
+    }
+}
+
+#[test]
+fn any_depth_reaches_every_level() {
+    let mask = || vec![Operation::mask(at("/**/ssn"), "***")];
+    assert_eq!(
+        run(
+            mask(),
+            r#"{"ssn":1,"a":[{"ssn":2},[[{"b":{"ssn":{"ssn":3}}}]]],"ss":4}"#
+        )
+        .unwrap(),
+        r#"{"ssn":"***","a":[{"ssn":"***"},[[{"b":{"ssn":"***"}}]]],"ss":4}"#
+    );
+    let below = vec![Operation::remove(at("/a/**/0/x"))];
+    assert_eq!(
+        run(below, r#"{"a":[{"x":1},[{"x":2}]],"b":[{"x":3}]}"#).unwrap(),
+        r#"{"a":[{},[{}]],"b":[{"x":3}]}"#
+    );
+}
+
+#[test]
 fn the_first_operation_decides_and_an_outer_one_goes_before_an_inner() {
     let masked = vec![Operation::mask(at("/a"), "x"), Operation::remove(at("/a"))];
     assert_eq!(run(masked, r#"{"a":1}"#).unwrap(), r#"{"a":"x"}"#);

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use transform_policy::{Broken, Pointer};
+use transform_policy::{Broken, Operation, Pointer};
 
 use super::model::{Edit, Kind, Tree, expected, rewrite};
 use crate::{join, parts};
@@ -15,8 +15,15 @@ struct Wire {
     remove: Option<String>,
     mask: Option<String>,
     set: Option<String>,
+    add: Option<String>,
+    keep_only: Option<String>,
+    rename: Option<String>,
     #[serde(default)]
     value: Value,
+    #[serde(default)]
+    members: Vec<String>,
+    #[serde(default)]
+    to: String,
 }
 
 /// # Panics
@@ -60,21 +67,38 @@ fn edits(text: &[u8]) -> Option<Vec<Edit>> {
         return None;
     }
     let edit = |wire: Wire| {
-        let (at, kind) = match (wire.remove, wire.mask, wire.set) {
-            (Some(at), None, None) => (at, Kind::Remove),
-            (None, Some(at), None) => (at, Kind::Mask),
-            (None, None, Some(at)) => (at, Kind::Set(wire.value)),
-            _ => return None,
+        let mut kinds = [
+            (wire.remove, Kind::Remove),
+            (wire.mask, Kind::Mask),
+            (wire.set, Kind::Set(wire.value.clone())),
+            (wire.add, Kind::Add(wire.value)),
+            (wire.keep_only, Kind::KeepOnly(wire.members)),
+            (wire.rename, Kind::Rename(wire.to)),
+        ]
+        .into_iter()
+        .filter_map(|(at, kind)| Some((at?, kind)));
+        let (Some((at, kind)), None) = (kinds.next(), kinds.next()) else {
+            return None;
         };
-        Pointer::parse(&at).ok()?;
-        let names = at.split('/').skip(1);
+        let pointer = match (&kind, at.as_str()) {
+            (Kind::KeepOnly(_), "") => Pointer::root(),
+            _ => Pointer::parse(&at).ok()?,
+        };
+        if let Kind::Rename(to) = &kind {
+            Operation::rename(pointer, to)?;
+        }
         // A name of the model's that is a star stands for all; one that only reads so is not made here.
-        let path = names
-            .map(|name| name.replace("~1", "/").replace("~0", "~"))
-            .collect();
+        let names = at.split('/').skip(1);
+        let path = names.map(|name| name.replace("~1", "/").replace("~0", "~"));
+        let path: Vec<String> = path.collect();
         Some(Edit { path, kind })
     };
-    wire.into_iter().map(edit).collect()
+    let edits: Vec<Edit> = wire.into_iter().map(edit).collect::<Option<_>>()?;
+    // Two may be at odds, which a configuration may not have.
+    let renames = edits
+        .iter()
+        .filter(|edit| matches!(edit.kind, Kind::Rename(_)));
+    (renames.count() < 2).then_some(edits)
 }
 
 /// Documents and operations of every kind.
@@ -92,6 +116,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         json!([{ "mask": "/customers/*/email" }, { "remove": "/customers/*/notes" }, { "set": "/source", "value": "x" }]),
         json!([{ "remove": "/*" }, { "set": "/a", "value": [1] }]),
         json!([{ "set": "/*/a/b/0", "value": null }, { "mask": "/b~1c" }]),
+        json!([{ "rename": "/**/email", "to": "mail" }, { "mask": "/**/c" }, { "add": "/mail", "value": 0 }]),
+        json!([{ "keep_only": "", "members": ["customers", "a"] }, { "keep_only": "/customers/*", "members": ["id"] }]),
     ];
     let mut seeds = Vec::new();
     for document in documents {
