@@ -70,7 +70,10 @@ fn run() -> Result<(), String> {
     }
     modules::write_floors()?;
     let mut compared = chosen(comparison::variants());
-    if let Ok(folder) = std::env::var("BEFORE") {
+    if let Some(folder) = std::env::var("BEFORE")
+        .ok()
+        .filter(|folder| !folder.is_empty())
+    {
         let before: Vec<Variant> = compared
             .iter()
             .filter_map(|variant| variant.before(&folder))
