@@ -1,8 +1,8 @@
 //! What a request costs: every filter beside Envoy's own that does the same, in one Envoy with one worker.
 //!
 //! The measure is CPU time of the worker thread for each request, over what the same request costs without a filter. Rounds
-//! of all variants follow one another, so that whatever else the machine does falls on all of them; ratios are taken within
-//! a round. `QUICK=1` takes fewer and shorter rounds; `ONLY=auth,mask*` measures those variants alone, and
+//! of all variants follow one another, so that whatever else the machine does falls on all of them; ratios are taken of few
+//! rounds at a time. `QUICK=1` takes fewer and shorter rounds; `ONLY=auth,mask*` measures those variants alone, and
 //! `BEFORE=folder` beside each of ours the same with the modules of another build, `folder/auth.wasm` and so on.
 #![allow(clippy::disallowed_methods)] // Drives real processes over real sockets.
 
