@@ -1,6 +1,6 @@
 //! Edits to a request's headers, and the host writes that carry them out.
 
-use crate::header_map::HeaderMap;
+use crate::header_map::{HeaderMap, Occurrence};
 use crate::name::HeaderName;
 use crate::value::HeaderValue;
 
@@ -97,12 +97,15 @@ impl HeaderEdits {
         let mut writes = Vec::new();
         for (index, edit) in self.effective().enumerate() {
             let name = edit.name();
-            if self
-                .effective()
-                .take(index)
-                .all(|earlier| !earlier.name().eq_ignore_ascii_case(name))
-            {
+            let same = |other: &&HeaderEdit| other.name().eq_ignore_ascii_case(name);
+            if self.effective().take(index).any(|earlier| same(&earlier)) {
+                continue;
+            }
+            let after = index.saturating_add(1);
+            if self.effective().skip(after).any(|later| same(&later)) {
                 self.writes_of(name, headers, &mut writes);
+            } else {
+                edit.writes(headers, &mut writes);
             }
         }
         writes
@@ -113,7 +116,7 @@ impl HeaderEdits {
         self.0.iter().filter(|edit| edit.is_allowed())
     }
 
-    /// The writes for one name: all its edits, played on the values that are there.
+    /// The writes for a name of several edits: all of them, played on the values that are there.
     fn writes_of<'a>(
         &'a self,
         name: &'a [u8],
@@ -130,8 +133,7 @@ impl HeaderEdits {
         let mut replaces = false;
         let mut values: Vec<&'a [u8]> = Vec::new();
         for edit in self
-            .0
-            .iter()
+            .effective()
             .filter(|edit| edit.name().eq_ignore_ascii_case(name))
         {
             match edit {
@@ -177,6 +179,33 @@ impl HeaderEdit {
             HeaderEdit::Remove { name } => name,
             HeaderEdit::Set { name, .. } | HeaderEdit::Append { name, .. } => name.as_bytes(),
             HeaderEdit::SetPath { .. } => PATH,
+        }
+    }
+
+    /// The writes for a name that has no other edit, as most have: without a list of the values that are there.
+    fn writes<'a>(&'a self, headers: &HeaderMap, writes: &mut Vec<HeaderWrite<'a>>) {
+        let value = match self {
+            HeaderEdit::Remove { name } => {
+                if headers.occurrence_of(name) != Occurrence::Absent {
+                    writes.push(HeaderWrite::Remove(name));
+                }
+                return;
+            }
+            HeaderEdit::Append { name, value } => {
+                writes.push(HeaderWrite::Add(name.as_bytes(), value.as_bytes()));
+                return;
+            }
+            HeaderEdit::Set { value, .. } | HeaderEdit::SetPath { value } => value.as_bytes(),
+        };
+        match headers.occurrence_of(self.name()) {
+            Occurrence::Once(present) if present == value => {}
+            Occurrence::Absent | Occurrence::Once(_) => {
+                writes.push(HeaderWrite::Replace(self.name(), value));
+            }
+            Occurrence::Repeated => {
+                writes.push(HeaderWrite::Remove(self.name()));
+                writes.push(HeaderWrite::Add(self.name(), value));
+            }
         }
     }
 
@@ -425,6 +454,28 @@ mod tests {
             }),
             values().prop_map(|value| HeaderEdit::SetPath { value }),
         ]
+    }
+
+    // `:path` that a client's trailer or a rule names is not ours to remove, also where we rewrite it.
+    #[test]
+    fn an_edit_without_effect_does_not_undo_another() {
+        let path = || value("/b");
+        let expected = [":path=/b"];
+        assert_eq!(
+            writes(|edits| {
+                edits.set_path(path());
+                edits.remove(b":path");
+            }),
+            expected
+        );
+        assert_eq!(
+            writes(|edits| {
+                edits.set_path(value("/c"));
+                edits.set_path(path());
+                edits.remove(b":path");
+            }),
+            expected
+        );
     }
 
     proptest! {
