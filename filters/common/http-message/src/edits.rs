@@ -1,6 +1,6 @@
 //! Edits to a request's headers, and the host writes that carry them out.
 
-use crate::header_map::{HeaderMap, Occurrence};
+use crate::header_map::HeaderMap;
 use crate::name::HeaderName;
 use crate::value::HeaderValue;
 
@@ -97,15 +97,12 @@ impl HeaderEdits {
         let mut writes = Vec::new();
         for (index, edit) in self.effective().enumerate() {
             let name = edit.name();
-            let same = |other: &&HeaderEdit| other.name().eq_ignore_ascii_case(name);
-            if self.effective().take(index).any(|earlier| same(&earlier)) {
-                continue;
-            }
-            let after = index.saturating_add(1);
-            if self.effective().skip(after).any(|later| same(&later)) {
+            if self
+                .effective()
+                .take(index)
+                .all(|earlier| !earlier.name().eq_ignore_ascii_case(name))
+            {
                 self.writes_of(name, headers, &mut writes);
-            } else {
-                edit.writes(headers, &mut writes);
             }
         }
         writes
@@ -116,7 +113,7 @@ impl HeaderEdits {
         self.0.iter().filter(|edit| edit.is_allowed())
     }
 
-    /// The writes for a name of several edits: all of them, played on the values that are there.
+    /// The writes for one name: all its edits, played on the values that are there.
     fn writes_of<'a>(
         &'a self,
         name: &'a [u8],
@@ -179,33 +176,6 @@ impl HeaderEdit {
             HeaderEdit::Remove { name } => name,
             HeaderEdit::Set { name, .. } | HeaderEdit::Append { name, .. } => name.as_bytes(),
             HeaderEdit::SetPath { .. } => PATH,
-        }
-    }
-
-    /// The writes for a name that has no other edit, as most have: without a list of the values that are there.
-    fn writes<'a>(&'a self, headers: &HeaderMap, writes: &mut Vec<HeaderWrite<'a>>) {
-        let value = match self {
-            HeaderEdit::Remove { name } => {
-                if headers.occurrence_of(name) != Occurrence::Absent {
-                    writes.push(HeaderWrite::Remove(name));
-                }
-                return;
-            }
-            HeaderEdit::Append { name, value } => {
-                writes.push(HeaderWrite::Add(name.as_bytes(), value.as_bytes()));
-                return;
-            }
-            HeaderEdit::Set { value, .. } | HeaderEdit::SetPath { value } => value.as_bytes(),
-        };
-        match headers.occurrence_of(self.name()) {
-            Occurrence::Once(present) if present == value => {}
-            Occurrence::Absent | Occurrence::Once(_) => {
-                writes.push(HeaderWrite::Replace(self.name(), value));
-            }
-            Occurrence::Repeated => {
-                writes.push(HeaderWrite::Remove(self.name()));
-                writes.push(HeaderWrite::Add(self.name(), value));
-            }
         }
     }
 
@@ -456,7 +426,7 @@ mod tests {
         ]
     }
 
-    // `:path` that a client's trailer or a rule names is not ours to remove, also where we rewrite it.
+    // A client's header of a protected name must not undo what we set.
     #[test]
     fn an_edit_without_effect_does_not_undo_another() {
         let path = || value("/b");

@@ -166,14 +166,9 @@ impl HeaderMap {
 
     /// Whether the header is absent, there once, or repeated. Letter case of the name does not matter.
     pub fn occurrence(&self, name: &str) -> Occurrence<'_> {
-        self.occurrence_of(name.as_bytes())
-    }
-
-    /// As [`HeaderMap::occurrence`], for a name that need not be text.
-    pub(crate) fn occurrence_of(&self, name: &[u8]) -> Occurrence<'_> {
         let mut found = Occurrence::Absent;
         for (other, value) in self.iter() {
-            if other.eq_ignore_ascii_case(name) {
+            if other.eq_ignore_ascii_case(name.as_bytes()) {
                 found = match found {
                     Occurrence::Absent => Occurrence::Once(value),
                     Occurrence::Once(_) | Occurrence::Repeated => return Occurrence::Repeated,
