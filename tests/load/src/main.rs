@@ -85,6 +85,11 @@ fn run() -> Result<(), String> {
     let mut report = Report::new(machine, quick);
     report.add(&compared, &rounds);
     if is_set("GROWTH") || !(quick || is_set("ONLY")) {
+        // A curve shows with less than a ratio does.
+        let plan = Plan {
+            rounds: plan.rounds.div_ceil(3),
+            ..plan
+        };
         let grown = growth::variants();
         report.add(&grown, &measure(&plan, 1, &processors, &grown)?.1);
         for workers in 1..=2 {
