@@ -33,7 +33,7 @@ test: build ## every test: unit, property, fake host, real Envoy, manifests, doc
 
 check: lint test ## formatting, clippy, documentation without a warning, then every test
 
-bench: build ## what a request costs beside Envoy's own filters, and how it grows, in some five minutes; QUICK=1: under two, no growth
+bench: build ## what a request costs beside Envoy's own filters, and how it grows, in some six minutes; QUICK=1: under two, no growth
 	@cargo rustc --locked --quiet $(WASM) -p floor-filter --lib --crate-type cdylib
 	@QUICK=$(QUICK) GROWTH=$(GROWTH) ONLY='$(ONLY)' $(if $(BEFORE),BEFORE='$(abspath $(BEFORE))') \
 	  cargo run --locked --quiet -p load --bin bench
