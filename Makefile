@@ -33,9 +33,10 @@ test: build ## every test: unit, property, fake host, real Envoy, manifests, doc
 
 check: lint test ## formatting, clippy, documentation without a warning, then every test
 
-bench: build ## what a request costs beside Envoy's own filters; QUICK=1 takes under two minutes
+bench: build ## what a request costs beside Envoy's own filters, and how it grows, in some six minutes; QUICK=1: under two, no growth
 	@cargo rustc --locked --quiet $(WASM) -p floor-filter --lib --crate-type cdylib
-	@QUICK=$(QUICK) cargo run --locked --quiet -p load --bin bench
+	@QUICK=$(QUICK) GROWTH=$(GROWTH) ONLY='$(ONLY)' $(if $(BEFORE),BEFORE='$(abspath $(BEFORE))') \
+	  cargo run --locked --quiet -p load --bin bench
 
 lint: setup
 	cargo fmt --all --check

@@ -1,8 +1,8 @@
 //! What a request costs: every filter beside Envoy's own that does the same, in one Envoy with one worker.
 //!
 //! The measure is CPU time of the worker thread for each request, over what the same request costs without a filter. Rounds
-//! of all variants follow one another, so that whatever else the machine does falls on all of them; ratios are taken within
-//! a round. `QUICK=1` takes fewer and shorter rounds; `ONLY=auth,mask*` measures those variants alone, and
+//! of all variants follow one another, so that whatever else the machine does falls on all of them; ratios are taken of few
+//! rounds at a time. `QUICK=1` takes fewer and shorter rounds; `ONLY=auth,mask*` measures those variants alone, and
 //! `BEFORE=folder` beside each of ours the same with the modules of another build, `folder/auth.wasm` and so on.
 #![allow(clippy::disallowed_methods)] // Drives real processes over real sockets.
 
@@ -70,7 +70,10 @@ fn run() -> Result<(), String> {
     }
     modules::write_floors()?;
     let mut compared = chosen(comparison::variants());
-    if let Ok(folder) = std::env::var("BEFORE") {
+    if let Some(folder) = std::env::var("BEFORE")
+        .ok()
+        .filter(|folder| !folder.is_empty())
+    {
         let before: Vec<Variant> = compared
             .iter()
             .filter_map(|variant| variant.before(&folder))
@@ -82,6 +85,11 @@ fn run() -> Result<(), String> {
     let mut report = Report::new(machine, quick);
     report.add(&compared, &rounds);
     if is_set("GROWTH") || !(quick || is_set("ONLY")) {
+        // A curve shows with less than a ratio does.
+        let plan = Plan {
+            rounds: plan.rounds.div_ceil(3),
+            ..plan
+        };
         let grown = growth::variants();
         report.add(&grown, &measure(&plan, 1, &processors, &grown)?.1);
         for workers in 1..=2 {

@@ -70,6 +70,10 @@ const fn times(name: &'static str, tree: &'static str, mask: &'static str) -> Co
     comparison(name, tree, mask, Some(Bar::AtLeast(2.0)))
 }
 
+/// Rounds in a row whose medians are compared: few, so that the machine is the same for both, and enough that what little
+/// a native filter adds is not lost in one round's noise.
+const BLOCK: usize = 8;
+
 /// All of them.
 pub(crate) const COMPARISONS: [Comparison; 18] = [
     at_most("chain_vs_native", "chain", "native", 0.40),
@@ -123,8 +127,17 @@ impl Comparison {
     ) -> Option<Ratio> {
         let place = |name: &str| variants.iter().position(|variant| variant.name == name);
         let (above, below) = (place(&self.above)?, place(&self.below)?);
-        let pairs: Vec<f64> = (0..rounds)
-            .map(|round| added(round, above) / added(round, below))
+        let rounds: Vec<usize> = (0..rounds).collect();
+        let pairs: Vec<f64> = rounds
+            .chunks(BLOCK)
+            .map(|block| {
+                let of = |variant| {
+                    let costs: Vec<f64> =
+                        block.iter().map(|round| added(*round, variant)).collect();
+                    median(&costs)
+                };
+                of(above) / of(below)
+            })
             .collect();
         Some(Ratio {
             comparison: self,
@@ -144,17 +157,21 @@ mod tests {
     use super::*;
     use crate::variant::Kind;
 
-    // A ratio of medians would compare one round's native filter with another round's filter of ours.
+    // A ratio of all rounds' medians would compare a native filter at one time with a filter of ours at another.
     #[test]
-    fn ratios_are_taken_within_a_round() {
+    fn ratios_are_taken_of_rounds_that_follow_one_another() {
         let variants = [
             Variant::new(Kind::Ours, "chain", ""),
             Variant::new(Kind::Native, "native", ""),
         ];
-        let added = [[1.0, 2.0], [100.0, 200.0], [3.0, 6.0]];
+        // A machine that gets slower by the block, and one round in each that was disturbed.
+        let added = |round: usize, variant: usize| match round % BLOCK {
+            3 => [1_000.0, 1.0][variant],
+            _ => [1.0, 2.0][variant] * (1 + round / BLOCK) as f64,
+        };
         let ratio = COMPARISONS[0]
             .clone()
-            .of(&variants, 3, |round, variant| added[round][variant])
+            .of(&variants, 5 * BLOCK, added)
             .unwrap();
         assert_eq!(ratio.median, 0.5);
         assert_eq!(ratio.spread, 0.0);

@@ -427,6 +427,28 @@ mod tests {
         ]
     }
 
+    // A client's header of a protected name must not undo what we set.
+    #[test]
+    fn an_edit_without_effect_does_not_undo_another() {
+        let path = || value("/b");
+        let expected = [":path=/b"];
+        assert_eq!(
+            writes(|edits| {
+                edits.set_path(path());
+                edits.remove(b":path");
+            }),
+            expected
+        );
+        assert_eq!(
+            writes(|edits| {
+                edits.set_path(value("/c"));
+                edits.set_path(path());
+                edits.remove(b":path");
+            }),
+            expected
+        );
+    }
+
     proptest! {
         // Fewer writes than edits, and yet the same head: each name has the values, in the order, that the edits ask for.
         #[test]
