@@ -31,7 +31,7 @@ pub fn all() -> Vec<Filter> {
                 auth_policy::Policy::from_bytes(config.to_string().as_bytes()).map(drop)
             },
             fields: fields::of::<auth_policy::AuthConfig>(),
-            described_elsewhere: &["rules[].match", "rules[].all", "rules[].not"],
+            described_elsewhere: &["rules[].match", "rules[].all[]", "rules[].not"],
             counters: auth_policy::Counter::all()
                 .map(auth_policy::Counter::name)
                 .collect(),

@@ -5,14 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use filter_config::{ConfigError, FieldPath};
+use filter_config::{ConfigError, FieldPath, Text};
 use identity::{CredentialKind, Identity};
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::caller::Caller;
 use crate::config::ApiKeyConfig;
 use crate::reason::Reason;
+use crate::timestamp::Timestamp;
 
 /// The longest API key that is looked up, in bytes.
 pub const MAX_API_KEY_BYTES: usize = 1024;
@@ -22,14 +24,18 @@ const PEPPER_BYTES: std::ops::RangeInclusive<usize> = 32..=1024;
 
 type Hash = [u8; 32];
 
+/// No moment that can be written.
+const NEVER: u64 = u64::MAX;
+
 /// All API keys, found by a hash of what a client sends: SHA-256, or HMAC-SHA-256 with a pepper.
 ///
 /// A search among hashes tells an observer of its timing something about hashes, from which no key can be built; the
 /// last comparison takes the same time for all.
 #[derive(Clone, Debug, Default)]
 pub struct ApiKeys {
-    plain: Vec<ApiKey>,
-    peppered: Vec<ApiKey>,
+    /// In the order of their hashes, those without a pepper first.
+    keys: Vec<ApiKey>,
+    peppered: bool,
     pepper: Option<Pepper>,
 }
 
@@ -37,16 +43,24 @@ pub struct ApiKeys {
 #[derive(Clone)]
 pub(crate) struct Pepper(Vec<u8>);
 
-/// One key.
-#[derive(Clone, Debug)]
+/// One key, as small as it gets: there may be thousands, in each VM.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "ApiKeyConfig")]
 pub(crate) struct ApiKey {
+    peppered: bool,
     hash: Hash,
-    pub(crate) identity: Arc<Caller>,
-    not_before: Option<Duration>,
-    expires: Option<Duration>,
-    /// From when on another key should be used, since the Unix epoch.
-    pub(crate) deprecated: Option<Duration>,
+    /// The identity as filters hand it on.
+    record: Box<[u8]>,
+    /// Seconds since the Unix epoch, `u64::MAX` for never.
+    not_before: u64,
+    expires: u64,
+    deprecated: u64,
 }
+
+/// A hash, as 64 hexadecimal digits.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct HexHash(Hash);
 
 impl Pepper {
     /// The pepper in the VM's environment variable `name`.
@@ -87,136 +101,154 @@ impl ApiKeys {
     /// An id or a hash that is there twice, a hash that is none, or that of the empty string, dates in the wrong order,
     /// with its path.
     pub(crate) fn compile(
-        keys: Vec<ApiKeyConfig>,
+        mut keys: Vec<ApiKey>,
         pepper: Option<Pepper>,
         at: &FieldPath,
     ) -> Result<Self, ConfigError> {
+        let empty = [
+            Hash::from(Sha256::digest(b"")),
+            pepper
+                .as_ref()
+                .map_or_else(Hash::default, |pepper| pepper.hash(b"")),
+        ];
         let mut ids = BTreeSet::new();
+        let mut hashes = BTreeSet::new();
         for (index, key) in keys.iter().enumerate() {
-            if !ids.insert(key.id.as_str()) {
-                let at = at.index(index).field("id");
-                return Err(ConfigError::new(&at, "another key has the same id"));
-            }
-        }
-        drop(ids);
-        let (mut plain, mut peppered) = (Vec::new(), Vec::new());
-        for (index, key) in keys.into_iter().enumerate() {
             let at = at.index(index);
-            let (list, field, text, empty) = match (&key.sha256, &key.hmac_sha256, &pepper) {
-                (Some(text), None, _) => {
-                    let empty = Hash::from(Sha256::digest(b""));
-                    (&mut plain, "sha256", text, empty)
-                }
-                (None, Some(text), Some(pepper)) => {
-                    (&mut peppered, "hmac_sha256", text, pepper.hash(b""))
-                }
-                (None, Some(_), None) => {
-                    let reason = "name the pepper in api_keys.pepper_variable";
-                    return Err(ConfigError::new(&at.field("hmac_sha256"), reason));
-                }
-                _ => {
-                    let reason = "expected exactly one of sha256, hmac_sha256";
-                    return Err(ConfigError::new(&at, reason));
-                }
+            let fault = |field, reason: &str| Err(ConfigError::new(&at.field(field), reason));
+            let field = if key.peppered {
+                "hmac_sha256"
+            } else {
+                "sha256"
             };
-            let hash_at = at.field(field);
-            let Some(hash) = parse_hash(text.as_str()) else {
-                let reason = "expected the hash of the key as 64 hexadecimal digits";
-                return Err(ConfigError::new(&hash_at, reason));
-            };
-            if hash == empty {
-                let reason = "this is the hash of the empty string";
-                return Err(ConfigError::new(&hash_at, reason));
+            if key.peppered && pepper.is_none() {
+                return fault(field, "name the pepper in api_keys.pepper_variable");
             }
-            list.push((index, key.compiled(hash, &at)?));
+            if empty.contains(&key.hash) {
+                return fault(field, "this is the hash of the empty string");
+            }
+            if !ids.insert(key.id()) {
+                return fault("id", "another key has the same id");
+            }
+            if !hashes.insert(key.order()) {
+                return fault(field, "another key has the same hash");
+            }
         }
+        drop((ids, hashes));
+        keys.sort_unstable_by(|one, other| one.order().cmp(&other.order()));
         Ok(Self {
-            plain: by_hash(plain, "sha256", at)?,
-            peppered: by_hash(peppered, "hmac_sha256", at)?,
+            peppered: keys.iter().any(|key| key.peppered),
+            keys,
             pepper,
         })
     }
 
     /// Whose key this is, and whether it is good now.
     pub(crate) fn find(&self, key: &[u8], now: Duration) -> Result<&ApiKey, Reason> {
-        let plain = || find(&self.plain, &Hash::from(Sha256::digest(key)));
-        let peppered = || find(&self.peppered, &self.pepper.as_ref()?.hash(key));
-        let known = plain().or_else(peppered).ok_or(Reason::ApiKeyUnknown)?;
-        if known.expires.is_some_and(|expires| now >= expires) {
+        let plain = self.of_hash(false, &Hash::from(Sha256::digest(key)));
+        // Looked up also where the other was found: what is not there takes as long.
+        let peppered = match &self.pepper {
+            Some(pepper) if self.peppered => self.of_hash(true, &pepper.hash(key)),
+            _ => None,
+        };
+        let known = plain.or(peppered).ok_or(Reason::ApiKeyUnknown)?;
+        let now = now.as_secs();
+        if now >= known.expires {
             return Err(Reason::ApiKeyExpired);
         }
-        if known.not_before.is_some_and(|start| now < start) {
+        if now < known.not_before {
             return Err(Reason::ApiKeyNotYetValid);
         }
         Ok(known)
     }
-}
 
-/// The keys in the order of their hashes, each of which is there once.
-fn by_hash(
-    mut numbered: Vec<(usize, ApiKey)>,
-    field: &str,
-    at: &FieldPath,
-) -> Result<Vec<ApiKey>, ConfigError> {
-    numbered.sort_unstable_by(|(one, a), (other, b)| (a.hash, one).cmp(&(b.hash, other)));
-    for pair in numbered.windows(2) {
-        if let [(_, first), (index, second)] = pair
-            && first.hash == second.hash
-        {
-            let at = at.index(*index).field(field);
-            return Err(ConfigError::new(&at, "another key has the same hash"));
-        }
+    fn of_hash(&self, peppered: bool, hash: &Hash) -> Option<&ApiKey> {
+        let wanted = (peppered, hash);
+        let index = self
+            .keys
+            .binary_search_by(|known| known.order().cmp(&wanted));
+        let known = self.keys.get(index.ok()?)?;
+        bool::from(known.hash.ct_eq(hash)).then_some(known)
     }
-    Ok(numbered.into_iter().map(|(_, key)| key).collect())
 }
 
-fn find<'k>(keys: &'k [ApiKey], hash: &Hash) -> Option<&'k ApiKey> {
-    let index = keys.binary_search_by_key(hash, |known| known.hash).ok()?;
-    let known = keys.get(index)?;
-    bool::from(known.hash.ct_eq(hash)).then_some(known)
+impl ApiKey {
+    /// Whose key it is.
+    pub(crate) fn caller(&self) -> Option<Arc<Caller>> {
+        let identity = Identity::decode(&self.record).ok()?;
+        Some(Arc::new(Caller::from(identity)))
+    }
+
+    /// From when on another key should be used, since the Unix epoch.
+    pub(crate) fn deprecated(&self) -> Option<Duration> {
+        (self.deprecated != NEVER).then(|| Duration::from_secs(self.deprecated))
+    }
+
+    fn id(&self) -> &[u8] {
+        identity::wire::credential_id(&self.record)
+    }
+
+    fn order(&self) -> (bool, &Hash) {
+        (self.peppered, &self.hash)
+    }
 }
 
-impl ApiKeyConfig {
-    fn compiled(self, hash: Hash, at: &FieldPath) -> Result<ApiKey, ConfigError> {
-        if let (Some(start), Some(end)) = (self.not_before, self.expires)
-            && start >= end
-        {
-            let reason = "a key expires after it becomes valid";
-            return Err(ConfigError::new(&at.field("expires"), reason));
+impl TryFrom<ApiKeyConfig> for ApiKey {
+    type Error = &'static str;
+
+    fn try_from(key: ApiKeyConfig) -> Result<Self, Self::Error> {
+        let (peppered, HexHash(hash)) = match (key.sha256, key.hmac_sha256) {
+            (Some(hash), None) => (false, hash),
+            (None, Some(hash)) => (true, hash),
+            _ => return Err("expected exactly one of sha256, hmac_sha256"),
+        };
+        let seconds = |moment: Option<Timestamp>, none| {
+            moment.map_or(none, |moment| moment.since_epoch().as_secs())
+        };
+        let (not_before, expires) = (seconds(key.not_before, 0), seconds(key.expires, NEVER));
+        if not_before >= expires {
+            return Err("a key expires after it becomes valid");
         }
-        let since_epoch = |moment: crate::timestamp::Timestamp| moment.since_epoch();
-        Ok(ApiKey {
+        let identity = Identity {
+            kind: CredentialKind::ApiKey,
+            credential_id: key.id.as_str().to_owned(),
+            consumer: key.consumer.map(Text::into_inner),
+            plan: key.plan.map(Text::into_inner),
+            groups: key.groups.into_iter().map(Text::into_inner).collect(),
+            scopes: key
+                .scopes
+                .iter()
+                .map(|text| text.as_str().to_owned())
+                .collect(),
+            labels: key
+                .labels
+                .iter()
+                .map(|(name, value)| (name.as_str().to_owned(), value.as_str().to_owned()))
+                .collect(),
+            ..Identity::anonymous()
+        };
+        if identity.check().is_err() {
+            return Err("more than an identity record holds");
+        }
+        Ok(Self {
+            peppered,
             hash,
-            not_before: self.not_before.map(since_epoch),
-            expires: self.expires.map(since_epoch),
-            deprecated: self.deprecated.map(since_epoch),
-            identity: Arc::new(Caller::from(Identity {
-                kind: CredentialKind::ApiKey,
-                credential_id: self.id.as_str().to_owned(),
-                consumer: self.consumer.map(filter_config::Text::into_inner),
-                plan: self.plan.map(filter_config::Text::into_inner),
-                groups: texts(self.groups),
-                scopes: self
-                    .scopes
-                    .iter()
-                    .map(|text| text.as_str().to_owned())
-                    .collect(),
-                labels: self
-                    .labels
-                    .iter()
-                    .map(|(name, value)| (name.as_str().to_owned(), value.as_str().to_owned()))
-                    .collect(),
-                ..Identity::anonymous()
-            })),
+            record: identity.encode().into_boxed_slice(),
+            not_before,
+            expires,
+            deprecated: seconds(key.deprecated, NEVER),
         })
     }
 }
 
-fn texts(labels: impl IntoIterator<Item = crate::config::Label>) -> Vec<String> {
-    labels
-        .into_iter()
-        .map(filter_config::Text::into_inner)
-        .collect()
+impl TryFrom<String> for HexHash {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        parse_hash(&text)
+            .map(Self)
+            .ok_or("expected the hash of the key as 64 hexadecimal digits")
+    }
 }
 
 fn parse_hash(text: &str) -> Option<Hash> {

@@ -10,6 +10,7 @@ use request_match::{MatchConfig, Mode, TwinConfig};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::api_keys::{ApiKey, HexHash};
 use crate::claim_path::ClaimPath;
 use crate::claim_test::ClaimTestConfig;
 use crate::extraction::ClaimFormat;
@@ -51,7 +52,7 @@ pub struct AuthConfig {
 pub(crate) struct ApiKeysConfig {
     pub(crate) sources: BoundedList<SourceConfig, 1, 8>,
     pub(crate) pepper_variable: Option<Text<128>>,
-    pub(crate) keys: BoundedList<ApiKeyConfig, 0, 32_768>,
+    pub(crate) keys: BoundedList<ApiKey, 0, 32_768>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,8 +68,8 @@ pub(crate) struct SourceConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApiKeyConfig {
     pub(crate) id: Name,
-    pub(crate) sha256: Option<Text<64>>,
-    pub(crate) hmac_sha256: Option<Text<64>>,
+    pub(crate) sha256: Option<HexHash>,
+    pub(crate) hmac_sha256: Option<HexHash>,
     pub(crate) not_before: Option<Timestamp>,
     pub(crate) expires: Option<Timestamp>,
     pub(crate) deprecated: Option<Timestamp>,

@@ -427,9 +427,9 @@ impl Policy {
             }
             Presented::One(key) => match self.api_keys.find(&key, now) {
                 Ok(known) => {
-                    verified.api_key = Some(Arc::clone(&known.identity));
-                    verified.deprecated = known.deprecated;
-                    None
+                    verified.api_key = known.caller();
+                    verified.deprecated = known.deprecated();
+                    verified.api_key.is_none().then_some(Reason::ApiKeyUnknown)
                 }
                 Err(reason) => Some(reason),
             },
@@ -562,6 +562,10 @@ impl Policy {
 }
 
 /// A request that was not refused.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is moved once; a box would be one more allocation on every request"
+)]
 enum Judged<'p> {
     Allowed(Allowed<'p>),
     Unknown(SignatureCheck),

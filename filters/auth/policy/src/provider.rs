@@ -42,6 +42,10 @@ pub(crate) struct Providers {
 
 /// What became of a token.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is moved once; a box would be one more allocation on every request"
+)]
 pub(crate) enum Token {
     /// A provider vouches for this caller.
     Good(VerifiedToken),

@@ -235,7 +235,14 @@ impl Grants {
     }
 }
 
+/// A denial of its own: the reason, and the scopes that a token lacks.
+pub(crate) type Refused = (Reason, Option<Vec<String>>);
+
 impl Denial<'_> {
+    pub(crate) fn told(self) -> Refused {
+        (self.reason, self.asks_token_for.map(<[String]>::to_vec))
+    }
+
     pub(crate) fn of(reason: Reason) -> Self {
         Self {
             reason,

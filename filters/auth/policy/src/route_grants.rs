@@ -9,7 +9,7 @@ use identity::Identity;
 use serde::Deserialize;
 
 use crate::reason::Reason;
-use crate::requirement::{Denial, Grants};
+use crate::requirement::{Grants, Refused};
 
 /// What a rule may leave to its routes.
 pub(crate) type RouteMetadataConfig = BoundedList<Parameter, 0, 3>;
@@ -48,7 +48,7 @@ impl RouteGrants {
         &self,
         identity: &Identity,
         metadata: Option<&[u8]>,
-    ) -> Result<(), (Reason, Option<Vec<String>>)> {
+    ) -> Result<(), Refused> {
         if self.is_empty() {
             return Ok(());
         }
@@ -56,10 +56,7 @@ impl RouteGrants {
             .and_then(|bytes| HeaderMap::parse(bytes.to_vec()).ok())
             .and_then(|members| self.grants(&members))
             .ok_or((Reason::RouteMetadataMissing, None))?;
-        grants.check(identity).map_err(|denial: Denial<'_>| {
-            let scopes = denial.asks_token_for.map(<[String]>::to_vec);
-            (denial.reason, scopes)
-        })
+        grants.check(identity).map_err(|denial| denial.told())
     }
 
     fn grants(&self, members: &HeaderMap) -> Option<Grants> {

@@ -9,8 +9,7 @@ use crate::caller::Caller;
 use crate::challenge::Scheme;
 use crate::config::RuleConfig;
 use crate::extraction::Extraction;
-use crate::reason::Reason;
-use crate::requirement::{Denial, Grants, Known};
+use crate::requirement::{Denial, Grants, Known, Refused};
 use crate::route_grants::RouteGrants;
 use crate::tree::Tree;
 use crate::verified::{Callers, Verified};
@@ -83,11 +82,8 @@ impl Access {
         verified: &Verified,
         source: Option<&Source>,
         route_metadata: Option<&[u8]>,
-    ) -> Result<(Arc<Caller>, Callers), (Reason, Option<Vec<String>>)> {
-        let told = |denial: Denial<'_>| {
-            let scopes = denial.asks_token_for.map(<[String]>::to_vec);
-            (denial.reason, scopes)
-        };
+    ) -> Result<(Arc<Caller>, Callers), Refused> {
+        let told = |denial: Denial<'_>| denial.told();
         let callers = self.tree.judge(verified, source).map_err(told)?;
         let identity = verified.identity_of(callers);
         self.grants.check(&identity).map_err(told)?;

@@ -169,7 +169,7 @@ fn faults_are_refused_with_their_path() {
                     json!({ "not_before": "2027-01-01T00:00:00Z", "expires": "2027-01-01T00:00:00Z" }),
                 ),
             ),
-            "api_keys.keys[0].expires: a key expires after",
+            "api_keys.keys[0]: a key expires after",
         ),
         (
             keys(

@@ -42,7 +42,7 @@ fn told(
         }
     }
     lines.sort();
-    Ok((lines, forward.identity))
+    Ok((lines, Identity::clone(&forward.caller)))
 }
 
 fn bearer(changes: Value) -> String {

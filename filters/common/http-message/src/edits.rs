@@ -122,7 +122,7 @@ impl HeaderEdits {
     fn play<'a>(&'a self, first: usize, name: &[u8], values: &mut Vec<&'a [u8]>) -> bool {
         let mut replaces = false;
         let all = self.0.iter().skip(first);
-        for edit in all.filter(|edit| is_name(edit, name)) {
+        for edit in all.filter(|edit| edit.is_allowed() && is_name(edit, name)) {
             match edit {
                 HeaderEdit::Remove { .. } => {
                     replaces = true;

@@ -43,6 +43,12 @@ const SUBJECT: u8 = 2;
 const ISSUER: u8 = 4;
 const PLAN: u8 = 8;
 
+/// The id of the credential in a record, without reading the rest of it; empty if there is none.
+pub fn credential_id(record: &[u8]) -> &[u8] {
+    let rest = record.get(FIXED_BYTES..).unwrap_or_default();
+    Reader { rest }.bytes().unwrap_or_default()
+}
+
 pub(crate) fn encoded_len(identity: &Identity) -> usize {
     let text = |text: &str| text.len().saturating_add(LENGTH_BYTES);
     let list = |texts: &[String]| {
