@@ -466,3 +466,54 @@ fn calls_are_counted_by_method_and_status() {
         [40, 0]
     );
 }
+
+const LIFECYCLE: &str = r#"{
+    "version": 1,
+    "api_version": {
+        "supported": ["2", "4"], "default": "4", "retired": ["1"], "fallback": "older",
+        "sources": [{ "path_prefix": true }],
+        "deprecated": [{ "version": "2", "since": "2026-01-01", "sunset": "2026-12-31", "successor": "/v4" }],
+        "upstream_path": { "version": "strip", "allowed_paths": ["/users"] }
+    }
+}"#;
+
+// A client that is told in time moves in time; and what the upstream says of itself stays.
+#[test]
+fn the_response_tells_of_the_version() {
+    let host = Host::new();
+    let vm = start(&host, LIFECYCLE);
+    let mut old = send(&vm, get("/v3/users?page=1", &[]));
+    let upstream = old.upstream().headers;
+    assert_eq!(upstream.text(":path"), Some("/users?page=1"));
+    assert_eq!(upstream.text("x-gatehouse-api-version"), Some("2"));
+    old.response_headers(
+        [(":status", "200"), ("link", "</next>; rel=\"next\"")],
+        true,
+    );
+    let client = old.client().headers;
+    assert_eq!(client.text("deprecation"), Some("@1767225600"));
+    assert_eq!(client.text("sunset"), Some("Thu, 31 Dec 2026 00:00:00 GMT"));
+    assert_eq!(client.all("link").len(), 2);
+    assert_eq!(
+        client.text("x-gatehouse-version-warning"),
+        Some("version 3 is not served, this is version 2")
+    );
+    assert_eq!(client.text("x-gatehouse-supported-versions"), Some("2, 4"));
+    let mut new = send(&vm, get("/v4/users", &[]));
+    new.response_headers([(":status", "200")], true);
+    assert_eq!(new.client().headers.text("deprecation"), None);
+    assert_eq!(vm.counter("gatehouse.routing.deprecated"), 1);
+
+    let gone = send(&vm, get("/v1/users", &[]));
+    assert!(!gone.upstream().started);
+    assert_eq!(gone.client().status(), Some(410));
+    assert!(
+        gone.client()
+            .text()
+            .contains(r#""supported-versions":["2","4"]"#),
+        "{}",
+        gone.client().text()
+    );
+    let astray = send(&vm, get("/v2/admin", &[]));
+    assert_eq!(reply(&astray).details, "gatehouse_routing_path_not_allowed");
+}

@@ -38,6 +38,19 @@ pub struct ProblemType {
     /// `violated-policies`: the names of the quotas that are used up (draft-ietf-httpapi-ratelimit-headers-11). Left out if
     /// empty.
     pub violated_policies: Vec<String>,
+    /// `supported-versions`: the versions of the API that are served. Left out if empty.
+    pub supported_versions: Vec<String>,
+}
+
+/// The type of a problem that has none of its own.
+impl Default for ProblemType {
+    fn default() -> Self {
+        ProblemType {
+            uri: "about:blank",
+            violated_policies: Vec::new(),
+            supported_versions: Vec::new(),
+        }
+    }
 }
 
 /// Where in the chain the filter stands that replies: before Envoy's bridges for gRPC-Web, Connect and REST (its
@@ -67,6 +80,11 @@ struct Body<'a> {
         skip_serializing_if = "<[String]>::is_empty"
     )]
     violated_policies: &'a [String],
+    #[serde(
+        rename = "supported-versions",
+        skip_serializing_if = "<[String]>::is_empty"
+    )]
+    supported_versions: &'a [String],
 }
 
 /// An error of the Connect protocol.
@@ -107,11 +125,7 @@ impl Problem {
     /// - gRPC-Web: HTTP 200, `grpc-status` and `grpc-message` as headers and in a trailer frame;
     /// - behind the bridges, what each bridge turns into these.
     pub fn render(&self, head: &RequestHead, place: Place) -> LocalReply {
-        let kind = ProblemType {
-            uri: "about:blank",
-            violated_policies: Vec::new(),
-        };
-        self.render_as(&kind, head, place)
+        self.render_as(&ProblemType::default(), head, place)
     }
 
     /// As [`render`](Problem::render), for a problem of a registered type.
@@ -134,6 +148,7 @@ impl Problem {
             detail: self.detail,
             request_id: head.request_id(),
             violated_policies: &kind.violated_policies,
+            supported_versions: &kind.supported_versions,
         };
         let own: [(&[u8], &[u8]); 2] = [
             (b"content-type", b"application/problem+json"),
@@ -351,6 +366,7 @@ mod tests {
         let kind = ProblemType {
             uri: "https://iana.org/assignments/http-problem-types#quota-exceeded",
             violated_policies: vec!["burst".to_owned()],
+            supported_versions: Vec::new(),
         };
         let head = head(&[]);
         let reply = DENIED.render_as(&kind, &head, Place::BeforeBridges);

@@ -141,6 +141,7 @@ fn refusal(
     let kind = ProblemType {
         uri: reason.problem_type().unwrap_or("about:blank"),
         violated_policies: violated.into_iter().map(str::to_owned).collect(),
+        ..ProblemType::default()
     };
     (reason.problem(headers), kind)
 }

@@ -38,8 +38,11 @@ mod counters;
 mod deadline;
 mod decision;
 mod headers;
+mod instant;
+mod lifecycle;
 mod method_table;
 mod reason;
+mod upstream_path;
 mod version;
 
 pub use config::{Config, Needs, Policy};
