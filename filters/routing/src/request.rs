@@ -7,7 +7,7 @@ use http_message::{
     GrpcStatus, HeaderMap, HeaderName, HeaderValue, Occurrence, Place, Problem, RequestHead,
 };
 use proxy_host::headers::{self, Map};
-use proxy_host::{HostError, clock, foreign, property, request_head};
+use proxy_host::{HostError, clock, foreign, property, random, request_head};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use routing_policy::{Facts, Forward, Reason, Step, Watch};
@@ -92,7 +92,7 @@ impl Plugin {
             Ok(head) => head,
             Err(error) => return self.fail(&RequestHead::new(HeaderMap::default()), error),
         };
-        let facts = match self.facts() {
+        let facts = match self.facts(&head) {
             Ok(facts) => facts,
             Err(error) => return self.fail(&head, error),
         };
@@ -141,13 +141,22 @@ impl Plugin {
     }
 
     /// What the policy needs to know: each call that returns data costs as much as reading the head.
-    fn facts(&self) -> Result<Facts, HostError> {
+    fn facts(&self, head: &RequestHead) -> Result<Facts, HostError> {
         let ask = |needed: bool, path: &[&str]| match needed {
             true => property::get(path),
             false => Ok(None),
         };
         Ok(Facts {
             identity: ask(self.needs.identity, &["filter_state", IDENTITY])?,
+            address: ask(self.needs.address, &["source", "address"])?,
+            draw: match self.policy.needs_draw(head) {
+                true => {
+                    let mut bytes = [0; 16];
+                    random::fill(&mut bytes)?;
+                    Some(bytes)
+                }
+                false => None,
+            },
         })
     }
 

@@ -1,13 +1,15 @@
 //! The configuration: its wire form, and the checks that make a [`Policy`] of it.
 
 use filter_config::{BoundedList, ConfigError, FieldPath, Text, Version};
-use http_message::{HeaderName, HeaderValue, is_token};
-use request_match::Mode;
+use http_message::{HeaderName, HeaderValue, RequestHead, is_token};
+use request_match::{Mode, Rule, Rules, TwinTable};
 use serde::Deserialize;
 
 use crate::headers::{Headers, HeadersConfig, Uses};
 use crate::lifecycle::{self, DeprecatedList};
 use crate::method_table::{GrpcConfig, MethodTable};
+use crate::split::{self, Split, SplitList};
+use crate::target::{self, TargetList};
 use crate::upstream_path::{UpstreamPath, UpstreamPathConfig};
 use crate::version::{ApiVersion, Source, UnknownStatus, Versions};
 
@@ -21,6 +23,8 @@ pub struct Config {
     mode: Mode,
     api_version: Option<ApiVersionConfig>,
     grpc: Option<GrpcConfig>,
+    targets: Option<TargetList>,
+    splits: Option<SplitList>,
     #[serde(default)]
     headers: HeadersConfig,
 }
@@ -65,6 +69,10 @@ pub struct Policy {
     pub(crate) mode: Mode,
     pub(crate) versions: Option<Versions>,
     pub(crate) grpc: Option<MethodTable>,
+    no_twins: TwinTable,
+    pub(crate) targets: Rules<HeaderValue>,
+    pub(crate) splits: Rules<Split>,
+    needs: Needs,
     pub(crate) headers: Headers,
     /// The header of a refusal that lists the versions that are served.
     pub(crate) supported: Option<(HeaderName, HeaderValue)>,
@@ -75,6 +83,8 @@ pub struct Policy {
 pub struct Needs {
     /// The record that auth has written.
     pub identity: bool,
+    /// The address of the client.
+    pub address: bool,
 }
 
 impl Policy {
@@ -90,8 +100,22 @@ impl Policy {
             .grpc
             .map(|grpc| MethodTable::compile(grpc, &root.field("grpc")))
             .transpose()?;
+        let targets_at = root.field("targets");
+        let targets = config
+            .targets
+            .map(|targets| target::compile(targets, &targets_at))
+            .transpose()?
+            .unwrap_or_default();
+        let splits_at = root.field("splits");
+        let splits = config
+            .splits
+            .map(|splits| split::compile(splits, &splits_at))
+            .transpose()?
+            .unwrap_or_default();
         let uses = Uses {
-            targets: grpc.as_ref().is_some_and(MethodTable::has_targets),
+            targets: targets.iter().next().is_some()
+                || grpc.as_ref().is_some_and(MethodTable::has_targets),
+            splits: splits.iter().next().is_some(),
             router: grpc.is_some(),
         };
         let headers_at = root.field("headers");
@@ -106,11 +130,35 @@ impl Policy {
             .api_version
             .map(|versions| compile_versions(versions, &headers, &root.field("api_version")))
             .transpose()?;
+        for (index, split) in splits.iter().enumerate() {
+            // It would be removed from what the client sent, or is the filter's own word.
+            let mut read = split.value.headers();
+            if read.any(|name| headers.patterns.matches(name.as_bytes())) {
+                return Err(ConfigError::new(
+                    &splits_at.index(index),
+                    "reads a header that this filter writes, so a client cannot send it",
+                ));
+            }
+        }
         let supported = versions.as_ref().and_then(supported_header);
         Ok(Policy {
             mode: config.mode,
             versions,
+            needs: Needs {
+                identity: config.mode != Mode::Off
+                    && (headers.protocol.is_some()
+                        || grpc.as_ref().is_some_and(MethodTable::needs_identity)
+                        || active(&targets).any(|rule| rule.matcher.needs_identity())
+                        || active(&splits).any(|rule| {
+                            rule.matcher.needs_identity() || rule.value.needs_identity()
+                        })),
+                address: config.mode != Mode::Off
+                    && active(&splits).any(|rule| rule.value.needs_address()),
+            },
             grpc,
+            no_twins: TwinTable::default(),
+            targets,
+            splits,
             headers,
             supported,
         })
@@ -118,12 +166,23 @@ impl Policy {
 
     /// What has to be asked of the host: each answer has its price.
     pub fn needs(&self) -> Needs {
-        Needs {
-            identity: self.mode != Mode::Off
-                && (self.headers.protocol.is_some()
-                    || self.grpc.as_ref().is_some_and(MethodTable::needs_identity)),
-        }
+        self.needs
     }
+
+    /// The REST forms of methods, as a descriptor set has them.
+    pub(crate) fn twins(&self) -> &TwinTable {
+        let table = self.grpc.as_ref();
+        table.map_or(&self.no_twins, |table| &table.twins)
+    }
+
+    /// Whether a cookie may have to be made for this request, for which [`Facts::draw`](crate::Facts) is needed.
+    pub fn needs_draw(&self, head: &RequestHead) -> bool {
+        self.mode != Mode::Off && active(&self.splits).any(|rule| rule.value.needs_draw(head))
+    }
+}
+
+fn active<T>(rules: &Rules<T>) -> impl Iterator<Item = &Rule<T>> {
+    rules.iter().filter(|rule| rule.mode != Mode::Off)
 }
 
 impl Policy {

@@ -15,6 +15,14 @@ pub enum Counter {
     Grpc,
     /// Forwarded; a gRPC request whose path is not `/service/method`.
     GrpcUnnamed,
+    /// Forwarded with a target that a rule names.
+    Targeted,
+    /// Forwarded as a member of a group.
+    Grouped,
+    /// Forwarded in the first group, since nothing tells the caller from others.
+    GroupedUnknown,
+    /// Forwarded; a target or a group that its mode `shadow` kept from being written.
+    ShadowLabelled,
     /// Refused: the version named is not served.
     UnknownVersion,
     /// Refused: the version named is no longer served.
@@ -45,13 +53,17 @@ pub enum Counter {
 
 impl Counter {
     /// Every counter, in the order of declaration.
-    pub const ALL: [Counter; 19] = [
+    pub const ALL: [Counter; 23] = [
         Counter::Versioned,
         Counter::Defaulted,
         Counter::FellBack,
         Counter::Deprecated,
         Counter::Grpc,
         Counter::GrpcUnnamed,
+        Counter::Targeted,
+        Counter::Grouped,
+        Counter::GroupedUnknown,
+        Counter::ShadowLabelled,
         Counter::UnknownVersion,
         Counter::RetiredVersion,
         Counter::PathNotAllowed,
@@ -76,6 +88,10 @@ impl Counter {
             Counter::Deprecated => "gatehouse.routing.deprecated",
             Counter::Grpc => "gatehouse.routing.grpc",
             Counter::GrpcUnnamed => "gatehouse.routing.grpc_unnamed",
+            Counter::Targeted => "gatehouse.routing.targeted",
+            Counter::Grouped => "gatehouse.routing.grouped",
+            Counter::GroupedUnknown => "gatehouse.routing.grouped_unknown",
+            Counter::ShadowLabelled => "gatehouse.routing.shadow_labelled",
             Counter::UnknownVersion => "gatehouse.routing.unknown_version",
             Counter::RetiredVersion => "gatehouse.routing.retired_version",
             Counter::PathNotAllowed => "gatehouse.routing.path_not_allowed",

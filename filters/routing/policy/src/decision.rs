@@ -6,7 +6,7 @@ use http_message::{
     ProblemType, RequestHead,
 };
 use identity::Identity;
-use request_match::{Mode, Subject};
+use request_match::{Mode, Rule, Subject, TwinTable};
 
 use crate::call::{Call, Spoken};
 use crate::config::Policy;
@@ -15,6 +15,7 @@ use crate::deadline::{Allowed, timeout_header};
 use crate::headers::{ROUTER_MAX_RETRIES, ROUTER_RETRY_ON, ROUTER_TIMEOUT};
 use crate::method_table::{MethodRule, MethodTable};
 use crate::reason::Reason;
+use crate::split::{Caller, Member, Split};
 use crate::version::{ApiVersion, Selection, UnknownStatus, Versions};
 
 /// What the adapter does next.
@@ -68,6 +69,10 @@ pub const STATE_GRPC_PACKAGE: &str = "gatehouse.grpc_package";
 pub const STATE_GRPC_KIND: &str = "gatehouse.grpc_kind";
 /// Filter state that carries the target.
 pub const STATE_TARGET: &str = "gatehouse.target";
+/// Filter state that carries the name of the experiment.
+pub const STATE_EXPERIMENT: &str = "gatehouse.experiment";
+/// Filter state that carries the group of the caller in it.
+pub const STATE_GROUP: &str = "gatehouse.group";
 /// Filter state that carries the protocol of the client.
 pub const STATE_PROTOCOL: &str = "gatehouse.protocol";
 
@@ -76,6 +81,10 @@ pub const STATE_PROTOCOL: &str = "gatehouse.protocol";
 pub struct Facts {
     /// The record of the caller, as filter state has it.
     pub identity: Option<Vec<u8>>,
+    /// The host's `source.address`.
+    pub address: Option<Vec<u8>>,
+    /// Random bytes, if [`Policy::needs_draw`] asks for them.
+    pub draw: Option<[u8; 16]>,
 }
 
 /// What was found out about a request. Nothing, where a doubt remains.
@@ -86,6 +95,8 @@ struct Findings<'a> {
     call: Call<'a>,
     spoken: Option<Spoken>,
     handling: Option<Handling<'a>>,
+    target: Option<&'a Rule<HeaderValue>>,
+    member: Option<(&'a Rule<Split>, Member)>,
     doubt: Option<Reason>,
     /// What a rule in mode `shadow` would have refused.
     shadowed: Option<Reason>,
@@ -179,16 +190,49 @@ impl Policy {
                 .as_ref()
                 .map(|_| Spoken::of(head, &identity)),
             handling: None,
+            target: None,
+            member: None,
             doubt,
             shadowed: None,
         };
-        if let (Some(table), None) = (&self.grpc, findings.doubt)
-            && path.is_some()
-        {
-            let handled = handle(table, head, &identity, &mut findings);
-            findings.doubt = handled.err();
+        if path.is_some() && findings.doubt.is_none() && self.looks_closer() {
+            let looked = self.look(head, facts, &identity, &mut findings);
+            findings.doubt = looked.err();
         }
         findings
+    }
+
+    /// Whether more than versions and names is asked for.
+    fn looks_closer(&self) -> bool {
+        self.grpc.is_some()
+            || self.targets.iter().next().is_some()
+            || self.splits.iter().next().is_some()
+    }
+
+    fn look<'a>(
+        &'a self,
+        head: &'a RequestHead,
+        facts: &Facts,
+        identity: &Identity,
+        findings: &mut Findings<'a>,
+    ) -> Result<(), Reason> {
+        let subject = Subject::new(head, self.twins()).map_err(|_| Reason::AmbiguousRequest)?;
+        if let Some(table) = &self.grpc {
+            handle(table, &subject, identity, findings)?;
+        }
+        let subject = subject.with_identity(identity);
+        findings.target = self.targets.first_match(&subject);
+        let caller = Caller {
+            head,
+            identity,
+            address: facts.address.as_deref(),
+            draw: facts.draw,
+        };
+        findings.member = self
+            .splits
+            .first_match(&subject)
+            .and_then(|rule| Some((rule, rule.value.member(&caller)?)));
+        Ok(())
     }
 
     fn label(&self, head: &RequestHead, findings: &Findings<'_>, forward: &mut Forward) {
@@ -222,6 +266,18 @@ impl Policy {
                 }
             }
         }
+        if let Some(rule) = findings.target {
+            if rule.mode == Mode::Enforce {
+                forward.counters.push(Counter::Targeted);
+                forward.write_value(&self.headers.target, STATE_TARGET, rule.value.clone());
+            } else {
+                forward.counters.push(Counter::ShadowLabelled);
+            }
+        }
+        if let Some((rule, member)) = &findings.member {
+            self.join(rule, member, forward);
+        }
+        // The later edit counts: a target of the method's own is the closer one.
         if let Some(handling) = &findings.handling {
             self.handle(head, handling, forward);
         }
@@ -233,6 +289,30 @@ impl Policy {
             {
                 forward.edits.remove(ORIGINAL_PATH.as_bytes());
             }
+        }
+    }
+
+    /// The group of the caller, for the route, the upstream, the log and the client.
+    fn join(&self, rule: &Rule<Split>, member: &Member, forward: &mut Forward) {
+        if rule.mode != Mode::Enforce {
+            forward.counters.push(Counter::ShadowLabelled);
+            return;
+        }
+        forward.counters.push(match member.unknown {
+            true => Counter::GroupedUnknown,
+            false => Counter::Grouped,
+        });
+        forward.write(
+            &self.headers.experiment,
+            STATE_EXPERIMENT,
+            rule.name.as_str(),
+        );
+        forward.write_value(&self.headers.group, STATE_GROUP, member.group.clone());
+        let name = self.headers.group.clone();
+        forward.answer.push((name, member.group.clone()));
+        if let Some(cookie) = &member.cookie {
+            let name = HeaderName::from_static("set-cookie");
+            forward.answer.push((name, cookie.clone()));
         }
     }
 
@@ -346,6 +426,7 @@ impl Forward {
 
     fn write_value(&mut self, header: &HeaderName, state: &'static str, value: HeaderValue) {
         self.edits.set(header.clone(), value.clone());
+        self.state.retain(|(name, _)| *name != state);
         self.state.push((state, value));
     }
 }
@@ -353,11 +434,10 @@ impl Forward {
 /// What the table says of a request, if it is a call or may become one.
 fn handle<'a>(
     table: &'a MethodTable,
-    head: &'a RequestHead,
+    subject: &Subject<'a>,
     caller: &Identity,
     findings: &mut Findings<'a>,
 ) -> Result<(), Reason> {
-    let subject = Subject::new(head, &table.twins).map_err(|_| Reason::AmbiguousRequest)?;
     if let (Call::NotGrpc, Some(twin)) = (&findings.call, subject.call()) {
         findings.call = Call::Method(twin);
     }
@@ -384,7 +464,7 @@ fn handle<'a>(
     let judged = rule.map_or(Ok(None), |rule| {
         rule.permits(caller)?;
         rule.deadline
-            .map_or(Ok(None), |deadline| deadline.allow(head))
+            .map_or(Ok(None), |deadline| deadline.allow(subject.head()))
     });
     match (rule.map(|rule| rule.mode), judged) {
         (Some(Mode::Shadow), judged) => findings.shadowed = judged.err(),
@@ -709,6 +789,7 @@ mod tests {
             identity.original.protocol = protocol;
             Facts {
                 identity: Some(identity.encode()),
+                ..Facts::default()
             }
         };
         let call = head(
@@ -750,6 +831,7 @@ mod tests {
         );
         let malformed = Facts {
             identity: Some(b"no record".to_vec()),
+            ..Facts::default()
         };
         assert!(matches!(
             policy.decide(&call, &malformed),
@@ -873,6 +955,7 @@ mod tests {
             };
             Facts {
                 identity: Some(identity.encode()),
+                ..Facts::default()
             }
         };
         let anyone = Facts::default();
