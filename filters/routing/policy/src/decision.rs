@@ -6,7 +6,7 @@ use http_message::{
     ProblemType, RequestHead,
 };
 use identity::Identity;
-use request_match::{Mode, Rule, Subject, TwinTable};
+use request_match::{Mode, Rule, Subject};
 
 use crate::call::{Call, Spoken};
 use crate::config::Policy;
