@@ -16,8 +16,9 @@ use crate::plugin::Plugin;
 
 /// Where auth leaves its record.
 const IDENTITY: &str = "wasm.gatehouse.identity";
-/// What Envoy's router writes into the response code details where the time of a request is over.
-const UPSTREAM_TIMEOUT: &[u8] = b"response_timeout";
+/// What Envoy's router writes into the response code details where the time of a request is over, before anything or after
+/// the headers of the response.
+const TIMEOUTS: [&[u8]; 2] = [b"upstream_response_timeout", b"response_timeout"];
 
 /// The context of one stream.
 pub(crate) struct Request {
@@ -230,7 +231,7 @@ fn grpc_status(headers: &HeaderMap) -> Option<GrpcStatus> {
 /// Whether the router gave up waiting for the upstream.
 fn timed_out() -> bool {
     let details = property::get(&["response", "code_details"]);
-    matches!(details, Ok(Some(details)) if details == UPSTREAM_TIMEOUT)
+    matches!(details, Ok(Some(details)) if TIMEOUTS.contains(&details.as_slice()))
 }
 
 #[cfg(test)]

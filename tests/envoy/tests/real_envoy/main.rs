@@ -14,6 +14,7 @@ mod hot_reload;
 mod istio;
 mod rate_limit;
 mod reload;
+mod routing;
 mod scenarios;
 mod server;
 mod start;
