@@ -14,7 +14,6 @@ mod hot_reload;
 mod istio;
 mod rate_limit;
 mod reload;
-mod routing;
 mod scenarios;
 mod server;
 mod start;
