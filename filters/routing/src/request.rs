@@ -3,9 +3,11 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use http_message::{GrpcStatus, HeaderMap, Occurrence, Place, Problem, RequestHead};
+use http_message::{
+    GrpcStatus, HeaderMap, HeaderName, HeaderValue, Occurrence, Place, Problem, RequestHead,
+};
 use proxy_host::headers::{self, Map};
-use proxy_host::{HostError, clock, foreign, property, request_head};
+use proxy_host::{HostError, clock, foreign, property, random, request_head};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use routing_policy::{Facts, Forward, Reason, Step, Watch};
@@ -14,13 +16,22 @@ use crate::plugin::Plugin;
 
 /// Where auth leaves its record.
 const IDENTITY: &str = "wasm.gatehouse.identity";
-/// What Envoy's router writes into the response code details where the time of a request is over.
-const UPSTREAM_TIMEOUT: &[u8] = b"response_timeout";
+/// What Envoy's router writes into the response code details where the time of a request is over, before anything or after
+/// the headers of the response.
+const TIMEOUTS: [&[u8]; 2] = [b"upstream_response_timeout", b"response_timeout"];
 
 /// The context of one stream.
 pub(crate) struct Request {
     plugin: Rc<Plugin>,
+    /// What the response is to tell besides.
+    answer: Vec<(HeaderName, HeaderValue)>,
     /// What the response is looked at for, and since when the call runs. Taken by the end of it.
+    call: Option<Call>,
+}
+
+/// What is left to do in the response.
+pub(crate) struct Rest {
+    answer: Vec<(HeaderName, HeaderValue)>,
     call: Option<Call>,
 }
 
@@ -32,7 +43,11 @@ pub(crate) struct Call {
 
 impl Request {
     pub(crate) fn new(plugin: Rc<Plugin>) -> Self {
-        Request { plugin, call: None }
+        Request {
+            plugin,
+            answer: Vec::new(),
+            call: None,
+        }
     }
 }
 
@@ -41,8 +56,9 @@ impl Context for Request {}
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
         match self.plugin.serve() {
-            Some(call) => {
-                self.call = call;
+            Some(rest) => {
+                self.answer = rest.answer;
+                self.call = rest.call;
                 Action::Continue
             }
             None => Action::Pause,
@@ -50,6 +66,7 @@ impl HttpContext for Request {
     }
 
     fn on_http_response_headers(&mut self, _num_headers: usize, end_of_stream: bool) -> Action {
+        tell(&std::mem::take(&mut self.answer));
         // A call that fails at once has its status here, and no trailers.
         if end_of_stream && let Some(call) = self.call.take() {
             self.plugin.finish(Map::Response, &call);
@@ -70,13 +87,13 @@ impl HttpContext for Request {
 }
 
 impl Plugin {
-    /// What is looked for in the response; `None` if the request was answered here.
-    fn serve(&self) -> Option<Option<Call>> {
+    /// What is left to do in the response; `None` if the request was answered here.
+    fn serve(&self) -> Option<Rest> {
         let head = match request_head() {
             Ok(head) => head,
             Err(error) => return self.fail(&RequestHead::new(HeaderMap::default()), error),
         };
-        let facts = match self.facts() {
+        let facts = match self.facts(&head) {
             Ok(facts) => facts,
             Err(error) => return self.fail(&head, error),
         };
@@ -89,10 +106,13 @@ impl Plugin {
                     if let Some(reason) = forward.shadowed {
                         log::debug!("decision=shadow reason={}", reason.code_details());
                     }
-                    Some(forward.watch.map(|watch| Call {
-                        watch,
-                        since: clock::monotonic(),
-                    }))
+                    Some(Rest {
+                        call: forward.watch.map(|watch| Call {
+                            watch,
+                            since: clock::monotonic(),
+                        }),
+                        answer: forward.answer,
+                    })
                 }
                 Err(error) => self.fail(&head, error),
             },
@@ -122,13 +142,22 @@ impl Plugin {
     }
 
     /// What the policy needs to know: each call that returns data costs as much as reading the head.
-    fn facts(&self) -> Result<Facts, HostError> {
+    fn facts(&self, head: &RequestHead) -> Result<Facts, HostError> {
         let ask = |needed: bool, path: &[&str]| match needed {
             true => property::get(path),
             false => Ok(None),
         };
         Ok(Facts {
             identity: ask(self.needs.identity, &["filter_state", IDENTITY])?,
+            address: ask(self.needs.address, &["source", "address"])?,
+            draw: match self.policy.needs_draw(head) {
+                true => {
+                    let mut bytes = [0; 16];
+                    random::fill(&mut bytes)?;
+                    Some(bytes)
+                }
+                false => None,
+            },
         })
     }
 
@@ -157,7 +186,8 @@ impl Plugin {
     fn refuse<T>(&self, head: &RequestHead, problem: &Problem, reason: Reason) -> Option<T> {
         self.counters.count(reason.counter());
         log::debug!("decision=reply reason={}", reason.code_details());
-        proxy_host::refuse(head, problem, Place::BehindBridges);
+        let kind = self.policy.problem_type(reason);
+        proxy_host::refuse_as(&kind, head, problem, Place::BehindBridges);
         None
     }
 }
@@ -175,6 +205,21 @@ fn obey(head: &RequestHead, forward: &Forward) -> Result<(), HostError> {
     Ok(())
 }
 
+/// Writes what the client is to learn. The response is not ours: a host that refuses is logged, not obeyed.
+fn tell(answer: &[(HeaderName, HeaderValue)]) {
+    for (name, value) in answer {
+        // The upstream may have links and cookies of its own.
+        let written = match name.as_str() {
+            "link" | "set-cookie" => headers::add(Map::Response, name.as_bytes(), value.as_bytes()),
+            _ => headers::replace(Map::Response, name.as_bytes(), value.as_bytes()),
+        };
+        if let Err(error) = written {
+            log::warn!("response header error={error}");
+            return;
+        }
+    }
+}
+
 /// The status of a call, if there is one, and one that gRPC knows.
 fn grpc_status(headers: &HeaderMap) -> Option<GrpcStatus> {
     let Occurrence::Once(value) = headers.occurrence("grpc-status") else {
@@ -186,7 +231,7 @@ fn grpc_status(headers: &HeaderMap) -> Option<GrpcStatus> {
 /// Whether the router gave up waiting for the upstream.
 fn timed_out() -> bool {
     let details = property::get(&["response", "code_details"]);
-    matches!(details, Ok(Some(details)) if details == UPSTREAM_TIMEOUT)
+    matches!(details, Ok(Some(details)) if TIMEOUTS.contains(&details.as_slice()))
 }
 
 #[cfg(test)]

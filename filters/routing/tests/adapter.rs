@@ -466,3 +466,137 @@ fn calls_are_counted_by_method_and_status() {
         [40, 0]
     );
 }
+
+const LIFECYCLE: &str = r#"{
+    "version": 1,
+    "api_version": {
+        "supported": ["2", "4"], "default": "4", "retired": ["1"], "fallback": "older",
+        "sources": [{ "path_prefix": true }],
+        "deprecated": [{ "version": "2", "since": "2026-01-01", "sunset": "2026-12-31", "successor": "/v4" }],
+        "upstream_path": { "version": "strip", "allowed_paths": ["/users"] }
+    }
+}"#;
+
+// A client that is told in time moves in time; and what the upstream says of itself stays.
+#[test]
+fn the_response_tells_of_the_version() {
+    let host = Host::new();
+    let vm = start(&host, LIFECYCLE);
+    let mut old = send(&vm, get("/v3/users?page=1", &[]));
+    let upstream = old.upstream().headers;
+    assert_eq!(upstream.text(":path"), Some("/users?page=1"));
+    assert_eq!(upstream.text("x-gatehouse-api-version"), Some("2"));
+    old.response_headers(
+        [(":status", "200"), ("link", "</next>; rel=\"next\"")],
+        true,
+    );
+    let client = old.client().headers;
+    assert_eq!(client.text("deprecation"), Some("@1767225600"));
+    assert_eq!(client.text("sunset"), Some("Thu, 31 Dec 2026 00:00:00 GMT"));
+    assert_eq!(client.all("link").len(), 2);
+    assert_eq!(
+        client.text("x-gatehouse-version-warning"),
+        Some("version 3 is not served, this is version 2")
+    );
+    assert_eq!(client.text("x-gatehouse-supported-versions"), Some("2, 4"));
+    let mut new = send(&vm, get("/v4/users", &[]));
+    new.response_headers([(":status", "200")], true);
+    assert_eq!(new.client().headers.text("deprecation"), None);
+    assert_eq!(vm.counter("gatehouse.routing.deprecated"), 1);
+
+    let gone = send(&vm, get("/v1/users", &[]));
+    assert!(!gone.upstream().started);
+    assert_eq!(gone.client().status(), Some(410));
+    assert!(
+        gone.client()
+            .text()
+            .contains(r#""supported-versions":["2","4"]"#),
+        "{}",
+        gone.client().text()
+    );
+    let astray = send(&vm, get("/v2/admin", &[]));
+    assert_eq!(reply(&astray).details, "gatehouse_routing_path_not_allowed");
+}
+
+const SPLIT: &str = r#"{
+    "version": 1,
+    "targets": [
+        { "name": "gold", "match": { "headers": [{ "name": "x-country", "exact": "DE" }] }, "target": "users-eu" },
+        { "name": "trial", "mode": "shadow", "match": { "path": { "prefix": "/trial" } }, "target": "trial" }
+    ],
+    "splits": [{
+        "name": "checkout", "match": { "path": { "prefix": "/cart" } },
+        "by": [{ "cookie": { "name": "group", "max_age": "1h" } }],
+        "groups": [{ "name": "stable", "weight": 50 }, { "name": "canary", "weight": 50 }],
+        "override": { "header": "x-try", "groups": ["canary"] }
+    }]
+}"#;
+
+// A visitor who changes groups with every page sees two shops.
+#[test]
+fn a_visitor_stays_in_its_group() {
+    let host = Host::new();
+    let vm = start(&host, SPLIT);
+    let mut groups = std::collections::BTreeSet::new();
+    for _ in 0..32 {
+        let forged = [
+            ("x-gatehouse-group", "admin"),
+            ("x_gatehouse_experiment", "mine"),
+        ];
+        let mut first = send(&vm, get("/cart", &forged));
+        let upstream = first.upstream().headers;
+        let group = upstream.text("x-gatehouse-group").unwrap().to_owned();
+        assert_eq!(upstream.all("x-gatehouse-group").len(), 1);
+        assert_eq!(upstream.get("x_gatehouse_experiment"), None);
+        assert_eq!(upstream.text("x-gatehouse-experiment"), Some("checkout"));
+        assert_eq!(
+            first.filter_state("gatehouse.group").as_deref(),
+            Some(group.as_bytes())
+        );
+        first.response_headers([(":status", "200"), ("set-cookie", "session=1")], true);
+        let client = first.client().headers;
+        assert_eq!(client.text("x-gatehouse-group"), Some(group.as_str()));
+        let cookies = client.all("set-cookie");
+        assert_eq!(cookies.len(), 2, "the upstream's own stays");
+        let ours = String::from_utf8(cookies[1].to_vec()).unwrap();
+        let pair = ours.split_once(';').unwrap().0;
+        let again = send(&vm, get("/cart/items", &[("cookie", pair)]));
+        assert_eq!(
+            again.upstream().headers.text("x-gatehouse-group"),
+            Some(group.as_str())
+        );
+        groups.insert(group);
+    }
+    assert_eq!(
+        groups.len(),
+        2,
+        "the host's random bytes tell visitors apart"
+    );
+    let chosen = send(&vm, get("/cart", &[("x-try", "canary")]));
+    assert_eq!(
+        chosen.upstream().headers.text("x-gatehouse-group"),
+        Some("canary")
+    );
+    let other = send(&vm, get("/users", &[("x-gatehouse-group", "canary")]));
+    assert_eq!(other.upstream().headers.get("x-gatehouse-group"), None);
+}
+
+#[test]
+fn a_rule_names_the_target() {
+    let host = Host::new().with_routes(by_target);
+    let vm = start(&host, SPLIT);
+    let german = send(&vm, get("/users", &[("x-country", "DE")]));
+    assert_eq!(german.route().as_deref(), Some("users-eu"));
+    let other = send(
+        &vm,
+        get(
+            "/users",
+            &[("x-country", "FR"), ("x-gatehouse-target", "users-eu")],
+        ),
+    );
+    assert_eq!(other.route(), None);
+    let trial = send(&vm, get("/trial", &[]));
+    assert_eq!(trial.upstream().headers.get("x-gatehouse-target"), None);
+    assert_eq!(vm.counter("gatehouse.routing.shadow_labelled"), 1);
+    assert_eq!(vm.counter("gatehouse.routing.targeted"), 1);
+}

@@ -43,7 +43,7 @@ fn common_paths_keep_to_their_budgets() {
             cost(&vm, "/inventory.v1.Stock/Get", grpc),
             [1, 8, 22],
         ),
-        ("unknown version", cost(&vm, "/v9/users", None), [1, 4, 37]),
+        ("unknown version", cost(&vm, "/v9/users", None), [1, 4, 39]),
     ] {
         Budget {
             data_calls,

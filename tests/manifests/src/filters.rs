@@ -78,7 +78,7 @@ pub fn all() -> Vec<Filter> {
                 routing_policy::Policy::from_bytes(config.to_string().as_bytes()).map(drop)
             },
             fields: fields::of::<routing_policy::Config>(),
-            described_elsewhere: &[],
+            described_elsewhere: &["targets[].match", "splits[].match"],
             counters: routing_policy::Counter::ALL
                 .iter()
                 .map(|counter| counter.name())

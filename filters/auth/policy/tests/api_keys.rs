@@ -96,7 +96,7 @@ fn an_old_key_says_that_it_is_old() {
         let Step::Forward(forward) = decide(&policy, &head, NOW) else {
             panic!("refused")
         };
-        assert_eq!(forward.identity.consumer.as_deref(), Some("acme"));
+        assert_eq!(forward.caller.consumer.as_deref(), Some("acme"));
         let text = |value: http_message::HeaderValue| String::from_utf8(value.as_bytes().to_vec());
         forward.deprecation.map(|value| text(value).unwrap())
     };

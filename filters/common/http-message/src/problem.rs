@@ -41,6 +41,20 @@ pub struct ProblemType {
     pub violated_policies: Vec<String>,
     /// When to try again, where that is known: for gRPC and Connect, in which no header says it.
     pub retry_in: Option<Duration>,
+    /// `supported-versions`: the versions of the API that are served. Left out if empty.
+    pub supported_versions: Vec<String>,
+}
+
+/// The type of a problem that has none of its own.
+impl Default for ProblemType {
+    fn default() -> Self {
+        ProblemType {
+            uri: "about:blank",
+            violated_policies: Vec::new(),
+            retry_in: None,
+            supported_versions: Vec::new(),
+        }
+    }
 }
 
 /// Where in the chain the filter stands that replies: before Envoy's bridges for gRPC-Web, Connect and REST (its
@@ -70,6 +84,11 @@ struct Body<'a> {
         skip_serializing_if = "<[String]>::is_empty"
     )]
     violated_policies: &'a [String],
+    #[serde(
+        rename = "supported-versions",
+        skip_serializing_if = "<[String]>::is_empty"
+    )]
+    supported_versions: &'a [String],
 }
 
 /// An error of the Connect protocol.
@@ -110,12 +129,7 @@ impl Problem {
     /// - gRPC-Web: HTTP 200, `grpc-status` and `grpc-message` as headers and in a trailer frame;
     /// - behind the bridges, what each bridge turns into these.
     pub fn render(&self, head: &RequestHead, place: Place) -> LocalReply {
-        let kind = ProblemType {
-            uri: "about:blank",
-            violated_policies: Vec::new(),
-            retry_in: None,
-        };
-        self.render_as(&kind, head, place)
+        self.render_as(&ProblemType::default(), head, place)
     }
 
     /// As [`render`](Problem::render), for a problem of a registered type.
@@ -138,6 +152,7 @@ impl Problem {
             detail: self.detail,
             request_id: head.request_id(),
             violated_policies: &kind.violated_policies,
+            supported_versions: &kind.supported_versions,
         };
         let own: [(&[u8], &[u8]); 2] = [
             (b"content-type", b"application/problem+json"),
@@ -355,6 +370,8 @@ mod tests {
         let kind = ProblemType {
             uri: "https://iana.org/assignments/http-problem-types#quota-exceeded",
             violated_policies: vec!["burst".to_owned()],
+            retry_in: None,
+            supported_versions: Vec::new(),
         };
         let head = head(&[]);
         let reply = DENIED.render_as(&kind, &head, Place::BeforeBridges);

@@ -55,7 +55,7 @@ pub use counter_set::CounterSet;
 pub use error::HostError;
 pub use local_reply::send_local_reply;
 pub use logger::install;
-pub use request::{refuse, request_head};
+pub use request::{refuse, refuse_as, request_head};
 pub use root::{Plugin, Root};
 pub use stream::{continue_request, continue_response, with_stream};
 pub use tick::set_tick_period;

@@ -1,6 +1,6 @@
 //! What every filter does with a request's head: read it once, and answer in place of the upstream.
 
-use http_message::{Place, Problem, RequestHead};
+use http_message::{Place, Problem, ProblemType, RequestHead};
 
 use crate::error::HostError;
 use crate::headers::{self, Map};
@@ -24,7 +24,12 @@ pub fn request_head() -> Result<RequestHead, HostError> {
 ///
 /// The request stops there even if the host refuses the reply, which is logged: then the stream's idle timeout ends it.
 pub fn refuse(head: &RequestHead, problem: &Problem, place: Place) {
-    if let Err(error) = send_local_reply(&problem.render(head, place)) {
+    refuse_as(&ProblemType::default(), head, problem, place);
+}
+
+/// As [`refuse`], with a problem of a type of its own, or with more to tell.
+pub fn refuse_as(kind: &ProblemType, head: &RequestHead, problem: &Problem, place: Place) {
+    if let Err(error) = send_local_reply(&problem.render_as(kind, head, place)) {
         log::error!("decision=fail reply error={error}");
     }
 }

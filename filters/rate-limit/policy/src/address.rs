@@ -1,5 +1,7 @@
 //! The address of the client, as far as it can be believed.
 
+use std::net::IpAddr;
+
 use client_address::Source;
 use filter_config::{Bounded, BoundedList, ConfigError, FieldPath};
 use http_message::HeaderMap;

@@ -208,6 +208,7 @@ fn refusal(
         uri: reason.problem_type().unwrap_or("about:blank"),
         violated_policies: violated.into_iter().map(str::to_owned).collect(),
         retry_in: Some(Duration::from_nanos(wait.max(1))),
+        ..ProblemType::default()
     };
     (reason.problem(headers), kind)
 }

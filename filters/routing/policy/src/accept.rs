@@ -1,6 +1,6 @@
-//! The version in `Accept`: a parameter of a media range (RFC 9110 section 12.5.1).
+//! The version in `Accept`: a parameter of a media range (RFC 9110 section 12.5.1), or a media type of a vendor's own.
 //!
-//! `application/json;version=2, text/html;q=0.5` names version 2. Only what bears on the parameter is judged; the rest of
+//! `application/json;version=2, text/html;q=0.5` and `application/vnd.example.v2+json` name version 2. Only what bears on the parameter is judged; the rest of
 //! the header belongs to the upstream. What two parsers could read differently (a stray or open quote) is an error.
 
 use crate::version::Label;
@@ -16,28 +16,43 @@ pub(crate) enum AcceptError {
     Different,
 }
 
+/// What names the version in a media range.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Naming<'a> {
+    /// The value of the parameter of this name.
+    Parameter(&'a str),
+    /// The type and subtype, of which this is what stands in front of `.v2`: `application/vnd.example`.
+    Vendor(&'a str),
+}
+
 /// Reads every value of `Accept` as one list and returns what it names, or `None` where it names no version.
 ///
-/// `parameter` is compared without regard to case. A range of weight zero names what the client does *not* accept, so its
+/// Names are compared without regard to case. A range of weight zero names what the client does *not* accept, so its
 /// parameter does not count. Work is linear in the length of the values.
 pub(crate) fn label<'a>(
     values: impl Iterator<Item = &'a [u8]>,
-    parameter: &str,
+    naming: Naming<'_>,
 ) -> Result<Option<Label>, AcceptError> {
     let mut found = None;
     for value in values {
         for range in Parts::new(value, b',') {
-            merge(&mut found, range_label(range?, parameter)?)?;
+            merge(&mut found, range_label(range?, naming)?)?;
         }
     }
     Ok(found)
 }
 
-fn range_label(range: &[u8], parameter: &str) -> Result<Option<Label>, AcceptError> {
+fn range_label(range: &[u8], naming: Naming<'_>) -> Result<Option<Label>, AcceptError> {
     let mut found = None;
     let mut refused = false;
-    for part in Parts::new(range, b';').skip(1) {
+    for (index, part) in Parts::new(range, b';').enumerate() {
         let part = trim(part?);
+        if index == 0 {
+            if let Naming::Vendor(vendor) = naming {
+                found = vendor_label(part, vendor.as_bytes());
+            }
+            continue;
+        }
         let (name, value) = match part.iter().position(|byte| *byte == b'=') {
             Some(at) => (part.get(..at), part.get(at.saturating_add(1)..)),
             None => (Some(part), None),
@@ -45,7 +60,9 @@ fn range_label(range: &[u8], parameter: &str) -> Result<Option<Label>, AcceptErr
         let name = name.unwrap_or_default();
         if name.eq_ignore_ascii_case(b"q") {
             refused |= value.is_some_and(is_zero_weight);
-        } else if trim(name).eq_ignore_ascii_case(parameter.as_bytes()) {
+        } else if let Naming::Parameter(parameter) = naming
+            && trim(name).eq_ignore_ascii_case(parameter.as_bytes())
+        {
             // `version = 2` and a bare `version` are outside the grammar: one parser takes them, another does not.
             let value = value
                 .filter(|value| name == trim(name) && *value == trim(value))
@@ -54,6 +71,20 @@ fn range_label(range: &[u8], parameter: &str) -> Result<Option<Label>, AcceptErr
         }
     }
     Ok(if refused { None } else { found })
+}
+
+/// `.v2` behind the vendor's name, up to the suffix. `application/vnd.example+json` names no version.
+fn vendor_label(media_type: &[u8], vendor: &[u8]) -> Option<Label> {
+    let (start, rest) = media_type.split_at_checked(vendor.len())?;
+    let version = rest
+        .strip_prefix(b".v")
+        .or_else(|| rest.strip_prefix(b".V"))
+        .filter(|_| start.eq_ignore_ascii_case(vendor))?;
+    let end = version.iter().position(|byte| *byte == b'+');
+    let digits = end.map_or(Some(version), |end| version.get(..end))?;
+    // What is no number is another type of the vendor's: `application/vnd.example.vault`.
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    is_number.then(|| Label::read(digits.iter().copied()))
 }
 
 fn merge(found: &mut Option<Label>, next: Option<Label>) -> Result<(), AcceptError> {
@@ -175,7 +206,47 @@ mod tests {
     use crate::version::ApiVersion;
 
     fn read(values: &[&str]) -> Result<Option<Label>, AcceptError> {
-        label(values.iter().map(|value| value.as_bytes()), "version")
+        let values = values.iter().map(|value| value.as_bytes());
+        label(values, Naming::Parameter("version"))
+    }
+
+    #[test]
+    fn a_media_type_of_the_vendors_own_names_the_version() {
+        let read = |value: &str| {
+            label(
+                [value.as_bytes()].into_iter(),
+                Naming::Vendor("application/vnd.example"),
+            )
+        };
+        assert_eq!(read("application/vnd.example.v2+json"), named(2));
+        assert_eq!(
+            read("text/html, Application/VND.Example.V2 ; q=0.5"),
+            named(2)
+        );
+        assert_eq!(
+            read("application/vnd.example.v1;q=0, application/vnd.example.v2"),
+            named(2)
+        );
+        assert_eq!(
+            read("application/vnd.example.v02+json"),
+            Ok(Some(Label::Unreadable))
+        );
+        for value in [
+            "application/vnd.example+json",
+            "application/vnd.example.vault+json",
+            "application/vnd.example.v",
+            "application/vnd.example.v2beta1+json",
+            "application/vnd.examples.v2+json",
+            "application/json;version=2",
+            "*/*",
+            "",
+        ] {
+            assert_eq!(read(value), Ok(None), "{value}");
+        }
+        assert_eq!(
+            read("application/vnd.example.v1, application/vnd.example.v2"),
+            Err(AcceptError::Different)
+        );
     }
 
     fn named(number: u16) -> Result<Option<Label>, AcceptError> {

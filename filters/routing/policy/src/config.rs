@@ -1,13 +1,17 @@
 //! The configuration: its wire form, and the checks that make a [`Policy`] of it.
 
 use filter_config::{BoundedList, ConfigError, FieldPath, Text, Version};
-use http_message::{HeaderName, HeaderValue};
-use request_match::Mode;
+use http_message::{HeaderName, HeaderValue, RequestHead, is_token};
+use request_match::{Mode, Rule, Rules, TwinTable};
 use serde::Deserialize;
 
 use crate::headers::{Headers, HeadersConfig, Uses};
+use crate::lifecycle::{self, DeprecatedList};
 use crate::method_table::{GrpcConfig, MethodTable};
-use crate::version::{ApiVersion, Source, Versions};
+use crate::split::{self, Split, SplitList};
+use crate::target::{self, TargetList};
+use crate::upstream_path::{UpstreamPath, UpstreamPathConfig};
+use crate::version::{ApiVersion, Source, UnknownStatus, Versions};
 
 /// The wire form. README.md tells what each field means.
 #[derive(Debug, Deserialize)]
@@ -19,6 +23,8 @@ pub struct Config {
     mode: Mode,
     api_version: Option<ApiVersionConfig>,
     grpc: Option<GrpcConfig>,
+    targets: Option<TargetList>,
+    splits: Option<SplitList>,
     #[serde(default)]
     headers: HeadersConfig,
 }
@@ -29,6 +35,21 @@ struct ApiVersionConfig {
     supported: BoundedList<Text<8>, 1, 64>,
     default: Text<8>,
     sources: BoundedList<SourceConfig, 1, 8>,
+    unknown: Option<UnknownStatus>,
+    #[serde(default)]
+    fallback: Fallback,
+    retired: Option<BoundedList<Text<8>, 1, 64>>,
+    deprecated: Option<DeprecatedList>,
+    upstream_path: Option<UpstreamPathConfig>,
+}
+
+/// What becomes of a version that is not served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Fallback {
+    #[default]
+    None,
+    Older,
 }
 
 #[derive(Debug, Deserialize)]
@@ -36,7 +57,10 @@ struct ApiVersionConfig {
 struct SourceConfig {
     path_prefix: Option<bool>,
     header: Option<HeaderName>,
+    query: Option<Text<64>>,
     accept_parameter: Option<Text<64>>,
+    accept_vendor: Option<Text<128>>,
+    grpc_package: Option<bool>,
 }
 
 /// A configuration that has passed every check.
@@ -45,6 +69,10 @@ pub struct Policy {
     pub(crate) mode: Mode,
     pub(crate) versions: Option<Versions>,
     pub(crate) grpc: Option<MethodTable>,
+    no_twins: TwinTable,
+    pub(crate) targets: Rules<HeaderValue>,
+    pub(crate) splits: Rules<Split>,
+    needs: Needs,
     pub(crate) headers: Headers,
     /// The header of a refusal that lists the versions that are served.
     pub(crate) supported: Option<(HeaderName, HeaderValue)>,
@@ -55,6 +83,8 @@ pub struct Policy {
 pub struct Needs {
     /// The record that auth has written.
     pub identity: bool,
+    /// The address of the client.
+    pub address: bool,
 }
 
 impl Policy {
@@ -70,8 +100,22 @@ impl Policy {
             .grpc
             .map(|grpc| MethodTable::compile(grpc, &root.field("grpc")))
             .transpose()?;
+        let targets_at = root.field("targets");
+        let targets = config
+            .targets
+            .map(|targets| target::compile(targets, &targets_at))
+            .transpose()?
+            .unwrap_or_default();
+        let splits_at = root.field("splits");
+        let splits = config
+            .splits
+            .map(|splits| split::compile(splits, &splits_at))
+            .transpose()?
+            .unwrap_or_default();
         let uses = Uses {
-            targets: grpc.as_ref().is_some_and(MethodTable::has_targets),
+            targets: targets.iter().next().is_some()
+                || grpc.as_ref().is_some_and(MethodTable::has_targets),
+            splits: splits.iter().next().is_some(),
             router: grpc.is_some(),
         };
         let headers_at = root.field("headers");
@@ -86,11 +130,35 @@ impl Policy {
             .api_version
             .map(|versions| compile_versions(versions, &headers, &root.field("api_version")))
             .transpose()?;
+        for (index, split) in splits.iter().enumerate() {
+            // It would be removed from what the client sent, or is the filter's own word.
+            let mut read = split.value.headers();
+            if read.any(|name| headers.patterns.matches(name.as_bytes())) {
+                return Err(ConfigError::new(
+                    &splits_at.index(index),
+                    "reads a header that this filter writes, so a client cannot send it",
+                ));
+            }
+        }
         let supported = versions.as_ref().and_then(supported_header);
         Ok(Policy {
             mode: config.mode,
             versions,
+            needs: Needs {
+                identity: config.mode != Mode::Off
+                    && (headers.protocol.is_some()
+                        || grpc.as_ref().is_some_and(MethodTable::needs_identity)
+                        || active(&targets).any(|rule| rule.matcher.needs_identity())
+                        || active(&splits).any(|rule| {
+                            rule.matcher.needs_identity() || rule.value.needs_identity()
+                        })),
+                address: config.mode != Mode::Off
+                    && active(&splits).any(|rule| rule.value.needs_address()),
+            },
             grpc,
+            no_twins: TwinTable::default(),
+            targets,
+            splits,
             headers,
             supported,
         })
@@ -98,12 +166,23 @@ impl Policy {
 
     /// What has to be asked of the host: each answer has its price.
     pub fn needs(&self) -> Needs {
-        Needs {
-            identity: self.mode != Mode::Off
-                && (self.headers.protocol.is_some()
-                    || self.grpc.as_ref().is_some_and(MethodTable::needs_identity)),
-        }
+        self.needs
     }
+
+    /// The REST forms of methods, as a descriptor set has them.
+    pub(crate) fn twins(&self) -> &TwinTable {
+        let table = self.grpc.as_ref();
+        table.map_or(&self.no_twins, |table| &table.twins)
+    }
+
+    /// Whether a cookie may have to be made for this request, for which [`Facts::draw`](crate::Facts) is needed.
+    pub fn needs_draw(&self, head: &RequestHead) -> bool {
+        self.mode != Mode::Off && active(&self.splits).any(|rule| rule.value.needs_draw(head))
+    }
+}
+
+fn active<T>(rules: &Rules<T>) -> impl Iterator<Item = &Rule<T>> {
+    rules.iter().filter(|rule| rule.mode != Mode::Off)
 }
 
 impl Policy {
@@ -118,13 +197,13 @@ impl Policy {
 /// `x-gatehouse-supported-versions: 1, 2`
 fn supported_header(versions: &Versions) -> Option<(HeaderName, HeaderValue)> {
     let list: Vec<String> = versions
-        .supported()
+        .supported
         .iter()
         .map(ApiVersion::to_string)
         .collect();
-    // A constant name, and at most 64 numbers of four digits: neither can fail.
-    let name = HeaderName::try_from("x-gatehouse-supported-versions").ok()?;
+    // At most 64 numbers of four digits: it cannot fail.
     let value = HeaderValue::try_from(list.join(", ").as_str()).ok()?;
+    let name = HeaderName::from_static("x-gatehouse-supported-versions");
     Some((name, value))
 }
 
@@ -133,19 +212,22 @@ fn compile_versions(
     headers: &Headers,
     at: &FieldPath,
 ) -> Result<Versions, ConfigError> {
-    let mut supported = Vec::new();
-    for (index, text) in config.supported.iter().enumerate() {
-        let at = at.field("supported").index(index);
-        let version = read_version(text.as_str(), &at)?;
-        if supported.contains(&version) {
-            return Err(ConfigError::new(&at, "listed twice"));
-        }
-        supported.push(version);
-    }
+    let supported = read_versions(config.supported.iter(), &at.field("supported"))?;
     let default_at = at.field("default");
     let default = read_version(config.default.as_str(), &default_at)?;
     if !supported.contains(&default) {
         return Err(ConfigError::new(&default_at, "not among supported"));
+    }
+    let retired_at = at.field("retired");
+    let retired = read_versions(config.retired.iter().flatten(), &retired_at)?;
+    if let Some(index) = retired
+        .iter()
+        .position(|version| supported.contains(version))
+    {
+        return Err(ConfigError::new(
+            &retired_at.index(index),
+            "is among supported",
+        ));
     }
     let mut sources = Vec::new();
     for (index, source) in config.sources.into_iter().enumerate() {
@@ -156,7 +238,48 @@ fn compile_versions(
         }
         sources.push(source);
     }
-    Ok(Versions::new(supported, default, sources))
+    let mut deprecated: Vec<(ApiVersion, _)> = Vec::new();
+    for (index, entry) in config.deprecated.iter().flatten().enumerate() {
+        let at = at.field("deprecated").index(index);
+        let version_at = at.field("version");
+        let version = read_version(entry.version.as_str(), &version_at)?;
+        if !supported.contains(&version) {
+            return Err(ConfigError::new(&version_at, "not among supported"));
+        }
+        if deprecated.iter().any(|(other, _)| *other == version) {
+            return Err(ConfigError::new(&version_at, "listed twice"));
+        }
+        deprecated.push((version, lifecycle::headers(entry, &at)?));
+    }
+    Ok(Versions {
+        supported,
+        retired,
+        default,
+        sources,
+        falls_back: config.fallback == Fallback::Older,
+        deprecated,
+        upstream_path: config
+            .upstream_path
+            .map(|path| UpstreamPath::compile(path, &at.field("upstream_path")))
+            .transpose()?,
+        unknown: config.unknown,
+    })
+}
+
+fn read_versions<'a>(
+    texts: impl Iterator<Item = &'a Text<8>>,
+    at: &FieldPath,
+) -> Result<Vec<ApiVersion>, ConfigError> {
+    let mut versions = Vec::new();
+    for (index, text) in texts.enumerate() {
+        let at = at.index(index);
+        let version = read_version(text.as_str(), &at)?;
+        if versions.contains(&version) {
+            return Err(ConfigError::new(&at, "listed twice"));
+        }
+        versions.push(version);
+    }
+    Ok(versions)
 }
 
 fn read_version(text: &str, at: &FieldPath) -> Result<ApiVersion, ConfigError> {
@@ -173,38 +296,73 @@ fn compile_source(
     headers: &Headers,
     at: &FieldPath,
 ) -> Result<Source, ConfigError> {
-    match (config.path_prefix, config.header, config.accept_parameter) {
-        (Some(true), None, None) => Ok(Source::PathPrefix),
-        (Some(false), None, None) => Err(ConfigError::new(
-            &at.field("path_prefix"),
-            "can only be true; leave the source out instead",
-        )),
+    let mut found = Vec::new();
+    for (field, only) in [
+        ("path_prefix", config.path_prefix),
+        ("grpc_package", config.grpc_package),
+    ] {
+        match only {
+            None => {}
+            Some(false) => {
+                return Err(ConfigError::new(
+                    &at.field(field),
+                    "can only be true; leave the source out instead",
+                ));
+            }
+            Some(true) if field == "path_prefix" => found.push(Source::PathPrefix),
+            Some(true) => found.push(Source::GrpcPackage),
+        }
+    }
+    if let Some(header) = config.header {
         // It would be removed from what the client sent, and then written.
-        (None, Some(header), None) if headers.patterns.matches(header.as_bytes()) => {
-            Err(ConfigError::new(
+        if headers.patterns.matches(header.as_bytes()) {
+            return Err(ConfigError::new(
                 &at.field("header"),
                 "this filter writes that header, so a client cannot send it",
-            ))
+            ));
         }
-        (None, Some(header), None) => Ok(Source::Header(header)),
-        (None, None, Some(parameter)) => {
-            parameter_name(parameter.as_str(), &at.field("accept_parameter"))
-                .map(Source::AcceptParameter)
+        found.push(Source::Header(header));
+    }
+    if let Some(name) = config.query {
+        found.push(Source::Query(name.into_inner()));
+    }
+    if let Some(parameter) = config.accept_parameter {
+        let at = at.field("accept_parameter");
+        found.push(Source::AcceptParameter(parameter_name(
+            parameter.as_str(),
+            &at,
+        )?));
+    }
+    if let Some(vendor) = config.accept_vendor {
+        let at = at.field("accept_vendor");
+        found.push(Source::AcceptVendor(vendor_name(vendor.as_str(), &at)?));
+    }
+    match found.pop() {
+        Some(source) if found.is_empty() => Ok(source),
+        _ => Err(ConfigError::new(
+            at,
+            "needs exactly one of path_prefix, header, query, accept_parameter, accept_vendor, grpc_package",
+        )),
+    }
+}
+
+/// A type and the start of a subtype: `application/vnd.example`.
+fn vendor_name(text: &str, at: &FieldPath) -> Result<String, ConfigError> {
+    match text.split_once('/') {
+        Some((kind, subtype)) if is_token(kind) && is_token(subtype) && !subtype.contains('+') => {
+            Ok(text.to_ascii_lowercase())
         }
         _ => Err(ConfigError::new(
             at,
-            "needs exactly one of path_prefix, header, accept_parameter",
+            "expected what stands in front of \".v2\", as in application/vnd.example",
         )),
     }
 }
 
 /// A token (RFC 9110 section 5.6.2), lower-cased, since parameter names are compared without regard to case.
 fn parameter_name(text: &str, at: &FieldPath) -> Result<String, ConfigError> {
-    let is_token = text
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
     let name = text.to_ascii_lowercase();
-    if !is_token {
+    if !is_token(text) {
         Err(ConfigError::new(at, "not a parameter name"))
     } else if name == "q" {
         Err(ConfigError::new(at, "q is the weight of a media range"))
@@ -257,8 +415,8 @@ mod tests {
         )
         .unwrap();
         let versions = policy.versions.unwrap();
-        assert_eq!(versions.default_version().to_string(), "2");
-        assert_eq!(versions.supported().len(), 2);
+        assert_eq!(versions.default.to_string(), "2");
+        assert_eq!(versions.supported.len(), 2);
         let rendered = format!("{versions:?}");
         let place = |text: &str| rendered.find(text).unwrap();
         assert!(place("AcceptParameter(\"version\")") < place("Header("));
@@ -289,13 +447,13 @@ mod tests {
             ),
             (
                 with_versions(r#"{"supported":["1"],"default":"1","sources":[{}]}"#),
-                "api_version.sources[0]: needs exactly one of path_prefix, header, accept_parameter",
+                "api_version.sources[0]: needs exactly one of path_prefix, header, query, accept_parameter, accept_vendor, grpc_package",
             ),
             (
                 with_versions(
                     r#"{"supported":["1"],"default":"1","sources":[{"path_prefix":true,"header":"x-v"}]}"#,
                 ),
-                "api_version.sources[0]: needs exactly one of path_prefix, header, accept_parameter",
+                "api_version.sources[0]: needs exactly one of path_prefix, header, query, accept_parameter, accept_vendor, grpc_package",
             ),
             (
                 with_versions(
@@ -326,6 +484,46 @@ mod tests {
                     r#"{"supported":["1"],"default":"1","sources":[{"accept_parameter":"a b"}]}"#,
                 ),
                 "api_version.sources[0].accept_parameter: not a parameter name",
+            ),
+            (
+                with_versions(
+                    r#"{"supported":["2"],"default":"2","retired":["1","2"],"sources":[{"path_prefix":true}]}"#,
+                ),
+                "api_version.retired[1]: is among supported",
+            ),
+            (
+                with_versions(
+                    r#"{"supported":["2"],"default":"2","sources":[{"accept_vendor":"vnd.example"}]}"#,
+                ),
+                "api_version.sources[0].accept_vendor: expected what stands in front of \".v2\", as in application/vnd.example",
+            ),
+            (
+                with_versions(
+                    r#"{"supported":["2"],"default":"2","sources":[{"path_prefix":true}],
+                        "deprecated":[{"version":"1","since":"2026-01-01"}]}"#,
+                ),
+                "api_version.deprecated[0].version: not among supported",
+            ),
+            (
+                with_versions(
+                    r#"{"supported":["2"],"default":"2","sources":[{"path_prefix":true}],
+                        "deprecated":[{"version":"2","since":"true"}]}"#,
+                ),
+                "api_version.deprecated[0].since: expected a date or a second in UTC, as in 2026-12-31 or 2026-12-31T23:59:59Z",
+            ),
+            (
+                with_versions(
+                    r#"{"supported":["2"],"default":"2","sources":[{"path_prefix":true}],
+                        "deprecated":[{"version":"2","since":"2026-06-01","sunset":"2026-05-31"}]}"#,
+                ),
+                "api_version.deprecated[0].sunset: is before since",
+            ),
+            (
+                with_versions(
+                    r#"{"supported":["2"],"default":"2","sources":[{"path_prefix":true}],
+                        "deprecated":[{"version":"2","since":"2026-06-01","successor":"/v3>; rel=x"}]}"#,
+                ),
+                "api_version.deprecated[0].successor: expected a URI, or a path that starts with \"/\"",
             ),
             (
                 r#"{"version":1,"headers":{"api_version":"content-length"}}"#.to_owned(),

@@ -7,12 +7,28 @@ pub enum Counter {
     Versioned,
     /// Forwarded with the default version.
     Defaulted,
+    /// Forwarded; the version named is not served, and the nearest older one is.
+    FellBack,
+    /// Forwarded with a version on its way out.
+    Deprecated,
     /// Forwarded as a call of a gRPC service and method.
     Grpc,
     /// Forwarded; a gRPC request whose path is not `/service/method`.
     GrpcUnnamed,
+    /// Forwarded with a target that a rule names.
+    Targeted,
+    /// Forwarded as a member of a group.
+    Grouped,
+    /// Forwarded in the first group, since nothing tells the caller from others.
+    GroupedUnknown,
+    /// Forwarded; a target or a group that its mode `shadow` kept from being written.
+    ShadowLabelled,
     /// Refused: the version named is not served.
     UnknownVersion,
+    /// Refused: the version named is no longer served.
+    RetiredVersion,
+    /// Refused: the path would lead to where the request may not go.
+    PathNotAllowed,
     /// Refused: the request does not name one version.
     AmbiguousVersion,
     /// Refused: the path can be read in two ways.
@@ -37,12 +53,20 @@ pub enum Counter {
 
 impl Counter {
     /// Every counter, in the order of declaration.
-    pub const ALL: [Counter; 15] = [
+    pub const ALL: [Counter; 23] = [
         Counter::Versioned,
         Counter::Defaulted,
+        Counter::FellBack,
+        Counter::Deprecated,
         Counter::Grpc,
         Counter::GrpcUnnamed,
+        Counter::Targeted,
+        Counter::Grouped,
+        Counter::GroupedUnknown,
+        Counter::ShadowLabelled,
         Counter::UnknownVersion,
+        Counter::RetiredVersion,
+        Counter::PathNotAllowed,
         Counter::AmbiguousVersion,
         Counter::AmbiguousPath,
         Counter::AmbiguousRequest,
@@ -60,9 +84,17 @@ impl Counter {
         match self {
             Counter::Versioned => "gatehouse.routing.versioned",
             Counter::Defaulted => "gatehouse.routing.defaulted",
+            Counter::FellBack => "gatehouse.routing.fell_back",
+            Counter::Deprecated => "gatehouse.routing.deprecated",
             Counter::Grpc => "gatehouse.routing.grpc",
             Counter::GrpcUnnamed => "gatehouse.routing.grpc_unnamed",
+            Counter::Targeted => "gatehouse.routing.targeted",
+            Counter::Grouped => "gatehouse.routing.grouped",
+            Counter::GroupedUnknown => "gatehouse.routing.grouped_unknown",
+            Counter::ShadowLabelled => "gatehouse.routing.shadow_labelled",
             Counter::UnknownVersion => "gatehouse.routing.unknown_version",
+            Counter::RetiredVersion => "gatehouse.routing.retired_version",
+            Counter::PathNotAllowed => "gatehouse.routing.path_not_allowed",
             Counter::AmbiguousVersion => "gatehouse.routing.ambiguous_version",
             Counter::AmbiguousPath => "gatehouse.routing.ambiguous_path",
             Counter::AmbiguousRequest => "gatehouse.routing.ambiguous_request",

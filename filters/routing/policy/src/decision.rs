@@ -2,10 +2,11 @@
 
 use grpc_descriptor::MethodKind;
 use http_message::{
-    HeaderEdits, HeaderMap, HeaderName, HeaderValue, PathError, Problem, RequestHead,
+    CanonicalPath, HeaderEdits, HeaderMap, HeaderName, HeaderValue, PathError, Problem,
+    ProblemType, RequestHead,
 };
 use identity::Identity;
-use request_match::{Mode, Subject};
+use request_match::{Mode, Rule, Subject};
 
 use crate::call::{Call, Spoken};
 use crate::config::Policy;
@@ -14,7 +15,8 @@ use crate::deadline::{Allowed, timeout_header};
 use crate::headers::{ROUTER_MAX_RETRIES, ROUTER_RETRY_ON, ROUTER_TIMEOUT};
 use crate::method_table::{MethodRule, MethodTable};
 use crate::reason::Reason;
-use crate::version::Selection;
+use crate::split::{Caller, Member, Split};
+use crate::version::{ApiVersion, Selection, UnknownStatus, Versions};
 
 /// What the adapter does next.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub struct Forward {
     pub counters: Vec<Counter>,
     /// Why it would have been refused, were the mode `enforce`.
     pub shadowed: Option<Reason>,
+    /// What the response is to tell besides.
+    pub answer: Vec<(HeaderName, HeaderValue)>,
     /// What to look for in the response.
     pub watch: Option<Watch>,
 }
@@ -65,6 +69,10 @@ pub const STATE_GRPC_PACKAGE: &str = "gatehouse.grpc_package";
 pub const STATE_GRPC_KIND: &str = "gatehouse.grpc_kind";
 /// Filter state that carries the target.
 pub const STATE_TARGET: &str = "gatehouse.target";
+/// Filter state that carries the name of the experiment.
+pub const STATE_EXPERIMENT: &str = "gatehouse.experiment";
+/// Filter state that carries the group of the caller in it.
+pub const STATE_GROUP: &str = "gatehouse.group";
 /// Filter state that carries the protocol of the client.
 pub const STATE_PROTOCOL: &str = "gatehouse.protocol";
 
@@ -73,14 +81,22 @@ pub const STATE_PROTOCOL: &str = "gatehouse.protocol";
 pub struct Facts {
     /// The record of the caller, as filter state has it.
     pub identity: Option<Vec<u8>>,
+    /// The host's `source.address`.
+    pub address: Option<Vec<u8>>,
+    /// Random bytes, if [`Policy::needs_draw`] asks for them.
+    pub draw: Option<[u8; 16]>,
 }
 
 /// What was found out about a request. Nothing, where a doubt remains.
 struct Findings<'a> {
     selection: Option<Selection>,
+    /// The request target without its version, or with another.
+    rewritten: Option<HeaderValue>,
     call: Call<'a>,
     spoken: Option<Spoken>,
     handling: Option<Handling<'a>>,
+    target: Option<&'a Rule<HeaderValue>>,
+    member: Option<(&'a Rule<Split>, Member)>,
     doubt: Option<Reason>,
     /// What a rule in mode `shadow` would have refused.
     shadowed: Option<Reason>,
@@ -129,6 +145,7 @@ impl Policy {
             state: Vec::new(),
             counters: Vec::new(),
             shadowed: None,
+            answer: Vec::new(),
             watch: None,
         }
     }
@@ -140,12 +157,22 @@ impl Policy {
             Err(PathError::Missing) => (None, None),
             Err(_) => (None, Some(Reason::AmbiguousPath)),
         };
+        let call = Call::of(head, path);
         let selection = self.versions.as_ref().map(|versions| {
-            versions.select(head, path).unwrap_or_else(|reason| {
+            versions.select(head, path, &call).unwrap_or_else(|reason| {
                 doubt = doubt.or(Some(reason));
-                Selection::Default(versions.default_version())
+                Selection::Default(versions.default)
             })
         });
+        let rewritten = match (&self.versions, selection, path, doubt) {
+            (Some(versions), Some(selection), Some(path), None) => {
+                rewrite(versions, selection, head, path).unwrap_or_else(|reason| {
+                    doubt = Some(reason);
+                    None
+                })
+            }
+            _ => None,
+        };
         let identity = match self.needs().identity {
             true => Identity::read(facts.identity.as_deref()).unwrap_or_else(|_| {
                 doubt = doubt.or(Some(Reason::MalformedIdentity));
@@ -155,23 +182,57 @@ impl Policy {
         };
         let mut findings = Findings {
             selection,
-            call: Call::of(head, path),
+            rewritten,
+            call,
             spoken: self
                 .headers
                 .protocol
                 .as_ref()
                 .map(|_| Spoken::of(head, &identity)),
             handling: None,
+            target: None,
+            member: None,
             doubt,
             shadowed: None,
         };
-        if let (Some(table), None) = (&self.grpc, findings.doubt)
-            && path.is_some()
-        {
-            let handled = handle(table, head, &identity, &mut findings);
-            findings.doubt = handled.err();
+        if path.is_some() && findings.doubt.is_none() && self.looks_closer() {
+            let looked = self.look(head, facts, &identity, &mut findings);
+            findings.doubt = looked.err();
         }
         findings
+    }
+
+    /// Whether more than versions and names is asked for.
+    fn looks_closer(&self) -> bool {
+        self.grpc.is_some()
+            || self.targets.iter().next().is_some()
+            || self.splits.iter().next().is_some()
+    }
+
+    fn look<'a>(
+        &'a self,
+        head: &'a RequestHead,
+        facts: &Facts,
+        identity: &Identity,
+        findings: &mut Findings<'a>,
+    ) -> Result<(), Reason> {
+        let subject = Subject::new(head, self.twins()).map_err(|_| Reason::AmbiguousRequest)?;
+        if let Some(table) = &self.grpc {
+            handle(table, &subject, identity, findings)?;
+        }
+        let subject = subject.with_identity(identity);
+        findings.target = self.targets.first_match(&subject);
+        let caller = Caller {
+            head,
+            identity,
+            address: facts.address.as_deref(),
+            draw: facts.draw,
+        };
+        findings.member = self
+            .splits
+            .first_match(&subject)
+            .and_then(|rule| Some((rule, rule.value.member(&caller)?)));
+        Ok(())
     }
 
     fn label(&self, head: &RequestHead, findings: &Findings<'_>, forward: &mut Forward) {
@@ -181,10 +242,15 @@ impl Policy {
         if let Some(selection) = findings.selection {
             forward.counters.push(match selection {
                 Selection::Named(_) => Counter::Versioned,
+                Selection::Older { .. } => Counter::FellBack,
                 Selection::Default(_) => Counter::Defaulted,
             });
+            self.tell(selection, forward);
             let version = selection.version().to_string();
             forward.write(&self.headers.api_version, STATE_API_VERSION, &version);
+        }
+        if let Some(target) = &findings.rewritten {
+            forward.edits.set_path(target.clone());
         }
         match &findings.call {
             Call::NotGrpc => {}
@@ -200,6 +266,18 @@ impl Policy {
                 }
             }
         }
+        if let Some(rule) = findings.target {
+            if rule.mode == Mode::Enforce {
+                forward.counters.push(Counter::Targeted);
+                forward.write_value(&self.headers.target, STATE_TARGET, rule.value.clone());
+            } else {
+                forward.counters.push(Counter::ShadowLabelled);
+            }
+        }
+        if let Some((rule, member)) = &findings.member {
+            self.join(rule, member, forward);
+        }
+        // The later edit counts: a target of the method's own is the closer one.
         if let Some(handling) = &findings.handling {
             self.handle(head, handling, forward);
         }
@@ -211,6 +289,52 @@ impl Policy {
             {
                 forward.edits.remove(ORIGINAL_PATH.as_bytes());
             }
+        }
+    }
+
+    /// The group of the caller, for the route, the upstream, the log and the client.
+    fn join(&self, rule: &Rule<Split>, member: &Member, forward: &mut Forward) {
+        if rule.mode != Mode::Enforce {
+            forward.counters.push(Counter::ShadowLabelled);
+            return;
+        }
+        forward.counters.push(match member.unknown {
+            true => Counter::GroupedUnknown,
+            false => Counter::Grouped,
+        });
+        forward.write(
+            &self.headers.experiment,
+            STATE_EXPERIMENT,
+            rule.name.as_str(),
+        );
+        forward.write_value(&self.headers.group, STATE_GROUP, member.group.clone());
+        let name = self.headers.group.clone();
+        forward.answer.push((name, member.group.clone()));
+        if let Some(cookie) = &member.cookie {
+            let name = HeaderName::from_static("set-cookie");
+            forward.answer.push((name, cookie.clone()));
+        }
+    }
+
+    /// What the client learns of its version.
+    fn tell(&self, selection: Selection, forward: &mut Forward) {
+        if let Selection::Older { asked, served } = selection {
+            let warning = format!("version {asked} is not served, this is version {served}");
+            // Digits and letters: they fit in a header value.
+            if let Ok(warning) = HeaderValue::try_from(warning.as_str()) {
+                let name = HeaderName::from_static("x-gatehouse-version-warning");
+                forward.answer.push((name, warning));
+                forward.answer.extend(self.supported.clone());
+            }
+        }
+        let notices = self
+            .versions
+            .as_ref()
+            .map(|versions| versions.notices(selection.version()))
+            .unwrap_or_default();
+        if !notices.is_empty() {
+            forward.counters.push(Counter::Deprecated);
+            forward.answer.extend_from_slice(notices);
         }
     }
 
@@ -247,11 +371,47 @@ impl Policy {
     }
 
     fn problem(&self, reason: Reason) -> Problem {
-        let supported = match reason.counter() {
-            Counter::UnknownVersion => self.supported.clone(),
-            _ => None,
+        let about_version = is_about_version(reason);
+        let headers = self.supported.iter().filter(|_| about_version);
+        let unknown = self.versions.as_ref().and_then(|versions| versions.unknown);
+        let status = match (reason.counter(), unknown) {
+            (Counter::UnknownVersion, Some(UnknownStatus::NotFound)) => 404,
+            (Counter::UnknownVersion, Some(UnknownStatus::NotAcceptable)) => 406,
+            _ => reason.status(),
         };
-        reason.problem(supported.into_iter().collect())
+        reason.problem_of(status, headers.cloned().collect())
+    }
+
+    /// What kind of problem a refusal tells: where a version is not served, those that are.
+    pub fn problem_type(&self, reason: Reason) -> ProblemType {
+        let versions = self.versions.iter().filter(|_| is_about_version(reason));
+        let supported = versions.flat_map(|versions| &versions.supported);
+        ProblemType {
+            supported_versions: supported.map(ApiVersion::to_string).collect(),
+            ..ProblemType::default()
+        }
+    }
+}
+
+fn is_about_version(reason: Reason) -> bool {
+    matches!(
+        reason.counter(),
+        Counter::UnknownVersion | Counter::RetiredVersion
+    )
+}
+
+/// The new request target, if it changes. That of a call is its method, and stays.
+fn rewrite(
+    versions: &Versions,
+    selection: Selection,
+    head: &RequestHead,
+    path: &CanonicalPath,
+) -> Result<Option<HeaderValue>, Reason> {
+    match &versions.upstream_path {
+        Some(upstream) if !head.protocol().has_methods() => {
+            upstream.apply(head.raw_path(), path, selection.version())
+        }
+        _ => Ok(None),
     }
 }
 
@@ -266,6 +426,7 @@ impl Forward {
 
     fn write_value(&mut self, header: &HeaderName, state: &'static str, value: HeaderValue) {
         self.edits.set(header.clone(), value.clone());
+        self.state.retain(|(name, _)| *name != state);
         self.state.push((state, value));
     }
 }
@@ -273,11 +434,10 @@ impl Forward {
 /// What the table says of a request, if it is a call or may become one.
 fn handle<'a>(
     table: &'a MethodTable,
-    head: &'a RequestHead,
+    subject: &Subject<'a>,
     caller: &Identity,
     findings: &mut Findings<'a>,
 ) -> Result<(), Reason> {
-    let subject = Subject::new(head, &table.twins).map_err(|_| Reason::AmbiguousRequest)?;
     if let (Call::NotGrpc, Some(twin)) = (&findings.call, subject.call()) {
         findings.call = Call::Method(twin);
     }
@@ -304,7 +464,7 @@ fn handle<'a>(
     let judged = rule.map_or(Ok(None), |rule| {
         rule.permits(caller)?;
         rule.deadline
-            .map_or(Ok(None), |deadline| deadline.allow(head))
+            .map_or(Ok(None), |deadline| deadline.allow(subject.head()))
     });
     match (rule.map(|rule| rule.mode), judged) {
         (Some(Mode::Shadow), judged) => findings.shadowed = judged.err(),
@@ -629,6 +789,7 @@ mod tests {
             identity.original.protocol = protocol;
             Facts {
                 identity: Some(identity.encode()),
+                ..Facts::default()
             }
         };
         let call = head(
@@ -670,6 +831,7 @@ mod tests {
         );
         let malformed = Facts {
             identity: Some(b"no record".to_vec()),
+            ..Facts::default()
         };
         assert!(matches!(
             policy.decide(&call, &malformed),
@@ -793,6 +955,7 @@ mod tests {
             };
             Facts {
                 identity: Some(identity.encode()),
+                ..Facts::default()
             }
         };
         let anyone = Facts::default();
@@ -893,6 +1056,175 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "headers.grpc_kind: the kind of a method is known from grpc.methods or grpc.descriptor_set"
+        );
+    }
+
+    fn versions(more: &str) -> Policy {
+        let config = format!(
+            r#"{{"version":1,"api_version":{{"supported":["2","4"],"default":"4","sources":[
+                {{"path_prefix":true}},{{"header":"x-v"}},{{"query":"api-version"}},
+                {{"accept_vendor":"application/vnd.Example"}},{{"grpc_package":true}}]{more}}}}}"#
+        );
+        Policy::from_bytes(config.as_bytes()).unwrap()
+    }
+
+    fn refused(policy: &Policy, head: &RequestHead) -> (Problem, Reason) {
+        match policy.decide(head, &Facts::default()) {
+            Step::Reply(problem, reason) => (problem, reason),
+            Step::Forward(forward) => panic!("forwarded: {forward:?}"),
+        }
+    }
+
+    #[test]
+    fn query_vendor_type_and_package_name_versions_too() {
+        let policy = versions("");
+        let vendor = [("accept", "application/vnd.example.v2+json")];
+        for (request, version) in [
+            (head("/users?api-version=2", &[]), "2"),
+            (head("/users?api%2Dversion=v2", &[]), "2"),
+            (head("/users", &vendor), "2"),
+            (grpc("/inventory.v2.Stock/Get", &[]), "2"),
+            (grpc("/inventory.v2beta1.Stock/Get", &[]), "4"),
+            (grpc("/v2.Stock/Get", &[]), "2"),
+            (grpc("/Stock/Get", &[]), "4"),
+            // Not a call, so not its package.
+            (head("/inventory.v2.Stock/Get", &[]), "4"),
+        ] {
+            let forward = forward(&policy, &request);
+            assert_eq!(
+                state(&forward)[0],
+                (STATE_API_VERSION, version),
+                "{request:?}"
+            );
+        }
+        for (request, reason, status) in [
+            (
+                head("/users?api-version=9", &[]),
+                Reason::UnknownVersionInQuery,
+                404,
+            ),
+            (
+                head("/users?api-version=2&api-version=2", &[]),
+                Reason::RepeatedVersionQuery,
+                400,
+            ),
+            (
+                grpc("/inventory.v9.Stock/Get", &[]),
+                Reason::UnknownVersionInPath,
+                404,
+            ),
+        ] {
+            let (problem, found) = refused(&policy, &request);
+            assert_eq!((found, problem.status), (reason, status), "{request:?}");
+        }
+    }
+
+    #[test]
+    fn the_status_of_an_unknown_version_is_configurable() {
+        for (unknown, status, title) in [
+            ("not_found", 404, "Not Found"),
+            ("not_acceptable", 406, "Not Acceptable"),
+        ] {
+            let policy = versions(&format!(r#","unknown":"{unknown}""#));
+            for request in [head("/v9/users", &[]), head("/users", &[("x-v", "9")])] {
+                let (problem, reason) = refused(&policy, &request);
+                assert_eq!((problem.status, problem.title), (status, title));
+                assert_eq!(policy.problem_type(reason).supported_versions, ["2", "4"]);
+            }
+            assert_eq!(refused(&policy, &head("/a//b", &[])).0.status, 400);
+        }
+    }
+
+    #[test]
+    fn a_newer_version_falls_back_to_the_nearest_older_one() {
+        let policy = versions(r#","fallback":"older","retired":["1"]"#);
+        for (asked, served) in [("3", "2"), ("5", "4"), ("9999", "4")] {
+            let forward = forward(&policy, &head("/users", &[("x-v", asked)]));
+            assert_eq!(state(&forward), [(STATE_API_VERSION, served)]);
+            assert_eq!(forward.counters, [Counter::FellBack]);
+            let (name, value) = &forward.answer[0];
+            assert_eq!(name.as_str(), "x-gatehouse-version-warning");
+            let text = format!("version {asked} is not served, this is version {served}");
+            assert_eq!(value.as_bytes(), text.as_bytes());
+        }
+        // There is no older one; what is no number has none; and what is retired does not come back as another.
+        for (asked, reason) in [
+            ("0", Reason::UnknownVersionInHeader),
+            ("latest", Reason::UnknownVersionInHeader),
+            ("1", Reason::RetiredVersion),
+        ] {
+            let (problem, found) = refused(&policy, &head("/users", &[("x-v", asked)]));
+            assert_eq!(found, reason, "{asked}");
+            assert_eq!(problem.headers.len(), 1, "{asked}");
+        }
+        let exact = forward(&policy, &head("/users", &[("x-v", "2")]));
+        assert!(exact.answer.is_empty());
+    }
+
+    // Wrong forms abound: `Deprecation: true`, HTTP dates in it, a sunset before it.
+    #[test]
+    fn a_version_on_its_way_out_says_so() {
+        let policy = versions(
+            r#","deprecated":[{"version":"2","since":"2023-06-30T23:59:59Z","sunset":"2026-12-31T23:59:59Z",
+                "successor":"/v4/users","information":"https://api.test/changes"}]"#,
+        );
+        let old = forward(&policy, &head("/v2/users", &[]));
+        let told: Vec<_> = old
+            .answer
+            .iter()
+            .map(|(name, value)| {
+                (
+                    name.as_str(),
+                    std::str::from_utf8(value.as_bytes()).unwrap(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("deprecation", "@1688169599"),
+                ("sunset", "Thu, 31 Dec 2026 23:59:59 GMT"),
+                ("link", "</v4/users>; rel=\"successor-version\""),
+                ("link", "<https://api.test/changes>; rel=\"deprecation\""),
+            ]
+        );
+        assert!(old.counters.contains(&Counter::Deprecated));
+        assert!(forward(&policy, &head("/v4/users", &[])).answer.is_empty());
+    }
+
+    #[test]
+    fn the_upstream_gets_the_path_as_configured() {
+        let target = |policy: &Policy, request: &RequestHead| {
+            let forward = forward(policy, request);
+            written(&forward, request)
+                .into_iter()
+                .find(|write| write.starts_with(":path="))
+        };
+        let strip = versions(r#","upstream_path":{"version":"strip","allowed_paths":["/users"]}"#);
+        assert_eq!(
+            target(&strip, &head("/v2/users?a=1", &[])).as_deref(),
+            Some(":path=/users?a=1")
+        );
+        assert_eq!(target(&strip, &head("/users", &[])), None);
+        assert_eq!(
+            refused(&strip, &head("/v2/admin", &[])).1,
+            Reason::PathNotAllowed
+        );
+        let write = versions(
+            r#","fallback":"older","upstream_path":{"version":"write","allowed_paths":["/v2","/v4/users"]}"#,
+        );
+        assert_eq!(
+            target(&write, &head("/v3/users", &[])).as_deref(),
+            Some(":path=/v2/users")
+        );
+        assert_eq!(
+            target(&write, &head("/users", &[("x-v", "2")])).as_deref(),
+            Some(":path=/v2/users")
+        );
+        assert_eq!(target(&write, &grpc("/inventory.v3.Stock/Get", &[])), None);
+        assert_eq!(
+            refused(&write, &head("/admin", &[])).1,
+            Reason::PathNotAllowed
         );
     }
 }

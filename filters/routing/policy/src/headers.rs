@@ -15,6 +15,8 @@ pub(crate) struct HeadersConfig {
     grpc_kind: Option<HeaderName>,
     protocol: Option<HeaderName>,
     target: Option<HeaderName>,
+    experiment: Option<HeaderName>,
+    group: Option<HeaderName>,
 }
 
 /// The headers that are written, and the names that no client may send.
@@ -28,6 +30,8 @@ pub(crate) struct Headers {
     pub(crate) grpc_kind: Option<HeaderName>,
     pub(crate) protocol: Option<HeaderName>,
     pub(crate) target: HeaderName,
+    pub(crate) experiment: HeaderName,
+    pub(crate) group: HeaderName,
     pub(crate) patterns: NamePatterns,
 }
 
@@ -35,6 +39,7 @@ pub(crate) struct Headers {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Uses {
     pub(crate) targets: bool,
+    pub(crate) splits: bool,
     /// What tells Envoy's router how long to wait and what to try again.
     pub(crate) router: bool,
 }
@@ -85,6 +90,13 @@ impl Headers {
             grpc_kind: names.optional("grpc_kind", config.grpc_kind)?,
             protocol: names.optional("protocol", config.protocol)?,
             target: names.unless(!uses.targets, "target", config.target, "x-gatehouse-target")?,
+            experiment: names.unless(
+                !uses.splits,
+                "experiment",
+                config.experiment,
+                "x-gatehouse-experiment",
+            )?,
+            group: names.unless(!uses.splits, "group", config.group, "x-gatehouse-group")?,
             patterns: NamePatterns::default(),
         };
         let mut patterns = NamePatterns::default();

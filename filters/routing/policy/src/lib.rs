@@ -34,19 +34,26 @@
 mod accept;
 mod call;
 mod config;
+mod cookie;
 mod counters;
 mod deadline;
 mod decision;
 mod headers;
+mod instant;
+mod lifecycle;
 mod method_table;
 mod reason;
+mod split;
+mod target;
+mod upstream_path;
 mod version;
 
 pub use config::{Config, Needs, Policy};
 pub use counters::Counter;
 pub use deadline::{parse_connect_timeout, parse_grpc_timeout};
 pub use decision::{
-    Facts, Forward, STATE_API_VERSION, STATE_GRPC_KIND, STATE_GRPC_METHOD, STATE_GRPC_PACKAGE,
-    STATE_GRPC_SERVICE, STATE_PROTOCOL, STATE_TARGET, Step, Watch,
+    Facts, Forward, STATE_API_VERSION, STATE_EXPERIMENT, STATE_GROUP, STATE_GRPC_KIND,
+    STATE_GRPC_METHOD, STATE_GRPC_PACKAGE, STATE_GRPC_SERVICE, STATE_PROTOCOL, STATE_TARGET, Step,
+    Watch,
 };
 pub use reason::Reason;

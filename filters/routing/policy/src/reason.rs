@@ -15,6 +15,14 @@ pub enum Reason {
     UnknownVersionInHeader,
     /// `Accept` names a version that is not served.
     UnknownVersionInAccept,
+    /// The query names a version that is not served.
+    UnknownVersionInQuery,
+    /// The version named is no longer served.
+    RetiredVersion,
+    /// The query names the version twice.
+    RepeatedVersionQuery,
+    /// Without its version, or with another, the path leads to where the request may not go.
+    PathNotAllowed,
     /// The version header occurs twice or holds a list.
     RepeatedVersionHeader,
     /// Two media ranges of `Accept` name two versions.
@@ -39,11 +47,15 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 14] = [
+    pub const ALL: [Reason; 18] = [
         Reason::AmbiguousPath,
         Reason::UnknownVersionInPath,
         Reason::UnknownVersionInHeader,
         Reason::UnknownVersionInAccept,
+        Reason::UnknownVersionInQuery,
+        Reason::RetiredVersion,
+        Reason::RepeatedVersionQuery,
+        Reason::PathNotAllowed,
         Reason::RepeatedVersionHeader,
         Reason::ConflictingAccept,
         Reason::MalformedAccept,
@@ -63,6 +75,10 @@ impl Reason {
             Reason::UnknownVersionInPath => "gatehouse_routing_unknown_version_in_path",
             Reason::UnknownVersionInHeader => "gatehouse_routing_unknown_version_in_header",
             Reason::UnknownVersionInAccept => "gatehouse_routing_unknown_version_in_accept",
+            Reason::UnknownVersionInQuery => "gatehouse_routing_unknown_version_in_query",
+            Reason::RetiredVersion => "gatehouse_routing_retired_version",
+            Reason::RepeatedVersionQuery => "gatehouse_routing_repeated_version_query",
+            Reason::PathNotAllowed => "gatehouse_routing_path_not_allowed",
             Reason::RepeatedVersionHeader => "gatehouse_routing_repeated_version_header",
             Reason::ConflictingAccept => "gatehouse_routing_conflicting_accept",
             Reason::MalformedAccept => "gatehouse_routing_malformed_accept",
@@ -80,12 +96,16 @@ impl Reason {
     pub const fn status(self) -> u16 {
         match self {
             // The path is what names a resource; a header or `Accept` asks for a form of it.
-            Reason::UnknownVersionInPath | Reason::UndeclaredMethod => 404,
-            Reason::MethodNotPermitted => 403,
+            Reason::UnknownVersionInPath
+            | Reason::UnknownVersionInQuery
+            | Reason::UndeclaredMethod => 404,
+            Reason::RetiredVersion => 410,
+            Reason::MethodNotPermitted | Reason::PathNotAllowed => 403,
             Reason::Expired => 504,
             Reason::UnknownVersionInHeader | Reason::UnknownVersionInAccept => 406,
             Reason::AmbiguousPath
             | Reason::RepeatedVersionHeader
+            | Reason::RepeatedVersionQuery
             | Reason::ConflictingAccept
             | Reason::MalformedAccept
             | Reason::AmbiguousRequest
@@ -100,11 +120,14 @@ impl Reason {
             Reason::UnknownVersionInPath
             | Reason::UnknownVersionInHeader
             | Reason::UnknownVersionInAccept
+            | Reason::UnknownVersionInQuery
+            | Reason::RetiredVersion
             | Reason::UndeclaredMethod => GrpcStatus::Unimplemented,
-            Reason::MethodNotPermitted => GrpcStatus::PermissionDenied,
+            Reason::MethodNotPermitted | Reason::PathNotAllowed => GrpcStatus::PermissionDenied,
             Reason::Expired => GrpcStatus::DeadlineExceeded,
             Reason::AmbiguousPath
             | Reason::RepeatedVersionHeader
+            | Reason::RepeatedVersionQuery
             | Reason::ConflictingAccept
             | Reason::MalformedAccept
             | Reason::AmbiguousRequest
@@ -119,10 +142,14 @@ impl Reason {
             Reason::AmbiguousPath => Counter::AmbiguousPath,
             Reason::UnknownVersionInPath
             | Reason::UnknownVersionInHeader
-            | Reason::UnknownVersionInAccept => Counter::UnknownVersion,
-            Reason::RepeatedVersionHeader | Reason::ConflictingAccept | Reason::MalformedAccept => {
-                Counter::AmbiguousVersion
-            }
+            | Reason::UnknownVersionInAccept
+            | Reason::UnknownVersionInQuery => Counter::UnknownVersion,
+            Reason::RetiredVersion => Counter::RetiredVersion,
+            Reason::PathNotAllowed => Counter::PathNotAllowed,
+            Reason::RepeatedVersionHeader
+            | Reason::RepeatedVersionQuery
+            | Reason::ConflictingAccept
+            | Reason::MalformedAccept => Counter::AmbiguousVersion,
             Reason::AmbiguousRequest => Counter::AmbiguousRequest,
             Reason::UndeclaredMethod => Counter::UndeclaredMethod,
             Reason::MethodNotPermitted => Counter::MethodNotPermitted,
@@ -135,25 +162,22 @@ impl Reason {
 
     /// The reply as data. Its text is constant; `headers` go with it.
     pub fn problem(self, headers: Vec<(HeaderName, HeaderValue)>) -> Problem {
+        self.problem_of(self.status(), headers)
+    }
+
+    /// Likewise, with another HTTP status.
+    pub(crate) fn problem_of(
+        self,
+        status: u16,
+        headers: Vec<(HeaderName, HeaderValue)>,
+    ) -> Problem {
         Problem {
-            status: self.status(),
+            status,
             grpc_status: self.grpc_status(),
-            title: self.title(),
+            title: title(status),
             detail: self.detail(),
             code_details: self.code_details(),
             headers,
-        }
-    }
-
-    /// The phrase of the status, as RFC 9457 section 4.2.1 asks where a problem has no type of its own.
-    const fn title(self) -> &'static str {
-        match self.status() {
-            400 => "Bad Request",
-            403 => "Forbidden",
-            404 => "Not Found",
-            406 => "Not Acceptable",
-            504 => "Gateway Timeout",
-            _ => "Internal Server Error",
         }
     }
 
@@ -168,6 +192,10 @@ impl Reason {
             Reason::RepeatedVersionHeader => {
                 "The header that names the API version may occur once, with one value."
             }
+            Reason::UnknownVersionInQuery => "The query names an API version that is not served.",
+            Reason::RetiredVersion => "The API version that the request names is no longer served.",
+            Reason::RepeatedVersionQuery => "The query may name the API version once.",
+            Reason::PathNotAllowed => "The request may not be sent to where its path leads.",
             Reason::ConflictingAccept => "The Accept header names more than one API version.",
             Reason::MalformedAccept => "The Accept header can be read in more than one way.",
             Reason::AmbiguousRequest => {
@@ -181,6 +209,19 @@ impl Reason {
                 "The gateway could not process the request."
             }
         }
+    }
+}
+
+/// The phrase of the status, as RFC 9457 section 4.2.1 asks where a problem has no type of its own.
+const fn title(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        406 => "Not Acceptable",
+        410 => "Gone",
+        504 => "Gateway Timeout",
+        _ => "Internal Server Error",
     }
 }
 

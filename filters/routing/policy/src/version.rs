@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use http_message::{CanonicalPath, HeaderName, Occurrence, RequestHead};
+use http_message::{CanonicalPath, HeaderName, HeaderValue, Occurrence, RequestHead};
 
-use crate::accept::{self, AcceptError};
+use crate::accept::{self, AcceptError, Naming};
+use crate::call::Call;
 use crate::reason::Reason;
+use crate::upstream_path::UpstreamPath;
 
 /// A version of the API: a whole number of up to four digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,9 +16,29 @@ pub(crate) struct ApiVersion(u16);
 /// The versions that are served, and where a request may name one.
 #[derive(Debug)]
 pub(crate) struct Versions {
-    supported: Vec<ApiVersion>,
-    default: ApiVersion,
-    sources: Vec<Source>,
+    pub(crate) supported: Vec<ApiVersion>,
+    /// Once served: their callers are told so.
+    pub(crate) retired: Vec<ApiVersion>,
+    /// Among `supported`.
+    pub(crate) default: ApiVersion,
+    pub(crate) sources: Vec<Source>,
+    /// Whether a version that is not served becomes the nearest older one that is.
+    pub(crate) falls_back: bool,
+    /// What the responses of a version on its way out tell.
+    pub(crate) deprecated: Vec<(ApiVersion, Vec<(HeaderName, HeaderValue)>)>,
+    pub(crate) upstream_path: Option<UpstreamPath>,
+    /// The status where a version is unknown; by default it depends on where the version was named.
+    pub(crate) unknown: Option<UnknownStatus>,
+}
+
+/// The status of a refusal where a version is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum UnknownStatus {
+    /// 404.
+    NotFound,
+    /// 406.
+    NotAcceptable,
 }
 
 /// A place in the request.
@@ -26,8 +48,14 @@ pub(crate) enum Source {
     PathPrefix,
     /// The value of a header: `2` or `v2`.
     Header(HeaderName),
+    /// The value of a member of the query: `?api-version=2`.
+    Query(String),
     /// A parameter of a media range in `Accept`, by its lower-case name: `application/json;version=2`.
     AcceptParameter(String),
+    /// A media type in `Accept`, by what stands in front of `.v2`: `application/vnd.example.v2+json`.
+    AcceptVendor(String),
+    /// The last part of the package of a gRPC service: `inventory.v2.Stock`.
+    GrpcPackage,
 }
 
 /// The version of a request, and whether the request named it.
@@ -35,6 +63,11 @@ pub(crate) enum Source {
 pub(crate) enum Selection {
     /// A source named it.
     Named(ApiVersion),
+    /// A source named another, which is not served; this is the nearest older one.
+    Older {
+        asked: ApiVersion,
+        served: ApiVersion,
+    },
     /// No source named one.
     Default(ApiVersion),
 }
@@ -87,29 +120,6 @@ impl Label {
 }
 
 impl Versions {
-    /// The configuration has checked that `default` is among `supported`.
-    pub(crate) fn new(
-        supported: Vec<ApiVersion>,
-        default: ApiVersion,
-        sources: Vec<Source>,
-    ) -> Self {
-        Versions {
-            supported,
-            default,
-            sources,
-        }
-    }
-
-    /// The versions that are served, in the order of the configuration.
-    pub(crate) fn supported(&self) -> &[ApiVersion] {
-        &self.supported
-    }
-
-    /// The version of a request that names none.
-    pub(crate) fn default_version(&self) -> ApiVersion {
-        self.default
-    }
-
     /// Asks the sources in order; the first that names a version decides, and the others are not looked at.
     ///
     /// `path` is absent where the request has none (CONNECT).
@@ -117,24 +127,54 @@ impl Versions {
         &self,
         head: &RequestHead,
         path: Option<&CanonicalPath>,
+        call: &Call<'_>,
     ) -> Result<Selection, Reason> {
         for source in &self.sources {
             let (label, unknown) = match source {
                 Source::PathPrefix => (path.and_then(in_path), Reason::UnknownVersionInPath),
                 Source::Header(name) => (in_header(head, name)?, Reason::UnknownVersionInHeader),
+                Source::Query(name) => (in_query(head, name)?, Reason::UnknownVersionInQuery),
                 Source::AcceptParameter(parameter) => {
-                    (in_accept(head, parameter)?, Reason::UnknownVersionInAccept)
+                    let naming = Naming::Parameter(parameter);
+                    (in_accept(head, naming)?, Reason::UnknownVersionInAccept)
                 }
+                Source::AcceptVendor(vendor) => {
+                    let naming = Naming::Vendor(vendor);
+                    (in_accept(head, naming)?, Reason::UnknownVersionInAccept)
+                }
+                Source::GrpcPackage => (in_package(call), Reason::UnknownVersionInPath),
             };
-            match label {
-                None => {}
-                Some(Label::Version(version)) if self.supported.contains(&version) => {
-                    return Ok(Selection::Named(version));
-                }
-                Some(_) => return Err(unknown),
+            if let Some(label) = label {
+                return self.judge(label, unknown);
             }
         }
         Ok(Selection::Default(self.default))
+    }
+
+    /// What the response to a request for the version tells.
+    pub(crate) fn notices(&self, version: ApiVersion) -> &[(HeaderName, HeaderValue)] {
+        let found = self.deprecated.iter().find(|(known, _)| *known == version);
+        found.map_or(&[], |(_, headers)| headers)
+    }
+
+    fn judge(&self, label: Label, unknown: Reason) -> Result<Selection, Reason> {
+        let Label::Version(asked) = label else {
+            return Err(unknown);
+        };
+        if self.supported.contains(&asked) {
+            return Ok(Selection::Named(asked));
+        }
+        if self.retired.contains(&asked) {
+            return Err(Reason::RetiredVersion);
+        }
+        let older = self.supported.iter().filter(|version| **version < asked);
+        match older.max() {
+            Some(served) if self.falls_back => Ok(Selection::Older {
+                asked,
+                served: *served,
+            }),
+            _ => Err(unknown),
+        }
     }
 }
 
@@ -143,15 +183,31 @@ impl Selection {
     pub(crate) fn version(self) -> ApiVersion {
         match self {
             Selection::Named(version) | Selection::Default(version) => version,
+            Selection::Older { served, .. } => served,
         }
     }
 }
 
+/// Whether the first segment of the path is meant as a version.
+pub(crate) fn names_version(path: &CanonicalPath) -> bool {
+    in_path(path).is_some()
+}
+
 /// A first segment of `v` and one to four digits is meant as a version; `/vault`, `/v2beta1` and `/v20250101` are not.
 fn in_path(path: &CanonicalPath) -> Option<Label> {
-    let digits = path
-        .segments()
-        .next()?
+    in_segment(path.segments().next()?)
+}
+
+/// The same holds for the last part of a package: `inventory.v2`.
+fn in_package(call: &Call<'_>) -> Option<Label> {
+    let Call::Method(call) = call else {
+        return None;
+    };
+    in_segment(call.package().rsplit('.').next()?)
+}
+
+fn in_segment(segment: &str) -> Option<Label> {
+    let digits = segment
         .strip_prefix("v")
         .filter(|digits| (1..=4).contains(&digits.len()))
         .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
@@ -168,8 +224,18 @@ fn in_header(head: &RequestHead, name: &HeaderName) -> Result<Option<Label>, Rea
     }
 }
 
-fn in_accept(head: &RequestHead, parameter: &str) -> Result<Option<Label>, Reason> {
-    accept::label(head.headers().get_all("accept"), parameter).map_err(|error| match error {
+/// The value as it is once decoded; the one that counts must be the only one.
+fn in_query(head: &RequestHead, name: &str) -> Result<Option<Label>, Reason> {
+    let mut values = head.query().values(name);
+    let first = values.next();
+    match values.next() {
+        Some(_) => Err(Reason::RepeatedVersionQuery),
+        None => Ok(first.map(|value| Label::read(value.iter().copied()))),
+    }
+}
+
+fn in_accept(head: &RequestHead, naming: Naming<'_>) -> Result<Option<Label>, Reason> {
+    accept::label(head.headers().get_all("accept"), naming).map_err(|error| match error {
         AcceptError::Malformed => Reason::MalformedAccept,
         AcceptError::Different => Reason::ConflictingAccept,
     })
