@@ -1,6 +1,6 @@
 # `make` alone prints what each target does. Everything honours CARGO_TARGET_DIR.
 .DEFAULT_GOAL := help
-.PHONY: help setup build images demo test check compose-test lint deny clean
+.PHONY: help setup build images demo test check long compose-test lint deny clean
 # Cargo uses all processors by itself, and the count of passed tests is the last line.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
@@ -32,6 +32,9 @@ test: build ## every test: unit, property, fake host, real Envoy, manifests, doc
 	@tools/run-tests
 
 check: lint test ## formatting, clippy, documentation without a warning, then every test
+
+long: build ## the limiter under ten times the load, a million keys: too long for check
+	GATEHOUSE_LONG=1 GATEHOUSE_REQUIRE_ALL=1 tools/run-tests -p envoy-harness --test real_envoy rate_limit::
 
 lint: setup
 	cargo fmt --all --check
