@@ -116,35 +116,33 @@ impl Plugin {
             header(":status").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
         for (afterwards, receipt) in open {
             let told = afterwards.header().and_then(|name| header(name.as_str()));
-            let (counter, step): (_, Box<dyn Fn(Option<Vec<u8>>) -> Option<Slot>>) =
-                match afterwards.settle(receipt.cost(), status, told) {
-                    Settlement::Even => continue,
-                    Settlement::Untold => {
-                        self.counters.count(Counter::Unsettled);
-                        continue;
-                    }
-                    Settlement::GiveBack(back) => (
-                        Counter::Refunded,
-                        Box::new(move |slot| receipt.give_back(slot, now, back)),
-                    ),
-                    Settlement::Charge(more) => (
-                        Counter::Charged,
-                        Box::new(move |slot| receipt.charge(slot, now, more)),
-                    ),
-                };
-            self.counters
-                .count(match self.swap(receipt.slot(), &*step) {
-                    Ok(Some(())) => counter,
-                    // Given back by the time that has passed, or too contended.
-                    Ok(None) => match counter {
-                        Counter::Refunded => Counter::Kept,
-                        _ => Counter::Unsettled,
-                    },
-                    Err(error) => {
-                        log::warn!("settle error={error}");
-                        Counter::Unsettled
-                    }
-                });
+            let settlement = afterwards.settle(receipt.cost(), status, told);
+            let counter = match settlement {
+                Settlement::Even => continue,
+                Settlement::Untold => {
+                    self.counters.count(Counter::Unsettled);
+                    continue;
+                }
+                Settlement::GiveBack(_) => Counter::Refunded,
+                Settlement::Charge(_) => Counter::Charged,
+            };
+            let step = |slot| match settlement {
+                Settlement::GiveBack(back) => receipt.give_back(slot, now, back),
+                Settlement::Charge(more) => receipt.charge(slot, now, more),
+                Settlement::Even | Settlement::Untold => None,
+            };
+            self.counters.count(match self.swap(receipt.slot(), &step) {
+                Ok(Some(())) => counter,
+                // Given back by the time that has passed, or too contended.
+                Ok(None) => match counter {
+                    Counter::Refunded => Counter::Kept,
+                    _ => Counter::Unsettled,
+                },
+                Err(error) => {
+                    log::warn!("settle error={error}");
+                    Counter::Unsettled
+                }
+            });
         }
     }
 
