@@ -3,12 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use http_message::{HeaderMap, HeaderName, HeaderValue, Place, Problem, ProblemType, RequestHead};
+use http_message::{HeaderMap, HeaderName, HeaderValue, Place, RequestHead};
 use proxy_host::headers::{self, Map};
 use proxy_host::{HostError, clock, property, request_head, send_local_reply};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use rate_limit_policy::{Afterwards, Counter, Facts, Reason, Receipt, Standings, Step};
+use rate_limit_policy::{Afterwards, Counter, Facts, Reason, Receipt, Refusal, Standings, Step};
 
 use crate::plugin::Plugin;
 use crate::tokens::Outcome;
@@ -108,13 +108,15 @@ impl Plugin {
                 let answer = self.policy.headers(&standings, self.epoch());
                 Some(Served { answer, open })
             }
-            Outcome::Refused(problem, kind, reason, violated) => {
+            Outcome::Refused(refusal, reason) => {
                 self.count(reason);
                 // For the access log alone: the refusal stands without it.
-                if let Err(error) = property::set(STATE_VIOLATED, violated.join(",").as_bytes()) {
+                if let Err(error) =
+                    property::set(STATE_VIOLATED, refusal.violated().join(",").as_bytes())
+                {
                     log::debug!("filter state error={error}");
                 }
-                reply(head, &problem, &kind);
+                reply(head, &refusal);
                 None
             }
         })
@@ -195,8 +197,8 @@ impl Plugin {
     }
 }
 
-fn reply(head: &RequestHead, problem: &Problem, kind: &ProblemType) {
-    if let Err(error) = send_local_reply(&problem.render_as(kind, head, Place::BeforeBridges)) {
+fn reply(head: &RequestHead, refusal: &Refusal) {
+    if let Err(error) = send_local_reply(&refusal.render(head, Place::BeforeBridges)) {
         log::error!("decision=fail reply error={error}");
     }
 }

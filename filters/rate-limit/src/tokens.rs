@@ -1,11 +1,11 @@
 //! Taking tokens from shared data: a bounded compare-and-swap loop around the policy's pure step.
 
-use http_message::{HeaderMap, Occurrence, Problem, ProblemType};
+use http_message::{HeaderMap, Occurrence};
 use proxy_host::shared_data::{self, Entry, Write};
 use proxy_host::{HostError, clock, property, random};
 use rate_limit_policy::{
     Afterwards, Counter, Draw, Drawn, Effect, Instance, NAMESPACE, OnContention, Reason, Receipt,
-    Settlement, Standings,
+    Refusal, Settlement, Standings,
 };
 use shared_table::{HashKey, Slot};
 
@@ -20,7 +20,7 @@ pub(crate) enum Outcome<'d> {
     /// There was room in every limit, and it is taken. What the response may change is with it.
     Admitted(Standings<'d>, Vec<(Afterwards, Receipt)>),
     /// Nothing is taken but what a refusal costs; the reply.
-    Refused(Problem, ProblemType, Reason, Vec<&'d str>),
+    Refused(Refusal, Reason),
 }
 
 /// A limit with what its slot held and what follows from that.
@@ -89,14 +89,8 @@ impl Plugin {
                     let rejects = self.policy.on_contention() == OnContention::Reject;
                     if draw.effect() == Effect::Reject && rejects {
                         self.give_back(&mut hands, now);
-                        let name = draw.name();
-                        let (problem, kind) = self.policy.contended(name);
-                        return Ok(Outcome::Refused(
-                            problem,
-                            kind,
-                            Reason::Contended,
-                            vec![name],
-                        ));
+                        let refusal = self.policy.contended(draw.name());
+                        return Ok(Outcome::Refused(refusal, Reason::Contended));
                     }
                 }
             }
@@ -122,35 +116,33 @@ impl Plugin {
             header(":status").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
         for (afterwards, receipt) in open {
             let told = afterwards.header().and_then(|name| header(name.as_str()));
-            let (counter, step): (_, Box<dyn Fn(Option<Vec<u8>>) -> Option<Slot>>) =
-                match afterwards.settle(receipt.cost(), status, told) {
-                    Settlement::Even => continue,
-                    Settlement::Untold => {
-                        self.counters.count(Counter::Unsettled);
-                        continue;
-                    }
-                    Settlement::GiveBack(back) => (
-                        Counter::Refunded,
-                        Box::new(move |slot| receipt.give_back(slot, now, back)),
-                    ),
-                    Settlement::Charge(more) => (
-                        Counter::Charged,
-                        Box::new(move |slot| receipt.charge(slot, now, more)),
-                    ),
-                };
-            self.counters
-                .count(match self.swap(receipt.slot(), &*step) {
-                    Ok(Some(())) => counter,
-                    // Given back by the time that has passed, or too contended.
-                    Ok(None) => match counter {
-                        Counter::Refunded => Counter::Kept,
-                        _ => Counter::Unsettled,
-                    },
-                    Err(error) => {
-                        log::warn!("settle error={error}");
-                        Counter::Unsettled
-                    }
-                });
+            let settlement = afterwards.settle(receipt.cost(), status, told);
+            let counter = match settlement {
+                Settlement::Even => continue,
+                Settlement::Untold => {
+                    self.counters.count(Counter::Unsettled);
+                    continue;
+                }
+                Settlement::GiveBack(_) => Counter::Refunded,
+                Settlement::Charge(_) => Counter::Charged,
+            };
+            let step = |slot| match settlement {
+                Settlement::GiveBack(back) => receipt.give_back(slot, now, back),
+                Settlement::Charge(more) => receipt.charge(slot, now, more),
+                Settlement::Even | Settlement::Untold => None,
+            };
+            self.counters.count(match self.swap(receipt.slot(), &step) {
+                Ok(Some(())) => counter,
+                // Given back by the time that has passed, or too contended.
+                Ok(None) => match counter {
+                    Counter::Refunded => Counter::Kept,
+                    _ => Counter::Unsettled,
+                },
+                Err(error) => {
+                    log::warn!("settle error={error}");
+                    Counter::Unsettled
+                }
+            });
         }
     }
 
@@ -237,10 +229,8 @@ impl Plugin {
                 self.take(hand, now)?;
             }
         }
-        let standings = standings(hands);
-        let (problem, kind) = self.policy.exceeded(&standings, self.epoch());
-        let violated = standings.violated();
-        Ok(Outcome::Refused(problem, kind, Reason::Exceeded, violated))
+        let refusal = self.policy.exceeded(&standings(hands), self.epoch());
+        Ok(Outcome::Refused(refusal, Reason::Exceeded))
     }
 
     /// Writes what a step makes of a slot; `None` if it makes nothing of it, or others were faster in every try.

@@ -608,3 +608,259 @@ fn a_faulty_configuration_is_refused_with_its_path_and_the_old_one_serves_on() {
     );
     assert_eq!(count(&vm, 30, "a"), 20);
 }
+
+// Where a limit says so, callers are told and not stopped; what a client claims to have been told by a gateway is nothing.
+#[test]
+fn a_soft_limit_marks_the_request_and_the_response() {
+    let host = Host::new();
+    let vm = start(
+        &host,
+        &config(json!([
+            { "name": "soft", "key": { "header": "x-tenant" }, "rate": "1/h", "burst": 1, "action": "soft" },
+        ])),
+    );
+    let forged = [("x-tenant", "a"), ("X_Gatehouse_Over_Limit", "forged")];
+    let mut first = send(&vm, get("/", &forged));
+    assert!(admitted(&first));
+    let upstream = first.upstream();
+    assert!(upstream.headers.text("x_gatehouse_over_limit").is_none());
+    assert_eq!(upstream.headers.text("x-gatehouse-over-limit"), None);
+    first.response_headers([(":status", "200")], true);
+    assert_eq!(first.client().headers.text("x-gatehouse-over-limit"), None);
+
+    let mut second = send(&vm, get("/", &forged));
+    assert!(admitted(&second));
+    assert_eq!(
+        second.upstream().headers.text("x-gatehouse-over-limit"),
+        Some("soft")
+    );
+    second.response_headers([(":status", "200")], true);
+    let told = second.client().headers;
+    assert_eq!(told.text("x-gatehouse-over-limit"), Some("soft"));
+    assert_eq!(told.text("ratelimit"), Some(r#""soft";r=0;t=3600"#));
+    assert_eq!(vm.counter("gatehouse.rate_limit.soft_limited"), 1);
+    assert_eq!(vm.counter("gatehouse.rate_limit.limited"), 0);
+}
+
+// A guard against guessing must count failures alone, and parallel guesses before the first answer is there.
+#[test]
+fn only_chosen_statuses_count() {
+    let host = Host::new();
+    let vm = start(
+        &host,
+        &config(json!([
+            { "name": "login", "key": { "header": "x-tenant" }, "rate": "3/h", "count_only": [401] },
+        ])),
+    );
+    let answer = |status: &'static str| {
+        let mut stream = tenant(&vm, "a");
+        let admitted = admitted(&stream);
+        if admitted {
+            stream.response_headers([(":status", status)], true);
+        }
+        admitted
+    };
+    assert!((0..20).all(|_| answer("200")));
+    assert_eq!(vm.counter("gatehouse.rate_limit.refunded"), 20);
+    assert_eq!((0..9).filter(|_| answer("401")).count(), 3);
+    host.clock().advance(Duration::from_secs(3600));
+    let mut parallel: Vec<_> = (0..9).map(|_| tenant(&vm, "a")).collect();
+    parallel.retain(admitted);
+    assert_eq!(parallel.len(), 3);
+    for stream in &mut parallel {
+        stream.response_headers([(":status", "200")], true);
+    }
+    assert!(answer("200"));
+}
+
+// The price is known when the answer is there: what was taken becomes what it has cost, up or down.
+#[test]
+fn the_response_says_what_it_has_cost() {
+    let host = Host::new();
+    let vm = start(
+        &host,
+        &config(json!([
+            { "name": "tokens", "key": { "header": "x-tenant" }, "rate": "100/h", "cost": 10,
+              "actual_cost": { "header": "x-tokens", "max": 500 } },
+        ])),
+    );
+    let left = |tokens: &str| {
+        let mut stream = tenant(&vm, "a");
+        stream.response_headers([(":status", "200"), ("x-tokens", tokens)], true);
+        let mut next = tenant(&vm, "a");
+        assert!(admitted(&next));
+        next.response_headers([(":status", "200"), ("x-tokens", "0")], true);
+        let said = next.client().headers.text("ratelimit").unwrap().to_owned();
+        said.split([';', '='])
+            .nth(2)
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    // Ten are taken in advance by the one that asks.
+    assert_eq!(left("10"), 80);
+    assert_eq!(left("3"), 77);
+    assert_eq!(left("0"), 77);
+    assert_eq!(left("40"), 37);
+    assert_eq!(left("many"), 27);
+    assert_eq!(vm.counter("gatehouse.rate_limit.unsettled"), 1);
+    // More than there is: the client owes it.
+    let mut dear = tenant(&vm, "a");
+    dear.response_headers([(":status", "200"), ("x-tokens", "137")], true);
+    let refused = tenant(&vm, "a");
+    let wait: u64 = reply(&refused)
+        .headers
+        .text("retry-after")
+        .unwrap()
+        .parse()
+        .unwrap();
+    // 37 were left, 137 are taken: a hundred owed, and ten asked for.
+    assert_eq!(wait, 110 * 36);
+}
+
+// Plans are by who calls, never by what a client writes.
+#[test]
+fn a_plan_has_rates_of_its_own() {
+    let host = Host::new();
+    let vm = start(
+        &host,
+        &config(json!([
+            { "name": "api", "key": "consumer", "rates": ["2/s", "10/d"],
+              "plans": { "rates": { "gold": "5/s burst 6" } } },
+        ])),
+    );
+    let count = |consumer: &str, plan: Option<&str>| {
+        let caller = Identity {
+            kind: CredentialKind::ApiKey,
+            credential_id: "k".to_owned(),
+            consumer: Some(consumer.to_owned()),
+            plan: plan.map(str::to_owned),
+            ..Identity::anonymous()
+        };
+        let ask = || {
+            let head = get("/", &[("x-plan", "gold")]);
+            let mut stream = vm
+                .request(head)
+                .with_filter_state("gatehouse.identity", caller.encode());
+            stream.request_headers(true);
+            admitted(&stream)
+        };
+        (0..20).filter(|_| ask()).count()
+    };
+    assert_eq!(count("a", Some("gold")), 6);
+    assert_eq!(count("b", Some("silver")), 2);
+    assert_eq!(count("c", None), 2);
+}
+
+// One route of an API may take less: its metadata says so, and what says nothing that can be read changes nothing.
+#[test]
+fn a_route_overrides_a_rate() {
+    let host = Host::new();
+    let vm = start(
+        &host,
+        &config(json!([
+            { "name": "api", "key": { "header": "x-tenant" }, "rate": "1/h", "burst": 3, "route_override": true },
+        ])),
+    );
+    let count = |tenant: &str, said: Option<&str>| {
+        let path = [
+            "xds",
+            "route_metadata",
+            "filter_metadata",
+            "gatehouse.rate_limit",
+            "api",
+        ];
+        let ask = || {
+            let mut stream = vm.request(get("/", &[("x-tenant", tenant)]));
+            if let Some(said) = said {
+                stream = stream.with_property(&path, said);
+            }
+            stream.request_headers(true);
+            admitted(&stream)
+        };
+        (0..9).filter(|_| ask()).count()
+    };
+    assert_eq!(count("a", None), 3);
+    assert_eq!(count("b", Some("1/h burst 5")), 5);
+    assert_eq!(count("c", Some("1/h")), 1);
+    assert_eq!(vm.counter("gatehouse.rate_limit.bad_override"), 0);
+    assert_eq!(count("d", Some("plenty")), 3);
+    assert_eq!(vm.counter("gatehouse.rate_limit.bad_override"), 9);
+}
+
+// A client that leaves out what it is counted by must not be rid of its limit, nor share one with all others.
+#[test]
+fn a_missing_key_can_be_another() {
+    let host = Host::new();
+    let vm = start(
+        &host,
+        &config(json!([
+            { "name": "api", "key": { "header": "x-tenant" }, "rate": "1/h", "burst": 1,
+              "on_missing_key": { "use": "address" } },
+        ])),
+    );
+    let ask = |address: &str, tenant: Option<&str>| {
+        let more: Vec<_> = tenant.iter().map(|tenant| ("x-tenant", *tenant)).collect();
+        let mut stream = vm
+            .request(get("/", &more))
+            .with_property(&["source", "address"], address);
+        stream.request_headers(true);
+        admitted(&stream)
+    };
+    assert!(ask("192.0.2.1:1", Some("a")));
+    assert!(ask("192.0.2.1:1", None));
+    assert!(!ask("192.0.2.1:2", None));
+    assert!(ask("192.0.2.2:1", None));
+}
+
+// What a gauge says must end where it began once everybody has been forgotten, or it says nothing.
+#[test]
+fn the_gauge_of_entries_follows_the_table() {
+    let host = Host::new();
+    let mut config = by_tenant();
+    config["table"] = json!({ "slots": 1 });
+    let vm = start(&host, &config);
+    let entries = || host.counter("gatehouse.rate_limit.entries");
+    for tenant_name in ["a", "b", "a"] {
+        tenant(&vm, tenant_name);
+    }
+    assert_eq!(entries(), 2);
+    host.clock().advance(Duration::from_secs(9));
+    tenant(&vm, "c");
+    assert_eq!(entries(), 1);
+}
+
+// A gateway with three rates, as Kong has them: all are taken in one swap, whatever the algorithm.
+#[test]
+fn several_rates_are_told_and_refused_by_name() {
+    let host = Host::new();
+    let vm = start(
+        &host,
+        &config(json!([
+            { "name": "api", "key": { "header": "x-tenant" }, "algorithm": "fixed_window",
+              "rates": ["2/s", "3/h"] },
+        ])),
+    );
+    let mut first = tenant(&vm, "a");
+    first.response_headers([(":status", "200")], true);
+    let told = first.client().headers;
+    assert_eq!(
+        told.text("ratelimit-policy"),
+        Some(r#""api.1s";q=2;w=1, "api.1h";q=3;w=3600"#)
+    );
+    assert_eq!(
+        told.text("ratelimit"),
+        Some(r#""api.1s";r=1;t=1, "api.1h";r=2;t=3600"#)
+    );
+    assert!(admitted(&tenant(&vm, "a")));
+    let body = |stream: &Stream| serde_json::from_str::<Value>(reply(stream).text()).unwrap();
+    assert_eq!(
+        body(&tenant(&vm, "a"))["violated-policies"],
+        json!(["api.1s"])
+    );
+    host.clock().advance(Duration::from_secs(1));
+    assert!(admitted(&tenant(&vm, "a")));
+    let refused = tenant(&vm, "a");
+    assert_eq!(body(&refused)["violated-policies"], json!(["api.1h"]));
+    assert_eq!(reply(&refused).headers.text("retry-after"), Some("3599"));
+}

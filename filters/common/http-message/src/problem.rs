@@ -3,7 +3,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use std::time::Duration;
 
 use crate::grpc_status::GrpcStatus;
 use crate::head::RequestHead;
@@ -31,7 +30,7 @@ pub struct Problem {
 }
 
 /// What kind of problem it is, where a registered type says more than the status (RFC 9457 section 3.1.1), and what that type
-/// tells besides. gRPC and Connect are told the same as error details.
+/// tells besides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProblemType {
     /// The URI of the type.
@@ -39,6 +38,7 @@ pub struct ProblemType {
     /// `violated-policies`: the names of the quotas that are used up (draft-ietf-httpapi-ratelimit-headers-11). Left out if
     /// empty.
     pub violated_policies: Vec<String>,
+<<<<<<< HEAD
     /// When to try again, where that is known: for gRPC and Connect, in which no header says it.
     pub retry_in: Option<Duration>,
     /// `supported-versions`: the versions of the API that are served. Left out if empty.
@@ -55,6 +55,10 @@ impl Default for ProblemType {
             supported_versions: Vec::new(),
         }
     }
+=======
+    /// What gRPC callers alone are told, as metadata: `grpc-status-details-bin` and the like.
+    pub grpc_metadata: Vec<(HeaderName, HeaderValue)>,
+>>>>>>> 480153f6d8cee7973c9dbdf20db9e19c8bbe3c7c
 }
 
 /// Where in the chain the filter stands that replies: before Envoy's bridges for gRPC-Web, Connect and REST (its
@@ -129,7 +133,16 @@ impl Problem {
     /// - gRPC-Web: HTTP 200, `grpc-status` and `grpc-message` as headers and in a trailer frame;
     /// - behind the bridges, what each bridge turns into these.
     pub fn render(&self, head: &RequestHead, place: Place) -> LocalReply {
+<<<<<<< HEAD
         self.render_as(&ProblemType::default(), head, place)
+=======
+        let kind = ProblemType {
+            uri: "about:blank",
+            violated_policies: Vec::new(),
+            grpc_metadata: Vec::new(),
+        };
+        self.render_as(&kind, head, place)
+>>>>>>> 480153f6d8cee7973c9dbdf20db9e19c8bbe3c7c
     }
 
     /// As [`render`](Problem::render), for a problem of a registered type.
@@ -138,9 +151,9 @@ impl Problem {
             Reader::Http => self.for_http(kind, head),
             Reader::Connect => self.for_connect(),
             Reader::ConnectStream(content_type) => self.for_connect_stream(content_type),
-            Reader::Grpc => self.for_grpc(),
-            Reader::GrpcWeb { text } => self.for_grpc_web(text),
-            Reader::BridgedGrpcWeb => self.for_bridged_grpc_web(),
+            Reader::Grpc => self.for_grpc(kind),
+            Reader::GrpcWeb { text } => self.for_grpc_web(kind, text),
+            Reader::BridgedGrpcWeb => self.for_bridged_grpc_web(kind),
         }
     }
 
@@ -202,21 +215,25 @@ impl Problem {
         serde_json::to_vec(&error).unwrap_or_default()
     }
 
-    fn for_grpc(&self) -> LocalReply {
+    fn for_grpc(&self, kind: &ProblemType) -> LocalReply {
         LocalReply {
             status: self.status,
             details: self.code_details,
-            headers: self.headers_with(&[]),
+            headers: self.headers_with(&metadata(kind, &[])),
             body: self.title.as_bytes().to_vec(),
             grpc_status: Some(self.grpc_status),
         }
     }
 
-    fn for_grpc_web(&self, text: bool) -> LocalReply {
+    fn for_grpc_web(&self, kind: &ProblemType, text: bool) -> LocalReply {
         let code = self.grpc_status.code().to_string();
-        let trailers = format!("grpc-status:{code}\r\ngrpc-message:{}\r\n", self.title);
+        let mut trailers =
+            format!("grpc-status:{code}\r\ngrpc-message:{}\r\n", self.title).into_bytes();
+        for (name, value) in &kind.grpc_metadata {
+            trailers.extend([name.as_bytes(), b":", value.as_bytes(), b"\r\n"].concat());
+        }
         // An empty body would lose its content type.
-        let frame = frame(WEB_TRAILERS, trailers.as_bytes());
+        let frame = frame(WEB_TRAILERS, &trailers);
         let (content_type, body) = if text {
             (
                 &b"application/grpc-web-text+proto"[..],
@@ -233,13 +250,13 @@ impl Problem {
         LocalReply {
             status: 200,
             details: self.code_details,
-            headers: self.headers_with(&own),
+            headers: self.headers_with(&metadata(kind, &own)),
             body,
             grpc_status: None,
         }
     }
 
-    fn for_bridged_grpc_web(&self) -> LocalReply {
+    fn for_bridged_grpc_web(&self, kind: &ProblemType) -> LocalReply {
         let code = self.grpc_status.code().to_string();
         let own: [(&[u8], &[u8]); 3] = [
             (b"content-type", b"application/grpc"),
@@ -249,7 +266,7 @@ impl Problem {
         LocalReply {
             status: 200,
             details: self.code_details,
-            headers: self.headers_with(&own),
+            headers: self.headers_with(&metadata(kind, &own)),
             body: Vec::new(),
             // Not read for this client. Should it be gRPC after all and only look like gRPC-Web, its status is right.
             grpc_status: Some(self.grpc_status),
@@ -266,6 +283,13 @@ impl Problem {
                 .chain(added.map(|(name, value)| (name.as_bytes(), value.as_bytes()))),
         )
     }
+}
+
+/// The headers of a gRPC form, and what its callers are told besides.
+fn metadata<'a>(kind: &'a ProblemType, own: &[(&'a [u8], &'a [u8])]) -> Vec<(&'a [u8], &'a [u8])> {
+    let more = kind.grpc_metadata.iter();
+    let more = more.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    own.iter().copied().chain(more).collect()
 }
 
 /// A message with its flags and its length in front.
@@ -370,8 +394,12 @@ mod tests {
         let kind = ProblemType {
             uri: "https://iana.org/assignments/http-problem-types#quota-exceeded",
             violated_policies: vec!["burst".to_owned()],
+<<<<<<< HEAD
             retry_in: None,
             supported_versions: Vec::new(),
+=======
+            grpc_metadata: Vec::new(),
+>>>>>>> 480153f6d8cee7973c9dbdf20db9e19c8bbe3c7c
         };
         let head = head(&[]);
         let reply = DENIED.render_as(&kind, &head, Place::BeforeBridges);
@@ -381,6 +409,28 @@ mod tests {
             body.ends_with(r#","violated-policies":["burst"]}"#),
             "{body}"
         );
+    }
+
+    // A header that begins with grpc- on an answer to REST makes Envoy take it for gRPC; a gRPC-Web client reads trailers alone.
+    #[test]
+    fn grpc_callers_alone_are_told_metadata() {
+        let pushback = HeaderName::from_static("grpc-retry-pushback-ms");
+        let kind = ProblemType {
+            uri: "about:blank",
+            violated_policies: Vec::new(),
+            grpc_metadata: vec![(pushback, HeaderValue::from_static("1500"))],
+        };
+        let told = |content_type| {
+            let head = head(&[("content-type", content_type)]);
+            DENIED.render_as(&kind, &head, Place::BeforeBridges)
+        };
+        let name = "grpc-retry-pushback-ms";
+        assert_eq!(header(&told("application/grpc"), name), Some("1500"));
+        let web = told("application/grpc-web+proto");
+        assert_eq!(header(&web, name), Some("1500"));
+        assert!(web.body.ends_with(b"grpc-retry-pushback-ms:1500\r\n"));
+        assert_no_grpc_headers(&told("application/json"));
+        assert_no_grpc_headers(&told("application/connect+json"));
     }
 
     #[test]

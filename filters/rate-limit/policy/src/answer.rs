@@ -3,13 +3,12 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use http_message::{
-    HeaderEdits, HeaderName, HeaderValue, Problem, ProblemType, RequestHead, same_spelling,
-};
+use http_message::{HeaderEdits, HeaderName, HeaderValue, RequestHead, same_spelling};
 
 use crate::config::{Policy, Reset};
 use crate::draw::{Draw, Drawn, Effect};
 use crate::reason::Reason;
+use crate::refusal::Refusal;
 use crate::standing::Standing;
 
 const RETRY_AFTER: HeaderName = HeaderName::from_static("retry-after");
@@ -161,18 +160,18 @@ impl Policy {
     }
 
     /// The reply to a request for which a limit had no room. `Retry-After` names the instant at which all have it.
-    pub fn exceeded(&self, standings: &Standings<'_>, epoch: Duration) -> (Problem, ProblemType) {
+    pub fn exceeded(&self, standings: &Standings<'_>, epoch: Duration) -> Refusal {
         let waits = standings.refusing().map(|line| line.standing.wait);
         let wait = waits.max().unwrap_or_default();
         let mut headers = self.all_headers(standings, epoch);
         headers.extend(retry_after(seconds(wait)));
-        refusal(Reason::Exceeded, standings.violated(), wait, headers)
+        Refusal::new(Reason::Exceeded, standings.violated(), wait, headers)
     }
 
     /// The reply to a request that could not be counted, under the limit of this name.
-    pub fn contended(&self, name: &str) -> (Problem, ProblemType) {
+    pub fn contended(&self, name: &str) -> Refusal {
         let headers = retry_after(1).into_iter().collect();
-        refusal(Reason::Contended, vec![name], SECOND, headers)
+        Refusal::new(Reason::Contended, vec![name], SECOND, headers)
     }
 
     /// The edits that tell the upstream of soft limits that a request is beyond. What the client has written in their name goes, in
@@ -198,6 +197,7 @@ fn names(names: &[&str]) -> Option<HeaderValue> {
     }
 }
 
+<<<<<<< HEAD
 fn refusal(
     reason: Reason,
     violated: Vec<&str>,
@@ -213,6 +213,8 @@ fn refusal(
     (reason.problem(headers), kind)
 }
 
+=======
+>>>>>>> 480153f6d8cee7973c9dbdf20db9e19c8bbe3c7c
 fn retry_after(seconds: u64) -> Option<(HeaderName, HeaderValue)> {
     let value = HeaderValue::try_from(seconds.to_string()).ok()?;
     Some((RETRY_AFTER, value))
@@ -294,11 +296,11 @@ mod tests {
             line("daily", 0, 59 * SECOND + 1, 90 * SECOND),
         ]);
         let policy = policy(r#"{ "x_rate_limit": true, "rate_limit": false }"#);
-        let (problem, kind) = policy.exceeded(&standings, NOW);
-        assert_eq!(problem.status, 429);
-        assert_eq!(kind.violated_policies, ["burst", "daily"]);
+        let refusal = policy.exceeded(&standings, NOW);
+        assert_eq!(refusal.problem.status, 429);
+        assert_eq!(refusal.violated(), ["burst", "daily"]);
         assert_eq!(
-            text(&problem.headers),
+            text(&refusal.problem.headers),
             [
                 "x-ratelimit-limit: 20",
                 "x-ratelimit-remaining: 0",
@@ -322,7 +324,7 @@ mod tests {
         assert!(policy.headers(&standings, NOW).is_empty());
         // Retry-After is part of the refusal, and never zero.
         assert_eq!(
-            text(&policy.exceeded(&standings, NOW).0.headers),
+            text(&policy.exceeded(&standings, NOW).problem.headers),
             ["retry-after: 1"]
         );
     }
@@ -344,7 +346,10 @@ mod tests {
         let standings = Standings(vec![line("burst", 0, 2 * SECOND, 1)]);
         let policy = policy(r#"{ "on_admitted": false }"#);
         assert!(policy.headers(&standings, NOW).is_empty());
-        assert_eq!(text(&policy.exceeded(&standings, NOW).0.headers).len(), 3);
+        assert_eq!(
+            text(&policy.exceeded(&standings, NOW).problem.headers).len(),
+            3
+        );
     }
 
     // A soft limit refuses nobody: it must not set Retry-After, nor be named as violated.
@@ -354,9 +359,9 @@ mod tests {
         soft.is_soft = true;
         let standings = Standings(vec![soft, line("daily", 0, SECOND, 1)]);
         let policy = policy("{}");
-        let (problem, kind) = policy.exceeded(&standings, NOW);
-        assert_eq!(kind.violated_policies, ["daily"]);
-        assert!(text(&problem.headers).contains(&"retry-after: 1".to_owned()));
+        let refusal = policy.exceeded(&standings, NOW);
+        assert_eq!(refusal.violated(), ["daily"]);
+        assert!(text(&refusal.problem.headers).contains(&"retry-after: 1".to_owned()));
         let told = text(&policy.headers(&standings, NOW));
         assert_eq!(told[2], "x-gatehouse-over-limit: burst");
 

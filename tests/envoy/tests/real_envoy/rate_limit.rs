@@ -4,6 +4,7 @@
 mod address;
 mod before_auth;
 mod bucket;
+mod exactness;
 mod key;
 mod lifetime;
 mod refusal;
@@ -27,6 +28,11 @@ fn with_limits(limits: Value) -> Bootstrap {
 fn answered_by_envoy(bootstrap: &mut Bootstrap) {
     bootstrap.connection_manager_mut()["route_config"]["virtual_hosts"][0]["routes"] =
         json!([{ "match": { "prefix": "/" }, "direct_response": { "status": 200 } }]);
+}
+
+/// Whether `make long` runs the tests, with ten times the load.
+fn is_long() -> bool {
+    std::env::var_os("GATEHOUSE_LONG").is_some_and(|value| value == "1")
 }
 
 /// A counter of the filter's.

@@ -57,7 +57,7 @@ fn hammered(gateway: &Gateway, requests: usize) -> (Tally, Duration) {
 }
 
 /// A token bucket as in the books, in whole numbers: a token is `per` units, `requests` units come in a nanosecond.
-struct Model {
+pub(super) struct Model {
     requests: u128,
     per: u128,
     most: u128,
@@ -66,7 +66,7 @@ struct Model {
 }
 
 impl Model {
-    fn new(requests: u128, per: Duration, burst: u128) -> Self {
+    pub(super) fn new(requests: u128, per: Duration, burst: u128) -> Self {
         let most = burst * per.as_nanos();
         Self {
             requests,
@@ -77,7 +77,7 @@ impl Model {
         }
     }
 
-    fn admits(&mut self, at: u128) -> bool {
+    pub(super) fn admits(&mut self, at: u128) -> bool {
         self.level = self.most.min(self.level + (at - self.at) * self.requests);
         self.at = at;
         let admits = self.level >= self.per;
