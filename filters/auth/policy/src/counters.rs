@@ -16,18 +16,49 @@ pub enum Counter {
     Off,
     /// Requests passed on without a verified credential.
     Anonymous,
+    /// Requests that waited for keys.
+    JwksWaited,
+    /// Fetches of keys that were begun.
+    JwksFetches,
+    /// Fetches of keys that failed.
+    JwksFailures,
     /// Requests refused, in shadow mode too, for this reason.
     Reason(Reason),
 }
 
+/// A number that goes up and down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gauge {
+    /// The age of the oldest fetched key set in use, in seconds.
+    JwksAge,
+    /// The keys of all fetched key sets together.
+    JwksKeys,
+}
+
+impl Gauge {
+    /// All of them, in the order of the table in the README.
+    pub const ALL: [Self; 2] = [Self::JwksAge, Self::JwksKeys];
+
+    /// The name given to the host.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::JwksAge => "gatehouse.auth.jwks_age_seconds",
+            Self::JwksKeys => "gatehouse.auth.jwks_keys",
+        }
+    }
+}
+
 impl Counter {
     /// The counters that are not of one reason.
-    const TOTALS: [Self; 5] = [
+    const TOTALS: [Self; 8] = [
         Self::Allowed,
         Self::Denied,
         Self::ShadowDenied,
         Self::Off,
         Self::Anonymous,
+        Self::JwksWaited,
+        Self::JwksFetches,
+        Self::JwksFailures,
     ];
 
     /// All of them, in the order of the table in the README.
@@ -45,6 +76,9 @@ impl Counter {
             Self::ShadowDenied => "gatehouse.auth.shadow_denied",
             Self::Off => "gatehouse.auth.off",
             Self::Anonymous => "gatehouse.auth.anonymous",
+            Self::JwksWaited => "gatehouse.auth.jwks_waited",
+            Self::JwksFetches => "gatehouse.auth.jwks_fetches",
+            Self::JwksFailures => "gatehouse.auth.jwks_failures",
             Self::Reason(reason) => reason.counter(),
         }
     }
@@ -62,7 +96,7 @@ impl Counter {
                 (Some(total), forward.identity.is_anonymous(), forward.reason)
             }
             Step::Reply(refusal) => (Some(Self::Denied), false, Some(refusal.reason)),
-            Step::Verify(_) => (None, false, None),
+            Step::Verify(_) | Step::Await(_) => (None, false, None),
         };
         total
             .into_iter()

@@ -14,7 +14,8 @@ use crate::api_keys::{ApiKeys, MAX_API_KEY_BYTES};
 use crate::challenge::{Challenges, Scheme};
 use crate::config::{AuthConfig, TokenCacheConfig};
 use crate::credential::{Presented, Sources, Stripped};
-use crate::decision::{Decision, Evidence, Forward, Refusal, Step};
+use crate::decision::{Decision, Evidence, Forward, KeyNeed, Refusal, Step};
+use crate::key_source::KeySource;
 use crate::provider::{Providers, Token};
 use crate::reason::Reason;
 use crate::rules::{Access, Denial, Known, Verified};
@@ -61,6 +62,7 @@ enum Checked {
     Good(Box<Verified>),
     Bad { reason: Reason, bearer: bool },
     Unknown(SignatureCheck),
+    Awaits(KeyNeed),
 }
 
 impl Policy {
@@ -160,6 +162,11 @@ impl Policy {
         self.rules.needs_route()
     }
 
+    /// The providers whose keys have to be fetched, by their places in the configuration.
+    pub fn key_sources(&self) -> impl Iterator<Item = (usize, &KeySource)> {
+        self.providers.key_sources()
+    }
+
     /// An empty cache for the tokens that this configuration verifies, and no other. `seeds` have to be random.
     pub fn token_cache(&self, seeds: [u64; 4]) -> TokenCache {
         TokenCache::new(self.token_cache, seeds)
@@ -195,6 +202,7 @@ impl Policy {
         }
         match self.judge(head, route, evidence, tokens, now) {
             Ok(Judged::Unknown(check)) => Step::Verify(check),
+            Ok(Judged::Awaits(need)) => Step::Await(need),
             Ok(Judged::Allowed(rule, identity, values)) => {
                 let mut edits = no_store(edits, stripped.any && !rule.value.cacheable);
                 for (name, value) in values {
@@ -257,6 +265,7 @@ impl Policy {
         let verified = match self.check_credentials(head, evidence, tokens, now) {
             Checked::Good(verified) => verified,
             Checked::Unknown(check) => return Ok(Judged::Unknown(check)),
+            Checked::Awaits(need) => return Ok(Judged::Awaits(need)),
             Checked::Bad { reason, bearer } => {
                 return Err(Denied {
                     rule,
@@ -320,6 +329,7 @@ impl Policy {
                 Token::Good(provider, identity) => verified.jwt = Some((provider, identity)),
                 Token::Bad(reason) => return bad(reason, true),
                 Token::Unknown(check) => return Checked::Unknown(check),
+                Token::Awaits(need) => return Checked::Awaits(need),
             },
             Presented::Several | Presented::Unreadable => return bad(Reason::TokenMalformed, true),
         }
@@ -382,6 +392,14 @@ impl Policy {
                 headers: Vec::new(),
             },
             Reason::Internal => Self::internal_error(),
+            Reason::KeysUnavailable => Problem {
+                status: 503,
+                grpc_status: GrpcStatus::Unavailable,
+                title: "Service Unavailable",
+                detail: "The credential cannot be checked at present.",
+                code_details: "gatehouse_auth_unavailable",
+                headers: Vec::new(),
+            },
             Reason::ScopeMissing | Reason::GroupMissing | Reason::CredentialNotAccepted => {
                 self.forbidden(denied)
             }
@@ -426,6 +444,7 @@ impl Policy {
 enum Judged<'p> {
     Allowed(&'p Rule<Access>, Identity, Vec<(HeaderName, HeaderValue)>),
     Unknown(SignatureCheck),
+    Awaits(KeyNeed),
 }
 
 impl<'p> Denied<'p> {

@@ -10,6 +10,7 @@ use lru::LruCache;
 
 use crate::claims::{ClaimsError, Validity};
 use crate::config::TokenCacheConfig;
+use crate::key_set::{KeyFingerprint, KeySet};
 
 const DEFAULT_ENTRIES: u64 = 4_096;
 const DEFAULT_BYTES: ByteSize = ByteSize::new(4 << 20);
@@ -45,6 +46,8 @@ pub struct TokenCache {
 pub(crate) struct VerifiedToken {
     /// The place of its provider in the configuration.
     pub(crate) provider: usize,
+    /// The key that made its signature.
+    pub(crate) key: KeyFingerprint,
     pub(crate) identity: Identity,
     pub(crate) validity: Validity,
 }
@@ -142,6 +145,22 @@ impl TokenCache {
         self.entries.put(token.into(), entry);
     }
 
+    /// Forgets the tokens of a provider whose key is not among `keys`, at once: what a withdrawn key has signed proves nothing.
+    pub fn keep_keys(&mut self, provider: usize, keys: Option<&KeySet>) {
+        let gone = |token: &VerifiedToken| {
+            token.provider == provider && !keys.is_some_and(|keys| keys.has(&token.key))
+        };
+        let tokens: Vec<Box<[u8]>> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| gone(&entry.token))
+            .map(|(token, _)| token.clone())
+            .collect();
+        for token in tokens {
+            self.remove(&token);
+        }
+    }
+
     fn remove(&mut self, token: &[u8]) {
         if let Some(entry) = self.entries.pop(token) {
             self.bytes = self.bytes.saturating_sub(entry.bytes);
@@ -177,6 +196,7 @@ mod tests {
     fn verified(subject: &str) -> VerifiedToken {
         VerifiedToken {
             provider: 0,
+            key: [0; 32],
             identity: Identity {
                 subject: Some(subject.into()),
                 ..Identity::anonymous()

@@ -75,7 +75,7 @@ fn identity(step: Step<'_>) -> Identity {
     match step {
         Step::Forward(forward) => forward.identity,
         Step::Reply(refusal) => refusal.identity,
-        Step::Verify(_) => panic!("undecided"),
+        Step::Verify(_) | Step::Await(_) => panic!("undecided"),
     }
 }
 
