@@ -1,25 +1,39 @@
 //! One request: read its head, ask the policy, do as it says.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use auth_policy::{Counter, Decision, Evidence, Forward, Policy, Reason, Refusal, Step};
+use auth_policy::{
+    Counter, Decision, Evidence, Forward, KeyNeed, NoKeys, Policy, Reason, Refusal, Step,
+};
 use http_message::{HeaderMap, Place, Problem, RequestHead};
 use proxy_host::headers::{self, Map};
-use proxy_host::{HostError, clock, property, request_head};
+use proxy_host::{HostError, clock, continue_request, property, request_head, with_stream};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use crate::plugin::Plugin;
+use crate::waiter::{MOST_AT_ONCE, Waiter};
 use crate::{signature, state};
 
-/// The context of one stream.
+/// The context of one stream. Whether it waits is known in one place: the list of those who do.
 pub(crate) struct Request {
     plugin: Rc<Plugin>,
+    context_id: u32,
 }
 
 impl Request {
-    pub(crate) fn new(plugin: Rc<Plugin>) -> Self {
-        Self { plugin }
+    pub(crate) fn new(plugin: Rc<Plugin>, context_id: u32) -> Self {
+        Self { plugin, context_id }
+    }
+}
+
+/// The stream is gone, and waits for nothing any more.
+impl Drop for Request {
+    fn drop(&mut self) {
+        if let Ok(mut waiting) = self.plugin.waiting.try_borrow_mut() {
+            waiting.remove(self.context_id);
+        }
     }
 }
 
@@ -27,7 +41,7 @@ impl Context for Request {}
 
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        self.plugin.serve()
+        self.plugin.serve(self.context_id)
     }
 
     fn on_http_request_trailers(&mut self, _num_trailers: usize) -> Action {
@@ -36,7 +50,7 @@ impl HttpContext for Request {
 }
 
 impl Plugin {
-    fn serve(&self) -> Action {
+    fn serve(&self, context_id: u32) -> Action {
         let head = match request_head() {
             Ok(head) => head,
             Err(error) => return self.fail(&unread_head(), error),
@@ -45,28 +59,126 @@ impl Plugin {
             Ok(route) => route,
             Err(error) => return self.fail(&head, error),
         };
-        let Some(step) = self.settle(&head, route.as_deref()) else {
-            return self.fail(&head, HostError::Internal);
+        match self.settle(&head, route.as_deref(), None) {
+            Some(Step::Await(need)) => self.wait(context_id, head, route, need),
+            step => self.take(&head, step),
+        }
+    }
+
+    /// Does as the policy says.
+    fn take(&self, head: &RequestHead, step: Option<Step<'_>>) -> Action {
+        let Some(step) = step else {
+            return self.fail(head, HostError::Internal);
         };
         let taken = match &step {
-            Step::Forward(forward) => forward_request(&head, forward),
-            Step::Reply(refusal) => Ok(refuse(&head, refusal)),
-            Step::Verify(_) => Err(HostError::Internal),
+            Step::Forward(forward) => forward_request(head, forward),
+            Step::Reply(refusal) => Ok(refuse(head, refusal)),
+            Step::Verify(_) | Step::Await(_) => Err(HostError::Internal),
         };
         match taken {
             Ok(action) => {
                 Counter::of(&step).for_each(|counter| self.counters.count(counter));
                 action
             }
-            Err(error) => self.fail(&head, error),
+            Err(error) => self.fail(head, error),
+        }
+    }
+
+    /// Lets a request wait for keys, unless it is known already that they will not come.
+    fn wait(
+        &self,
+        context_id: u32,
+        head: RequestHead,
+        route: Option<Vec<u8>>,
+        need: KeyNeed,
+    ) -> Action {
+        let now = clock::monotonic();
+        let (Ok(ring), Ok(mut waiting)) =
+            (self.keyring.try_borrow(), self.waiting.try_borrow_mut())
+        else {
+            return self.fail(&head, HostError::Internal);
+        };
+        let given_up = ring.given_up(&need, now, now);
+        let deadline = now.saturating_add(ring.wait(&need));
+        drop(ring);
+        if given_up.is_some() {
+            let step = self.settle(&head, route.as_deref(), given_up);
+            return self.take(&head, step);
+        }
+        let waiter = Waiter {
+            head,
+            route,
+            need,
+            asked: now,
+            deadline,
+        };
+        match waiting.insert(context_id, deadline, waiter) {
+            Ok(()) => {
+                self.counters.count(Counter::JwksWaited);
+                self.hurry();
+                Action::Pause
+            }
+            Err(Waiter { head, route, .. }) => {
+                let step = self.settle(&head, route.as_deref(), Some(NoKeys::Unavailable));
+                self.take(&head, step)
+            }
+        }
+    }
+
+    /// Decides again on those of whom there is something to say. A stream that is gone is not touched.
+    pub(crate) fn resume_waiting(&self, now: Duration) {
+        let ready = match (self.keyring.try_borrow(), self.waiting.try_borrow_mut()) {
+            (Ok(ring), Ok(mut waiting)) => waiting.take(MOST_AT_ONCE, now, |waiter| {
+                ring.is_ready(&waiter.need, waiter.asked, now)
+            }),
+            _ => return,
+        };
+        for (context_id, is_late, waiter) in ready {
+            with_stream(context_id, || self.resume(context_id, is_late, waiter, now));
+        }
+    }
+
+    fn resume(&self, context_id: u32, is_late: bool, waiter: Waiter, now: Duration) {
+        let mut no_keys = is_late.then_some(NoKeys::Unavailable);
+        if let Ok(mut ring) = self.keyring.try_borrow_mut()
+            && let Some(given_up) = ring.given_up(&waiter.need, waiter.asked, now)
+        {
+            no_keys = Some(given_up);
+            ring.remember_absent(&waiter.need, waiter.asked, now);
+        }
+        let action = match self.settle(&waiter.head, waiter.route.as_deref(), no_keys) {
+            // The set that came does not have its key, and another may be fetched. The deadline stays.
+            Some(Step::Await(need)) => {
+                let waiter = Waiter { need, ..waiter };
+                let inserted = match self.waiting.try_borrow_mut() {
+                    Ok(mut waiting) => waiting.insert(context_id, waiter.deadline, waiter),
+                    Err(_) => Err(waiter),
+                };
+                match inserted {
+                    Ok(()) => Action::Pause,
+                    Err(waiter) => self.fail(&waiter.head, HostError::Internal),
+                }
+            }
+            step => self.take(&waiter.head, step),
+        };
+        if action == Action::Continue
+            && let Err(error) = continue_request()
+        {
+            log::error!("decision=allow continue error={error}");
         }
     }
 
     /// Answers the policy's questions about signatures until it needs no more: one at most for a token that names its
     /// key. Each round adds an answer, and no decision asks for more than fit into the evidence.
-    fn settle(&self, head: &RequestHead, route: Option<&[u8]>) -> Option<Step<'_>> {
+    fn settle(
+        &self,
+        head: &RequestHead,
+        route: Option<&[u8]>,
+        no_keys: Option<NoKeys>,
+    ) -> Option<Step<'_>> {
         let now = clock::realtime();
-        let mut evidence = Evidence::new();
+        let fetched = self.keyring.try_borrow().ok()?.fetched();
+        let mut evidence = Evidence::with_keys(fetched, no_keys);
         for _ in 0..=Evidence::MAX_ANSWERS {
             // Nothing that is called from within comes back here, so nobody else has borrowed it.
             let mut tokens = self.tokens.try_borrow_mut().ok()?;

@@ -369,7 +369,22 @@ fn keys_that_cannot_be_used_are_refused() {
     );
     assert_eq!(refused_keys(json!([chatty])), "accepted");
 
-    let at = "jwt.providers[0].jwks: write one of keys, remote and discovery")
+    let at = "jwt.providers[0].jwks.keys";
+    assert_eq!(
+        refused_keys(json!([rs, with(&es, json!({ "kid": rs["kid"] }))])),
+        format!("{at}[1].kid: another key of this set has the same kid")
+    );
+    assert_eq!(
+        refused_keys(json!([rs, oct])),
+        format!("{at}: a set holds secrets (oct) or public keys, never both")
+    );
+    assert_eq!(
+        refused_keys(json!([])),
+        format!("{at}: has to list 1 to 64 keys")
+    );
+    assert_eq!(
+        refusal("/jwt/providers/0/jwks", json!({})),
+        "jwt.providers[0].jwks: write one of keys, remote and discovery"
     );
     assert_eq!(
         refusal("/jwt/providers/0/jwks", json!([])),

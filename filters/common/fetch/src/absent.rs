@@ -23,6 +23,9 @@ impl Absent {
 
     /// Remembers one. Fingerprints have to be keyed: clients choose what they are of.
     pub fn insert(&mut self, fingerprint: u64, now: Duration) {
+        while self.entries.front().is_some_and(|(_, until)| *until <= now) {
+            self.entries.pop_front();
+        }
         if self.contains(fingerprint, now) || self.most == 0 {
             return;
         }
@@ -34,11 +37,10 @@ impl Absent {
     }
 
     /// Whether it is remembered.
-    pub fn contains(&mut self, fingerprint: u64, now: Duration) -> bool {
-        while self.entries.front().is_some_and(|(_, until)| *until <= now) {
-            self.entries.pop_front();
-        }
-        self.entries.iter().any(|(known, _)| *known == fingerprint)
+    pub fn contains(&self, fingerprint: u64, now: Duration) -> bool {
+        self.entries
+            .iter()
+            .any(|(known, until)| *known == fingerprint && now < *until)
     }
 
     /// Forgets all: another document came.
