@@ -1,6 +1,6 @@
 # `make` alone prints what each target does. Everything honours CARGO_TARGET_DIR.
 .DEFAULT_GOAL := help
-.PHONY: help setup build images demo test check compose-test lint deny clean
+.PHONY: help setup build images demo test check interop compose-test lint deny clean
 # Cargo uses all processors by itself, and the count of passed tests is the last line.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
@@ -38,6 +38,9 @@ lint: setup
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked $(WASM) $(MODULES) -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
+
+interop: build ## tokens and keys of programs that others wrote: an OpenID provider, three libraries (needs Node 18, fetches packages)
+	@tools/interop
 
 compose-test: setup ## the compose stack on a Docker daemon of its own, as root (not part of check: it installs nothing)
 	@tools/compose-test
