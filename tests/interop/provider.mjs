@@ -10,6 +10,10 @@ import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
+// Standard output is for answers; the provider says its notices there.
+console.info = console.error;
+console.log = console.error;
+
 // The package is in the target folder, not beside this file.
 const require = createRequire(`${process.env.GATEHOUSE_INTEROP}/`);
 const { default: Provider } = await import(pathToFileURL(require.resolve('oidc-provider')));

@@ -53,9 +53,10 @@ fn wait_for_keys(gateway: &Gateway, keys: u64) {
 }
 
 fn status(gateway: &Gateway, token: &str) -> u16 {
-    let bearer = format!("Bearer {token}");
-    let request = Request::get("/users/7").header("authorization", &bearer);
-    gateway.h1().send(&request).status
+    gateway
+        .h1()
+        .send(&Request::get("/users/7").bearer(token))
+        .status
 }
 
 /// The same token with a signature that begins with another letter.
@@ -104,11 +105,12 @@ impl Provider {
         let basic = STANDARD.encode("shop:a-secret-of-a-test");
         let resource = resource(algorithm).replace(':', "%3A").replace('/', "%2F");
         let form = format!("grant_type=client_credentials&scope=orders%3Aread&resource={resource}");
-        let request = Request::post("/token", form.as_bytes())
-            .header("authorization", &format!("Basic {basic}"))
-            .header("content-type", "application/x-www-form-urlencoded");
+        let request = Request::new("POST", "/token")
+            .header("authorization", format!("Basic {basic}"))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form);
         let answer = self.client.send(&request);
-        let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let body = answer.json();
         let token = body["access_token"].as_str();
         token.unwrap_or_else(|| panic!("{}: {body}", answer.status)).to_owned()
     }

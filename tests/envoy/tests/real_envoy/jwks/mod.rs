@@ -81,6 +81,20 @@ fn one_fetch_an_envoy_before_the_first_request() {
     assert_eq!((endpoint.calls(), count(&gateway, "jwks_fetches")), (1, 1));
 }
 
+// The file that readers copy: keys of the demo's issuer, found by discovery.
+#[test]
+fn the_variant_finds_its_keys() {
+    let Some(gateway) = Gateway::start(&Bootstrap::file("envoy/variants/jwks.yaml")) else {
+        return;
+    };
+    wait_for_keys(&gateway, 3);
+    for algorithm in Algorithm::ALL {
+        assert_eq!(ask(&gateway, algorithm), Some(200));
+    }
+    assert_eq!(begin(&gateway, "a.b.c").status(SOON), Some(401));
+    assert_eq!(count(&gateway, "jwks_fetches"), 1);
+}
+
 // Whoever waits is neither refused nor let through; and the client that came first takes nobody along when it goes.
 #[test]
 fn a_thousand_requests_wait_on_one_cold_fetch() {
