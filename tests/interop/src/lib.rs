@@ -54,7 +54,9 @@ impl Peer {
     /// If it ends, or says something else than JSON; its standard error says why.
     pub fn hear(&mut self) -> Value {
         let mut line = String::new();
-        self.output.read_line(&mut line).expect("its output is readable");
+        self.output
+            .read_line(&mut line)
+            .expect("its output is readable");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
     }
 

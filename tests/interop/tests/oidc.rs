@@ -18,7 +18,9 @@ const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "EdDSA"];
 fn environment() -> Option<std::path::PathBuf> {
     let found = fetched();
     if found.is_none() {
-        skipped(&Missing::new("GATEHOUSE_INTEROP is not set: `make interop` runs this"));
+        skipped(&Missing::new(
+            "GATEHOUSE_INTEROP is not set: `make interop` runs this",
+        ));
     }
     found
 }
@@ -112,7 +114,9 @@ impl Provider {
         let answer = self.client.send(&request);
         let body = answer.json();
         let token = body["access_token"].as_str();
-        token.unwrap_or_else(|| panic!("{}: {body}", answer.status)).to_owned()
+        token
+            .unwrap_or_else(|| panic!("{}: {body}", answer.status))
+            .to_owned()
     }
 
     fn gateway(&self, limits: &Value) -> Option<Gateway> {
@@ -181,19 +185,32 @@ fn a_rotation_under_load_refuses_nobody() {
         }
         for rotation in 1..=ROTATIONS {
             let before = sent.load(Ordering::Relaxed);
-            gateway.envoy().wait_until("load", |_| sent.load(Ordering::Relaxed) > before + 50);
+            gateway
+                .envoy()
+                .wait_until("load", |_| sent.load(Ordering::Relaxed) > before + 50);
             provider.ask("rotate");
-            gateway.envoy().wait_until("the new keys", |_| provider.ask("counts").1 == 1 + rotation);
+            gateway
+                .envoy()
+                .wait_until("the new keys", |_| provider.ask("counts").1 == 1 + rotation);
             // The next one has to be another than that of this cool-down.
             let cooled = std::time::Instant::now();
-            gateway.envoy().wait_until("the cool-down", |_| cooled.elapsed().as_millis() > 1_500);
+            gateway
+                .envoy()
+                .wait_until("the cool-down", |_| cooled.elapsed().as_millis() > 1_500);
         }
         done.store(true, Ordering::Relaxed);
     });
     let fetches = 1 + ROTATIONS;
-    assert_eq!(provider.ask("counts"), (fetches, fetches), "one fetch an Envoy and rotation");
+    assert_eq!(
+        provider.ask("counts"),
+        (fetches, fetches),
+        "one fetch an Envoy and rotation"
+    );
     assert!(sent.load(Ordering::Relaxed) > 150);
-    println!("{} requests, {ROTATIONS} rotations, {fetches} fetches", sent.load(Ordering::Relaxed));
+    println!(
+        "{} requests, {ROTATIONS} rotations, {fetches} fetches",
+        sent.load(Ordering::Relaxed)
+    );
 }
 
 // Libraries write headers, keys and numbers in their own ways; each of them is somebody's issuer.
@@ -218,6 +235,10 @@ fn tokens_of_three_libraries() {
         let text = token["token"].as_str().expect("a token");
         let (library, algorithm) = (&token["library"], &token["algorithm"]);
         assert_eq!(status(&gateway, text), 200, "{library} {algorithm}");
-        assert_eq!(status(&gateway, &tampered(text)), 401, "{library} {algorithm}");
+        assert_eq!(
+            status(&gateway, &tampered(text)),
+            401,
+            "{library} {algorithm}"
+        );
     }
 }
