@@ -5,11 +5,9 @@ mod endpoint;
 use std::time::{Duration, Instant};
 
 use endpoint::{Asking, Behaviour, Endpoint, FAULTS};
-use envoy_harness::{Bootstrap, Gateway, Options, Read, Reload};
+use envoy_harness::{Bootstrap, Gateway, Options, Reload};
 use serde_json::{Value, json};
 use upstreams::{Algorithm, DEFAULT_ISSUER};
-
-use crate::trap::ChangedModule;
 
 const PLUGIN: &str = "gatehouse.auth";
 const ALL: Behaviour = Behaviour::Keys(&[0, 1, 2]);
@@ -261,51 +259,4 @@ fn a_configuration_replaced_meanwhile_leaves_nobody_waiting() {
     for asking in &mut waiting {
         assert_eq!(asking.status(SOON), Some(200));
     }
-}
-
-// The lease of a VM that is lost must end, or no worker ever fetches again.
-#[test]
-fn a_leading_vm_that_traps_is_followed_by_another() {
-    let endpoint = Endpoint::start(Behaviour::Keys(&[0]));
-    let limits = json!({ "timeout": "1s", "wait": "8s", "refresh": "1h" });
-    let mut bootstrap = bootstrap(&endpoint, limits);
-    let Some(trapping) = ChangedModule::trapping_on_trailers("gatehouse-auth") else {
-        return;
-    };
-    trapping.install(&mut bootstrap, PLUGIN);
-    // The host forgets the requests that wait in a VM that is lost: this is what ends them.
-    bootstrap.connection_manager_mut()["stream_idle_timeout"] = "4s".into();
-    let options = Options {
-        concurrency: 1,
-        ..Options::default()
-    };
-    let Some(gateway) = Gateway::start_with(&bootstrap, &options) else {
-        return;
-    };
-    gateway.expect_vm_loss();
-    wait_for_keys(&gateway, 1);
-    // The VM with somebody who waits looks every few milliseconds, the other one every second: so this one leads.
-    endpoint.set(Behaviour::Silent);
-    let token = gateway.token("alice").algorithm(Algorithm::ES256).sign();
-    let mut lost = begin(&gateway, &token);
-    gateway
-        .envoy()
-        .wait_until("the fetch", |_| endpoint.calls() == 2);
-    let trap = b"POST /healthz HTTP/1.1\r\nhost: api\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n1\r\nx\r\n0\r\na: b\r\n\r\n";
-    let key = format!("x-api-key: {}\r\n", envoy_harness::demo_key("acme-2026"));
-    let trap =
-        String::from_utf8_lossy(trap).replacen("host: api\r\n", &format!("host: api\r\n{key}"), 1);
-    assert_eq!(
-        gateway.h1().raw(trap.as_bytes(), Read::ToTheEnd).status(),
-        Some(503)
-    );
-    gateway
-        .envoy()
-        .wait_until("a new VM", |_| ask(&gateway, Algorithm::RS256) == Some(200));
-    endpoint.set(ALL);
-    assert_eq!(begin(&gateway, &token).status(SOON), Some(200));
-    assert_eq!(endpoint.calls(), 3);
-    let status = lost.status(SOON);
-    assert!(matches!(status, Some(408 | 503 | 504)), "{status:?}");
-    assert_eq!(ask(&gateway, Algorithm::EdDSA), Some(200));
 }
