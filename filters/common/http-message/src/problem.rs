@@ -38,10 +38,10 @@ pub struct ProblemType {
     /// `violated-policies`: the names of the quotas that are used up (draft-ietf-httpapi-ratelimit-headers-11). Left out if
     /// empty.
     pub violated_policies: Vec<String>,
-    /// What gRPC callers alone are told, as metadata: `grpc-status-details-bin` and the like.
-    pub grpc_metadata: Vec<(HeaderName, HeaderValue)>,
     /// `supported-versions`: the versions of the API that are served. Left out if empty.
     pub supported_versions: Vec<String>,
+    /// What gRPC callers alone are told, as metadata: `grpc-status-details-bin` and the like.
+    pub grpc_metadata: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The type of a problem that has none of its own.
@@ -50,8 +50,8 @@ impl Default for ProblemType {
         ProblemType {
             uri: "about:blank",
             violated_policies: Vec::new(),
-            grpc_metadata: Vec::new(),
             supported_versions: Vec::new(),
+            grpc_metadata: Vec::new(),
         }
     }
 }
@@ -380,8 +380,7 @@ mod tests {
         let kind = ProblemType {
             uri: "https://iana.org/assignments/http-problem-types#quota-exceeded",
             violated_policies: vec!["burst".to_owned()],
-            supported_versions: Vec::new(),
-            grpc_metadata: Vec::new(),
+            ..ProblemType::default()
         };
         let head = head(&[]);
         let reply = DENIED.render_as(&kind, &head, Place::BeforeBridges);
@@ -400,7 +399,6 @@ mod tests {
         let kind = ProblemType {
             uri: "about:blank",
             violated_policies: Vec::new(),
-            supported_versions: Vec::new(),
             grpc_metadata: vec![(pushback, HeaderValue::from_static("1500"))],
         };
         let told = |content_type| {
