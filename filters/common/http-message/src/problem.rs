@@ -399,6 +399,7 @@ mod tests {
         let kind = ProblemType {
             uri: "about:blank",
             violated_policies: Vec::new(),
+            supported_versions: Vec::new(),
             grpc_metadata: vec![(pushback, HeaderValue::from_static("1500"))],
         };
         let told = |content_type| {

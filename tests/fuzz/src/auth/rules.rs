@@ -29,6 +29,11 @@ pub fn run(input: &[u8]) {
     let head = request::read(text);
     match decide(&policy, &head) {
         Step::Verify(_) => unreachable!("`decide` answers these"),
+        // It goes nowhere until keys come, and only where keys are fetched.
+        Step::Await(_) => assert!(
+            items(&config["jwt"], "providers")
+                .any(|provider| provider["jwks"].get("keys").is_none())
+        ),
         Step::Reply(refusal) => assert!((400..600).contains(&refusal.problem.status)),
         Step::Forward(forward) => {
             check_decision(&config, &head, &forward);
