@@ -9,11 +9,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use filter_config::{ConfigError, FieldPath};
-use jwt_simple::prelude::{ES256PublicKey, Ed25519PublicKey, HS256Key, RS256PublicKey};
+use jwt_simple::prelude::HS256Key;
 use serde_json::{Map, Value};
+use superboring::reexports::rsa::{BigUint, RsaPublicKey};
 
 use crate::jws::{MAX_KID_BYTES, decode_base64url};
-use crate::roca;
+use crate::{roca, spki};
 
 /// The most keys in one set.
 pub const MAX_KEYS: usize = 64;
@@ -24,7 +25,7 @@ pub const MAX_KEYS_WITHOUT_ID: usize = 8;
 /// The shortest RSA modulus, in bits (RFC 7518 section 3.3).
 pub const MIN_RSA_BITS: usize = 2048;
 
-/// The longest RSA modulus, in bits: what jwt-simple accepts.
+/// The longest RSA modulus, in bits: what the `rsa` crate accepts.
 pub const MAX_RSA_BITS: usize = 4096;
 
 /// The shortest secret for HS256, in bytes (RFC 7518 section 3.2).
@@ -56,9 +57,9 @@ pub struct VerificationKey {
 /// What a key verifies with.
 pub(crate) enum Material {
     /// With the length of its modulus in bytes, which is the length of its signatures.
-    Rs256(Box<RS256PublicKey>, usize),
-    Es256(ES256PublicKey),
-    EdDsa(Ed25519PublicKey),
+    Rs256(Box<RsaPublicKey>, usize),
+    Es256(p256::ecdsa::VerifyingKey),
+    EdDsa(ed25519_compact::PublicKey),
     Hs256(HS256Key),
 }
 
@@ -265,11 +266,10 @@ fn rsa(members: &Map<String, Value>) -> Read {
                 .into(),
         );
     }
-    let key = RS256PublicKey::from_components(&modulus, &exponent)
+    let number = BigUint::from_bytes_be;
+    let key = RsaPublicKey::new(number(&modulus), number(&exponent))
         .map_err(|_| "not a usable RSA key".to_owned())?;
-    let der = key
-        .to_der()
-        .map_err(|_| "not a usable RSA key".to_owned())?;
+    let der = spki::rsa(&modulus, &exponent);
     Ok((Material::Rs256(Box::new(key), bits.div_ceil(8)), Some(der)))
 }
 
@@ -283,11 +283,9 @@ fn p256(members: &Map<String, Value>) -> Read {
         return Err("x and y have to be 32 bytes each".into());
     }
     let point = [&[4u8][..], &x, &y].concat();
-    let key = ES256PublicKey::from_bytes(&point)
+    let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point)
         .map_err(|_| "the point is not on the curve".to_owned())?;
-    let der = key
-        .to_der()
-        .map_err(|_| "not a usable P-256 key".to_owned())?;
+    let der = spki::p256(&point);
     Ok((Material::Es256(key), Some(der)))
 }
 
@@ -297,8 +295,11 @@ fn ed25519(members: &Map<String, Value>) -> Read {
         return Err("crv is not Ed25519".into());
     }
     let x = bytes(members, "x")?;
-    let key =
-        Ed25519PublicKey::from_bytes(&x).map_err(|_| "not a usable Ed25519 key".to_owned())?;
+    // A point of small order, which signatures that anybody can make hold for, is read and then found invalid.
+    let key = ed25519_compact::PublicKey::from_slice(&x)
+        .ok()
+        .filter(|key| key.validate().is_ok())
+        .ok_or("not a usable Ed25519 key")?;
     Ok((Material::EdDsa(key), None))
 }
 
