@@ -1,10 +1,6 @@
 # `make` alone prints what each target does. Everything honours CARGO_TARGET_DIR.
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help setup build images demo test check bench fuzz compose-test lint deny clean
-=======
-.PHONY: help setup build images demo test check long compose-test lint deny clean
->>>>>>> 480153f6d8cee7973c9dbdf20db9e19c8bbe3c7c
+.PHONY: help setup build images demo test check interop long bench fuzz compose-test lint deny clean
 # Cargo uses all processors by itself, and the count of passed tests is the last line.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
@@ -37,15 +33,13 @@ test: build ## every test: unit, property, fake host, real Envoy, manifests, doc
 
 check: lint test ## formatting, clippy, documentation without a warning, then every test
 
-<<<<<<< HEAD
 bench: build ## what a request costs beside Envoy's own filters, and how it grows, in some six minutes; QUICK=1: under two, no growth
 	@cargo rustc --locked --quiet $(WASM) -p floor-filter --lib --crate-type cdylib
 	@QUICK=$(QUICK) GROWTH=$(GROWTH) ONLY='$(ONLY)' $(if $(BEFORE),BEFORE='$(abspath $(BEFORE))') \
 	  cargo run --locked --quiet -p load --bin bench
-=======
+
 long: build ## the limiter under ten times the load, a million keys: too long for check
 	GATEHOUSE_LONG=1 GATEHOUSE_REQUIRE_ALL=1 tools/run-tests -p envoy-harness --test real_envoy rate_limit::
->>>>>>> 480153f6d8cee7973c9dbdf20db9e19c8bbe3c7c
 
 lint: setup
 	cargo fmt --all --check
@@ -57,6 +51,9 @@ lint: setup
 
 fuzz: ## each fuzz target for FUZZ_SECONDS (600), JOBS at a time (as many as cores); what it finds fails, with the way to see it again
 	@tools/fuzz
+
+interop: build ## tokens and keys of programs that others wrote: an OpenID provider, three libraries (needs Node 18, fetches packages)
+	@tools/interop
 
 compose-test: setup ## the compose stack on a Docker daemon of its own, as root (not part of check: it installs nothing)
 	@tools/compose-test

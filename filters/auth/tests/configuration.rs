@@ -3,7 +3,7 @@
 #[path = "../policy/tests/support/mod.rs"]
 mod support;
 
-use auth_policy::Counter;
+use auth_policy::{Counter, Gauge};
 use fake_host::{FilterStatus, Host, VmOptions};
 use serde_json::{Value, json};
 use support::{API_KEY, config};
@@ -92,6 +92,7 @@ fn every_counter_exists_before_it_counts() {
         .expect("a good configuration");
     let mut names: Vec<String> = Counter::all()
         .map(|counter| counter.name().to_owned())
+        .chain(Gauge::ALL.map(|gauge| gauge.name().to_owned()))
         .collect();
     names.sort();
     assert_eq!(host.metric_names(), names);

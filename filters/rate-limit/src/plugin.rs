@@ -43,7 +43,7 @@ impl proxy_host::Plugin for Plugin {
         format!("table_max_bytes={}", self.policy.table_bytes())
     }
 
-    fn stream(plugin: Rc<Self>) -> Box<dyn HttpContext> {
+    fn stream(plugin: Rc<Self>, _context_id: u32) -> Box<dyn HttpContext> {
         Box::new(Request::new(plugin))
     }
 }

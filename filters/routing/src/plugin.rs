@@ -30,7 +30,7 @@ impl proxy_host::Plugin for Plugin {
         })
     }
 
-    fn stream(plugin: Rc<Self>) -> Box<dyn HttpContext> {
+    fn stream(plugin: Rc<Self>, _context_id: u32) -> Box<dyn HttpContext> {
         Box::new(Request::new(plugin))
     }
 }

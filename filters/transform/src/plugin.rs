@@ -22,7 +22,7 @@ impl proxy_host::Plugin for Plugin {
         Ok(Plugin { policy, counters })
     }
 
-    fn stream(plugin: Rc<Self>) -> Box<dyn HttpContext> {
+    fn stream(plugin: Rc<Self>, _context_id: u32) -> Box<dyn HttpContext> {
         Box::new(Exchange::new(plugin))
     }
 }

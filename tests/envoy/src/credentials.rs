@@ -25,7 +25,11 @@ pub fn install_credentials(auth: &mut Value, issuer: &Issuer) {
         .pointer_mut("/jwt/providers")
         .and_then(Value::as_array_mut);
     for provider in providers.into_iter().flatten() {
-        if provider["issuer"] == issuer.name() {
+        // Keys that are fetched come from where a test says.
+        let is_fetched = ["remote", "discovery"]
+            .iter()
+            .any(|way| provider["jwks"].get(way).is_some());
+        if provider["issuer"] == issuer.name() && !is_fetched {
             provider["jwks"] = issuer.key_set().clone();
         }
     }
@@ -50,6 +54,7 @@ mod tests {
             "jwt": { "providers": [
                 { "issuer": "https://one.test", "jwks": {} },
                 { "issuer": "https://two.test", "jwks": {} },
+                { "issuer": "https://one.test", "jwks": { "remote": {} } },
             ] },
         });
         install_credentials(&mut auth, &issuer);
@@ -60,5 +65,6 @@ mod tests {
         );
         assert_eq!(auth["jwt"]["providers"][0]["jwks"], *issuer.key_set());
         assert_eq!(auth["jwt"]["providers"][1]["jwks"], json!({}));
+        assert_eq!(auth["jwt"]["providers"][2]["jwks"], json!({ "remote": {} }));
     }
 }

@@ -1,6 +1,6 @@
 //! Targets of auth.
 
-use auth_policy::{Evidence, Policy, Step};
+use auth_policy::{Evidence, Facts, Policy, Step};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http_message::RequestHead;
@@ -53,7 +53,7 @@ fn is_signed_with(secret: &[u8], token: &str) -> bool {
 fn decide<'p>(policy: &'p Policy, head: &RequestHead) -> Step<'p> {
     let (mut evidence, mut tokens) = (Evidence::new(), policy.token_cache([1, 2, 3, 4]));
     for _ in 0..=Evidence::MAX_ANSWERS {
-        match policy.decide(head, None, &evidence, &mut tokens, NOW) {
+        match policy.decide(head, &Facts::default(), &evidence, &mut tokens, NOW) {
             Step::Verify(check) => {
                 let holds = check.verify();
                 evidence.add(check, holds);

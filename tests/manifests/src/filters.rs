@@ -34,6 +34,7 @@ pub fn all() -> Vec<Filter> {
             described_elsewhere: &["rules[].match", "rules[].all[]", "rules[].not"],
             counters: auth_policy::Counter::all()
                 .map(auth_policy::Counter::name)
+                .chain(auth_policy::Gauge::ALL.map(auth_policy::Gauge::name))
                 .collect(),
             reasons: auth_policy::Reason::ALL
                 .iter()

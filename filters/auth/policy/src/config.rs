@@ -1,6 +1,7 @@
 //! The configuration as it is written: version 1.
 
 use std::fmt;
+use std::time::Duration;
 
 use filter_config::{
     Bounded, BoundedDuration, BoundedList, BoundedMap, ByteSize, Name, Text, Version,
@@ -113,15 +114,84 @@ pub(crate) struct ProviderConfig {
     pub(crate) claims: ClaimNamesConfig,
 }
 
-/// A key set as it is written. `Debug` shows nothing of it: the `k` of an `oct` key is a secret.
-#[derive(Deserialize)]
-pub(crate) struct JwksConfig(pub(crate) Value);
+/// Where the keys are. A set that is pasted here may have members that RFC 7517 does not know, so others are ignored.
+#[derive(Debug, Deserialize)]
+pub(crate) struct JwksConfig {
+    pub(crate) keys: Option<KeysConfig>,
+    pub(crate) remote: Option<RemoteConfig>,
+    pub(crate) discovery: Option<DiscoveryConfig>,
+}
 
-impl fmt::Debug for JwksConfig {
+/// Keys as they are written. `Debug` shows nothing of them: the `k` of an `oct` key is a secret.
+#[derive(Deserialize)]
+pub(crate) struct KeysConfig(pub(crate) Value);
+
+impl fmt::Debug for KeysConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("JwksConfig(..)")
+        formatter.write_str("KeysConfig(..)")
     }
 }
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RemoteConfig {
+    pub(crate) cluster: Text<128>,
+    pub(crate) uri: Text<2048>,
+    timeout: Option<BoundedDuration<100, 60_000>>,
+    wait: Option<BoundedDuration<200, 120_000>>,
+    refresh: Option<BoundedDuration<1_000, 86_400_000>>,
+    max_stale: Option<BoundedDuration<1_000, 2_592_000_000>>,
+    cool_down: Option<BoundedDuration<1_000, 3_600_000>>,
+    max_bytes: Option<ByteSize>,
+    max_keys: Option<Bounded<1, 64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DiscoveryConfig {
+    pub(crate) cluster: Text<128>,
+    pub(crate) jwks_host: Option<Text<256>>,
+    pub(crate) jwks_cluster: Option<Text<128>>,
+    timeout: Option<BoundedDuration<100, 60_000>>,
+    wait: Option<BoundedDuration<200, 120_000>>,
+    refresh: Option<BoundedDuration<1_000, 86_400_000>>,
+    max_stale: Option<BoundedDuration<1_000, 2_592_000_000>>,
+    cool_down: Option<BoundedDuration<1_000, 3_600_000>>,
+    max_bytes: Option<ByteSize>,
+    max_keys: Option<Bounded<1, 64>>,
+}
+
+/// What `remote` and `discovery` have in common.
+pub(crate) struct FetchLimitsConfig {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) wait: Option<Duration>,
+    pub(crate) refresh: Option<Duration>,
+    pub(crate) max_stale: Option<Duration>,
+    pub(crate) cool_down: Option<Duration>,
+    pub(crate) max_bytes: Option<u64>,
+    pub(crate) max_keys: Option<usize>,
+}
+
+/// The limits of a configuration that has them among its fields: serde cannot flatten and refuse unknown fields at once.
+macro_rules! limits {
+    ($($config:ident)+) => {
+        $(impl $config {
+            pub(crate) fn limits(&self) -> FetchLimitsConfig {
+                FetchLimitsConfig {
+                    timeout: self.timeout.map(|duration| duration.get()),
+                    wait: self.wait.map(|duration| duration.get()),
+                    refresh: self.refresh.map(|duration| duration.get()),
+                    max_stale: self.max_stale.map(|duration| duration.get()),
+                    cool_down: self.cool_down.map(|duration| duration.get()),
+                    max_bytes: self.max_bytes.map(ByteSize::get),
+                    max_keys: self.max_keys.and_then(|most| usize::try_from(most.get()).ok()),
+                }
+            }
+        })+
+    };
+}
+
+limits!(RemoteConfig DiscoveryConfig);
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

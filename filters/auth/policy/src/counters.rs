@@ -18,19 +18,50 @@ pub enum Counter {
     Anonymous,
     /// Requests passed on whose rule ignores a credential that is not good.
     InvalidIgnored,
+    /// Requests that waited for keys.
+    JwksWaited,
+    /// Fetches of keys that were begun.
+    JwksFetches,
+    /// Fetches of keys that failed.
+    JwksFailures,
     /// Requests refused, in shadow mode too, for this reason.
     Reason(Reason),
 }
 
+/// A number that goes up and down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gauge {
+    /// The age of the oldest fetched key set in use, in seconds.
+    JwksAge,
+    /// The keys of all fetched key sets together.
+    JwksKeys,
+}
+
+impl Gauge {
+    /// All of them, in the order of the table in the README.
+    pub const ALL: [Self; 2] = [Self::JwksAge, Self::JwksKeys];
+
+    /// The name given to the host.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::JwksAge => "gatehouse.auth.jwks_age_seconds",
+            Self::JwksKeys => "gatehouse.auth.jwks_keys",
+        }
+    }
+}
+
 impl Counter {
     /// The counters that are not of one reason.
-    const TOTALS: [Self; 6] = [
+    const TOTALS: [Self; 9] = [
         Self::Allowed,
         Self::Denied,
         Self::ShadowDenied,
         Self::Off,
         Self::Anonymous,
         Self::InvalidIgnored,
+        Self::JwksWaited,
+        Self::JwksFetches,
+        Self::JwksFailures,
     ];
 
     /// All of them, in the order of the table in the README.
@@ -49,6 +80,9 @@ impl Counter {
             Self::Off => "gatehouse.auth.off",
             Self::Anonymous => "gatehouse.auth.anonymous",
             Self::InvalidIgnored => "gatehouse.auth.invalid_ignored",
+            Self::JwksWaited => "gatehouse.auth.jwks_waited",
+            Self::JwksFetches => "gatehouse.auth.jwks_fetches",
+            Self::JwksFailures => "gatehouse.auth.jwks_failures",
             Self::Reason(reason) => reason.counter(),
         }
     }
@@ -68,7 +102,7 @@ impl Counter {
                 (Some(total), forward.caller.is_anonymous(), forward.reason)
             }
             Step::Reply(refusal) => (Some(Self::Denied), false, Some(refusal.reason)),
-            Step::Verify(_) => (None, false, None),
+            Step::Verify(_) | Step::Await(_) => (None, false, None),
         };
         total
             .into_iter()

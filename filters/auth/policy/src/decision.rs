@@ -1,11 +1,14 @@
 //! What the policy asks the adapter to do.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http_message::{HeaderEdits, HeaderValue, Problem};
 use identity::OriginalRequest;
 
 use crate::caller::Caller;
+use crate::fetched_keys::FetchedKeys;
+use crate::key_set::KeySet;
 use crate::reason::Reason;
 use crate::signature::SignatureCheck;
 
@@ -29,6 +32,26 @@ pub enum Step<'p> {
     Reply(Refusal<'p>),
     /// Find out whether a signature holds, add the answer to the [`crate::Evidence`], and ask again.
     Verify(SignatureCheck),
+    /// Wait for keys, tell the [`crate::Evidence`] what came of it, and ask again.
+    Await(KeyNeed),
+}
+
+/// Keys that a request cannot be decided without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyNeed {
+    /// The place of the provider in the configuration.
+    pub provider: usize,
+    /// The id of the key that the provider's present set does not have; nothing if there is no set.
+    pub key_id: Option<String>,
+}
+
+/// Why no more keys are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoKeys {
+    /// The provider's present set was fetched since and does not have the key, or it is not asked for it now.
+    Absent,
+    /// None came in time.
+    Unavailable,
 }
 
 /// A request that passes.
@@ -96,6 +119,8 @@ impl Decision {
 #[derive(Debug, Default)]
 pub struct Evidence {
     answers: Vec<(SignatureCheck, bool)>,
+    fetched: Option<Rc<FetchedKeys>>,
+    no_keys: Option<NoKeys>,
 }
 
 impl Evidence {
@@ -105,6 +130,23 @@ impl Evidence {
     /// Nothing is known yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// These keys were fetched, and if `no_keys` says why, no more will be waited for.
+    pub fn with_keys(fetched: Rc<FetchedKeys>, no_keys: Option<NoKeys>) -> Self {
+        Self {
+            fetched: Some(fetched),
+            no_keys,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn fetched(&self, provider: usize) -> Option<&KeySet> {
+        self.fetched.as_ref()?.get(provider)
+    }
+
+    pub(crate) fn no_keys(&self) -> Option<NoKeys> {
+        self.no_keys
     }
 
     /// Adds an answer; past [`Evidence::MAX_ANSWERS`] it is dropped.

@@ -4,13 +4,14 @@
 //! no token turns a public key into an HMAC secret. A set that could be read two ways (one `kid` twice, secrets beside
 //! public keys) is refused whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use filter_config::{ConfigError, FieldPath};
 use jwt_simple::prelude::HS256Key;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 use superboring::reexports::rsa::{BigUint, RsaPublicKey};
 
 use crate::jws::{MAX_KID_BYTES, decode_base64url};
@@ -52,7 +53,11 @@ pub struct VerificationKey {
     key_id: Option<String>,
     material: Material,
     spki_der: Option<Vec<u8>>,
+    fingerprint: KeyFingerprint,
 }
+
+/// The SHA-256 of all that a key is: two keys with the same one are the same key.
+pub(crate) type KeyFingerprint = [u8; 32];
 
 /// What a key verifies with.
 pub(crate) enum Material {
@@ -107,6 +112,10 @@ impl VerificationKey {
         }
     }
 
+    pub(crate) fn fingerprint(&self) -> KeyFingerprint {
+        self.fingerprint
+    }
+
     pub(crate) fn material(&self) -> &Material {
         &self.material
     }
@@ -145,6 +154,7 @@ impl VerificationKey {
             key_id: key_id.map(Into::into),
             material,
             spki_der,
+            fingerprint: fingerprint(members),
         };
         if let Some(name) = optional_string(members, "alg")?
             && Algorithm::from_name(name) != Some(key.algorithm())
@@ -181,13 +191,17 @@ impl KeySet {
                 "wrong type, expected an object with keys",
             ));
         };
-        let at = at.field("keys");
-        let Some(Value::Array(values)) = jwks.get("keys") else {
-            return Err(ConfigError::new(&at, "missing, expected a list of keys"));
+        let keys = jwks.get("keys").unwrap_or(&Value::Null);
+        Self::from_keys(keys, &at.field("keys"))
+    }
+
+    pub(crate) fn from_keys(keys: &Value, at: &FieldPath) -> Result<Self, ConfigError> {
+        let Value::Array(values) = keys else {
+            return Err(ConfigError::new(at, "missing, expected a list of keys"));
         };
         if values.is_empty() || values.len() > MAX_KEYS {
             return Err(ConfigError::new(
-                &at,
+                at,
                 format!("has to list 1 to {MAX_KEYS} keys"),
             ));
         }
@@ -213,11 +227,57 @@ impl KeySet {
             .count();
         if secrets != 0 && secrets != keys.len() {
             return Err(ConfigError::new(
-                &at,
+                at,
                 "a set holds secrets (oct) or public keys, never both",
             ));
         }
         Ok(Self { keys })
+    }
+
+    /// The keys that an issuer publishes, as far as they can be used, and the faults of the others. A secret is never published,
+    /// and of several keys with one id none is used: which of them a token means could not be told.
+    pub(crate) fn usable(values: &[Value]) -> (Self, Vec<ConfigError>) {
+        let at = FieldPath::root().field("keys");
+        let mut refused = Vec::new();
+        let mut ids = BTreeMap::new();
+        for value in values {
+            if let Some(id) = value.get("kid").and_then(Value::as_str) {
+                let count: &mut usize = ids.entry(id).or_default();
+                *count = count.saturating_add(1);
+            }
+        }
+        let mut keys = Vec::with_capacity(values.len());
+        for (index, value) in values.iter().enumerate() {
+            let key = VerificationKey::from_jwk(value).and_then(|key| {
+                if key.algorithm() == Algorithm::Hs256 {
+                    return Err("a secret (oct) that is published is none".to_owned());
+                }
+                match key.key_id().and_then(|id| ids.get(id)) {
+                    Some(2..) => Err("another key of this set has the same kid".to_owned()),
+                    _ => Ok(key),
+                }
+            });
+            match key {
+                Ok(key) => keys.push(Arc::new(key)),
+                Err(reason) => refused.push(ConfigError::new(&at.index(index), reason)),
+            }
+        }
+        (Self { keys }, refused)
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether a key has this id, whatever it is good for.
+    pub(crate) fn has_id(&self, id: &str) -> bool {
+        self.keys.iter().any(|key| key.key_id() == Some(id))
+    }
+
+    /// Whether this very key is in the set.
+    pub(crate) fn has(&self, fingerprint: &KeyFingerprint) -> bool {
+        self.keys.iter().any(|key| key.fingerprint == *fingerprint)
     }
 
     /// The keys that may have made a signature of this algorithm: the one of exactly this id, or for a token that names
@@ -238,6 +298,19 @@ impl KeySet {
     pub fn iter(&self) -> impl Iterator<Item = &Arc<VerificationKey>> {
         self.keys.iter()
     }
+}
+
+/// A hash of the members that make a key what it is.
+fn fingerprint(members: &Map<String, Value>) -> KeyFingerprint {
+    let mut hash = Sha256::new();
+    for name in ["kid", "kty", "alg", "crv", "n", "e", "x", "y", "k"] {
+        // The lengths keep what is beside each other apart.
+        let value = members.get(name).and_then(Value::as_str).unwrap_or("\0");
+        hash.update(name);
+        hash.update(value.len().to_le_bytes());
+        hash.update(value);
+    }
+    hash.finalize().into()
 }
 
 type Read = Result<(Material, Option<Vec<u8>>), String>;

@@ -16,8 +16,9 @@ use crate::caller::Caller;
 use crate::challenge::{Challenges, Scheme};
 use crate::config::{AuthConfig, TokenCacheConfig};
 use crate::credential::{Presented, Sources, Stripped};
-use crate::decision::{Decision, Evidence, Facts, Forward, Refusal, Step};
+use crate::decision::{Decision, Evidence, Facts, Forward, KeyNeed, Refusal, Step};
 use crate::extraction::{Extracted, Extraction};
+use crate::key_source::KeySource;
 use crate::networks::AddressConfig;
 use crate::provider::{Providers, Token};
 use crate::reason::Reason;
@@ -83,6 +84,7 @@ enum Checked {
         bearer: bool,
     },
     Unknown(SignatureCheck),
+    Awaits(KeyNeed),
 }
 
 impl Policy {
@@ -213,6 +215,11 @@ impl Policy {
         needs
     }
 
+    /// The providers whose keys have to be fetched, by their places in the configuration.
+    pub fn key_sources(&self) -> impl Iterator<Item = (usize, &KeySource)> {
+        self.providers.key_sources()
+    }
+
     /// An empty cache for the tokens that this configuration verifies, and no other. `seeds` have to be random.
     pub fn token_cache(&self, seeds: [u64; 4]) -> TokenCache {
         TokenCache::new(self.token_cache, seeds)
@@ -249,6 +256,7 @@ impl Policy {
         }
         match self.judge(head, facts, evidence, tokens, now) {
             Ok(Judged::Unknown(check)) => Step::Verify(check),
+            Ok(Judged::Awaits(need)) => Step::Await(need),
             Ok(Judged::Allowed(allowed)) => {
                 let Allowed {
                     rule,
@@ -322,6 +330,7 @@ impl Policy {
         {
             Checked::Good(verified, ignored) => (verified, ignored),
             Checked::Unknown(check) => return Ok(Judged::Unknown(check)),
+            Checked::Awaits(need) => return Ok(Judged::Awaits(need)),
             Checked::Bad { reason, bearer } => {
                 return Err(Denied {
                     rule,
@@ -447,6 +456,7 @@ impl Policy {
                 }
                 Token::Bad(reason) => Some(reason),
                 Token::Unknown(check) => return Checked::Unknown(check),
+                Token::Awaits(need) => return Checked::Awaits(need),
             },
             Presented::Unreadable => Some(Reason::TokenMalformed),
         };
@@ -525,6 +535,14 @@ impl Policy {
             | Reason::RouteMetadataMissing
             | Reason::CredentialNotAccepted => self.forbidden(denied),
             Reason::NoRule if !denied.caller.is_anonymous() => self.forbidden(denied),
+            Reason::KeysUnavailable => Problem {
+                status: 503,
+                grpc_status: GrpcStatus::Unavailable,
+                title: "Service Unavailable",
+                detail: "The credential cannot be checked at present.",
+                code_details: "gatehouse_auth_unavailable",
+                headers: Vec::new(),
+            },
             _ => self.unauthenticated(denied),
         }
     }
@@ -569,6 +587,7 @@ impl Policy {
 enum Judged<'p> {
     Allowed(Allowed<'p>),
     Unknown(SignatureCheck),
+    Awaits(KeyNeed),
 }
 
 /// A request that a rule allows.

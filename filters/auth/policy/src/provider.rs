@@ -9,11 +9,12 @@ use identity::{CredentialKind, Identity, MAX_GROUPS, MAX_SCOPES};
 
 use crate::caller::Caller;
 use crate::claims::{Claims, Expected, MAX_CLOCK_SKEW};
-use crate::config::ProviderConfig;
-use crate::decision::Evidence;
+use crate::config::{JwksConfig, ProviderConfig};
+use crate::decision::{Evidence, KeyNeed, NoKeys};
 use crate::extraction::Extraction;
 use crate::jws::{CompactJws, JoseHeader, media_subtype};
-use crate::key_set::{Algorithm, KeySet, VerificationKey};
+use crate::key_set::{Algorithm, KeyFingerprint, KeySet, VerificationKey};
+use crate::key_source::KeySource;
 use crate::reason::Reason;
 use crate::signature::SignatureCheck;
 use crate::token_cache::{TokenCache, VerifiedToken};
@@ -26,11 +27,28 @@ const PLAIN_TYPE: &str = "JWT";
 pub(crate) struct Provider {
     name: String,
     expected: Expected,
-    keys: KeySet,
+    keys: Keys,
     types: Vec<String>,
     consumer_claim: Option<String>,
     plan_claim: Option<String>,
     groups_claim: Option<String>,
+}
+
+/// The keys of an issuer.
+#[derive(Clone, Debug)]
+enum Keys {
+    /// Those of the configuration.
+    Inline(KeySet),
+    /// Those that were fetched: they are evidence.
+    Fetched(Box<KeySource>),
+}
+
+/// How a signature stands.
+enum Signed {
+    /// This key made it.
+    By(KeyFingerprint),
+    /// This has to be known first.
+    Unknown(SignatureCheck),
 }
 
 /// All issuers, in the order of the configuration.
@@ -53,6 +71,8 @@ pub(crate) enum Token {
     Bad(Reason),
     /// This has to be known first.
     Unknown(SignatureCheck),
+    /// These keys have to be there first.
+    Awaits(KeyNeed),
 }
 
 impl Providers {
@@ -87,6 +107,17 @@ impl Providers {
     /// The same, with what is to be taken from the claims of their tokens.
     pub(crate) fn taking(self, extraction: Extraction) -> Self {
         Self { extraction, ..self }
+    }
+
+    /// The providers whose keys are fetched, by their places.
+    pub(crate) fn key_sources(&self) -> impl Iterator<Item = (usize, &KeySource)> {
+        self.list
+            .iter()
+            .enumerate()
+            .filter_map(|(index, provider)| match &provider.keys {
+                Keys::Inline(_) => None,
+                Keys::Fetched(source) => Some((index, &**source)),
+            })
     }
 
     pub(crate) fn names(&self) -> Vec<&str> {
@@ -131,13 +162,21 @@ impl Providers {
         if !provider.accepts_type(jws.header()) {
             return Err(Reason::TokenType);
         }
-        if let Some(check) = provider.open_check(&jws, evidence)? {
-            return Ok(Token::Unknown(check));
-        }
+        let header = jws.header();
+        let algorithm = Algorithm::from_name(&header.algorithm).ok_or(Reason::TokenAlgorithm)?;
+        let keys = match provider.keys(index, header.key_id.as_deref(), evidence) {
+            Ok(keys) => keys,
+            Err(need) => return need.map(Token::Awaits),
+        };
+        let key = match open_check(&jws, keys, algorithm, evidence)? {
+            Signed::By(key) => key,
+            Signed::Unknown(check) => return Ok(Token::Unknown(check)),
+        };
         let validity = claims.check(&provider.expected)?;
         validity.check(now)?;
         let verified = VerifiedToken {
             provider: index,
+            key,
             identity: Arc::new(Caller::from(Identity {
                 claims: self.extraction.selected(claims.members())?,
                 ..provider.identity(&claims)?
@@ -159,6 +198,12 @@ impl Provider {
                 .collect(),
             None => vec![PLAIN_TYPE.to_owned(), "at+jwt".to_owned()],
         };
+        let keys = Keys::compile(
+            config.jwks,
+            config.name.as_str(),
+            config.issuer.as_str(),
+            &at.field("jwks"),
+        )?;
         let claim =
             |name: Option<filter_config::Text<128>>| name.map(filter_config::Text::into_inner);
         Ok(Self {
@@ -172,7 +217,7 @@ impl Provider {
                     .collect(),
                 clock_skew: config.clock_skew.map_or(MAX_CLOCK_SKEW, |skew| skew.get()),
             },
-            keys: KeySet::from_jwks(&config.jwks.0, &at.field("jwks"))?,
+            keys,
             types,
             consumer_claim: claim(config.claims.consumer),
             plan_claim: claim(config.claims.plan),
@@ -188,40 +233,31 @@ impl Provider {
             .any(|accepted| accepted.eq_ignore_ascii_case(asked))
     }
 
-    /// The next signature check whose outcome is not known; none if one of the keys is known to have signed the token.
-    fn open_check(
-        &self,
-        jws: &CompactJws<'_>,
-        evidence: &Evidence,
-    ) -> Result<Option<SignatureCheck>, Reason> {
-        let header = jws.header();
-        let algorithm = Algorithm::from_name(&header.algorithm).ok_or(Reason::TokenAlgorithm)?;
-        let mut keys = self
-            .keys
-            .candidates(algorithm, header.key_id.as_deref())
-            .peekable();
-        if keys.peek().is_none() {
-            return Err(Reason::TokenKey);
-        }
-        let mut open = keys.filter_map(|key| self.unless_refuted(jws, key, evidence));
-        match open.next() {
-            None => Err(Reason::TokenSignature),
-            Some(outcome) => Ok(outcome),
-        }
-    }
-
-    /// Nothing if the key did not sign the token, `Some(None)` if it did, the check if that is not known.
-    fn unless_refuted(
-        &self,
-        jws: &CompactJws<'_>,
-        key: &Arc<VerificationKey>,
-        evidence: &Evidence,
-    ) -> Option<Option<SignatureCheck>> {
-        match evidence.answer(|check| check.is_for(jws.token(), key)) {
-            Some(true) => Some(None),
-            Some(false) => None,
-            None => SignatureCheck::new(jws, key).map(Some),
-        }
+    /// The keys that a token of this key id is tried with; what is to be waited for, or why the token is refused, if they are
+    /// not there.
+    fn keys<'a>(
+        &'a self,
+        index: usize,
+        key_id: Option<&str>,
+        evidence: &'a Evidence,
+    ) -> Result<&'a KeySet, Result<KeyNeed, Reason>> {
+        let keys = match &self.keys {
+            Keys::Inline(keys) => return Ok(keys),
+            Keys::Fetched(_) => evidence.fetched(index),
+        };
+        let key_id = match (keys, key_id) {
+            (None, _) => None,
+            (Some(keys), Some(id)) if !keys.has_id(id) => Some(id.to_owned()),
+            (Some(keys), _) => return Ok(keys),
+        };
+        Err(match evidence.no_keys() {
+            None => Ok(KeyNeed {
+                provider: index,
+                key_id,
+            }),
+            Some(NoKeys::Absent) if keys.is_some() => Err(Reason::TokenKey),
+            Some(_) => Err(Reason::KeysUnavailable),
+        })
     }
 
     /// Who the claims of a verified token speak of.
@@ -247,5 +283,60 @@ impl Provider {
             scopes: claims.scopes(MAX_SCOPES)?,
             ..Identity::anonymous()
         })
+    }
+}
+
+impl Keys {
+    fn compile(
+        config: JwksConfig,
+        provider: &str,
+        issuer: &str,
+        at: &FieldPath,
+    ) -> Result<Self, ConfigError> {
+        match (config.keys, config.remote, config.discovery) {
+            (Some(keys), None, None) => {
+                KeySet::from_keys(&keys.0, &at.field("keys")).map(Self::Inline)
+            }
+            (None, Some(remote), None) => KeySource::remote(provider, remote, &at.field("remote"))
+                .map(|source| Self::Fetched(Box::new(source))),
+            (None, None, Some(discovery)) => {
+                KeySource::discovered(provider, issuer, discovery, &at.field("discovery"))
+                    .map(|source| Self::Fetched(Box::new(source)))
+            }
+            _ => Err(ConfigError::new(
+                at,
+                "write one of keys, remote and discovery",
+            )),
+        }
+    }
+}
+
+/// The key that is known to have signed the token, or the next signature check whose outcome is not known.
+fn open_check(
+    jws: &CompactJws<'_>,
+    keys: &KeySet,
+    algorithm: Algorithm,
+    evidence: &Evidence,
+) -> Result<Signed, Reason> {
+    let mut keys = keys
+        .candidates(algorithm, jws.header().key_id.as_deref())
+        .peekable();
+    if keys.peek().is_none() {
+        return Err(Reason::TokenKey);
+    }
+    keys.find_map(|key| unless_refuted(jws, key, evidence))
+        .ok_or(Reason::TokenSignature)
+}
+
+/// Nothing if the key did not sign the token.
+fn unless_refuted(
+    jws: &CompactJws<'_>,
+    key: &Arc<VerificationKey>,
+    evidence: &Evidence,
+) -> Option<Signed> {
+    match evidence.answer(|check| check.is_for(jws.token(), key)) {
+        Some(true) => Some(Signed::By(key.fingerprint())),
+        Some(false) => None,
+        None => SignatureCheck::new(jws, key).map(Signed::Unknown),
     }
 }

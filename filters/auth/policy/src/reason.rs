@@ -66,6 +66,8 @@ reasons! {
     TokenAlgorithm = "token_algorithm",
     /// The provider has no key of this id and algorithm (401).
     TokenKey = "token_key",
+    /// The provider's keys, or this one, could not be fetched in time (503).
+    KeysUnavailable = "keys_unavailable",
     /// No key of the provider made this signature (401).
     TokenSignature = "token_signature",
     /// A claim is missing, has the wrong type, or contradicts another (401).

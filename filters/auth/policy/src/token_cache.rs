@@ -12,6 +12,7 @@ use crate::caller::Caller;
 use crate::claims::{ClaimsError, Validity};
 use crate::config::TokenCacheConfig;
 use crate::extraction::Extracted;
+use crate::key_set::{KeyFingerprint, KeySet};
 
 const DEFAULT_ENTRIES: u64 = 4_096;
 const DEFAULT_BYTES: ByteSize = ByteSize::new(4 << 20);
@@ -47,6 +48,8 @@ pub struct TokenCache {
 pub(crate) struct VerifiedToken {
     /// The place of its provider in the configuration.
     pub(crate) provider: usize,
+    /// The key that made its signature.
+    pub(crate) key: KeyFingerprint,
     pub(crate) identity: Arc<Caller>,
     pub(crate) validity: Validity,
     /// What else rules and headers need of its claims, if they need anything.
@@ -147,6 +150,22 @@ impl TokenCache {
         self.entries.put(token.into(), entry);
     }
 
+    /// Forgets the tokens of a provider whose key is not among `keys`, at once: what a withdrawn key has signed proves nothing.
+    pub fn keep_keys(&mut self, provider: usize, keys: Option<&KeySet>) {
+        let gone = |token: &VerifiedToken| {
+            token.provider == provider && !keys.is_some_and(|keys| keys.has(&token.key))
+        };
+        let tokens: Vec<Box<[u8]>> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| gone(&entry.token))
+            .map(|(token, _)| token.clone())
+            .collect();
+        for token in tokens {
+            self.remove(&token);
+        }
+    }
+
     fn remove(&mut self, token: &[u8]) {
         if let Some(entry) = self.entries.pop(token) {
             self.bytes = self.bytes.saturating_sub(entry.bytes);
@@ -191,6 +210,7 @@ mod tests {
                 }
                 .into(),
             ),
+            key: [0; 32],
             validity: Validity {
                 from: NOW - Duration::from_secs(60),
                 until: NOW + Duration::from_secs(60),

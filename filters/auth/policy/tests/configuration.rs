@@ -384,7 +384,7 @@ fn keys_that_cannot_be_used_are_refused() {
     );
     assert_eq!(
         refusal("/jwt/providers/0/jwks", json!({})),
-        format!("{at}: missing, expected a list of keys")
+        "jwt.providers[0].jwks: write one of keys, remote and discovery"
     );
     assert_eq!(
         refusal("/jwt/providers/0/jwks", json!([])),

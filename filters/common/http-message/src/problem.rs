@@ -38,11 +38,10 @@ pub struct ProblemType {
     /// `violated-policies`: the names of the quotas that are used up (draft-ietf-httpapi-ratelimit-headers-11). Left out if
     /// empty.
     pub violated_policies: Vec<String>,
-<<<<<<< HEAD
-    /// When to try again, where that is known: for gRPC and Connect, in which no header says it.
-    pub retry_in: Option<Duration>,
     /// `supported-versions`: the versions of the API that are served. Left out if empty.
     pub supported_versions: Vec<String>,
+    /// What gRPC callers alone are told, as metadata: `grpc-status-details-bin` and the like.
+    pub grpc_metadata: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The type of a problem that has none of its own.
@@ -51,14 +50,10 @@ impl Default for ProblemType {
         ProblemType {
             uri: "about:blank",
             violated_policies: Vec::new(),
-            retry_in: None,
             supported_versions: Vec::new(),
+            grpc_metadata: Vec::new(),
         }
     }
-=======
-    /// What gRPC callers alone are told, as metadata: `grpc-status-details-bin` and the like.
-    pub grpc_metadata: Vec<(HeaderName, HeaderValue)>,
->>>>>>> 480153f6d8cee7973c9dbdf20db9e19c8bbe3c7c
 }
 
 /// Where in the chain the filter stands that replies: before Envoy's bridges for gRPC-Web, Connect and REST (its
@@ -133,16 +128,7 @@ impl Problem {
     /// - gRPC-Web: HTTP 200, `grpc-status` and `grpc-message` as headers and in a trailer frame;
     /// - behind the bridges, what each bridge turns into these.
     pub fn render(&self, head: &RequestHead, place: Place) -> LocalReply {
-<<<<<<< HEAD
         self.render_as(&ProblemType::default(), head, place)
-=======
-        let kind = ProblemType {
-            uri: "about:blank",
-            violated_policies: Vec::new(),
-            grpc_metadata: Vec::new(),
-        };
-        self.render_as(&kind, head, place)
->>>>>>> 480153f6d8cee7973c9dbdf20db9e19c8bbe3c7c
     }
 
     /// As [`render`](Problem::render), for a problem of a registered type.
@@ -394,12 +380,7 @@ mod tests {
         let kind = ProblemType {
             uri: "https://iana.org/assignments/http-problem-types#quota-exceeded",
             violated_policies: vec!["burst".to_owned()],
-<<<<<<< HEAD
-            retry_in: None,
-            supported_versions: Vec::new(),
-=======
-            grpc_metadata: Vec::new(),
->>>>>>> 480153f6d8cee7973c9dbdf20db9e19c8bbe3c7c
+            ..ProblemType::default()
         };
         let head = head(&[]);
         let reply = DENIED.render_as(&kind, &head, Place::BeforeBridges);

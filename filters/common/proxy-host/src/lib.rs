@@ -24,6 +24,7 @@ mod abi;
 mod configuration;
 mod counter_set;
 mod error;
+mod fetcher;
 mod local_reply;
 mod logger;
 mod proto;
@@ -31,6 +32,7 @@ mod request;
 mod root;
 mod stream;
 mod tick;
+mod waker;
 mod written;
 
 // Unit tests link the functions that the host would bring.
@@ -53,9 +55,11 @@ pub mod shared_data;
 pub use configuration::plugin_configuration;
 pub use counter_set::CounterSet;
 pub use error::HostError;
+pub use fetcher::{Fetcher, Look, Stored};
 pub use local_reply::send_local_reply;
 pub use logger::install;
 pub use request::{refuse, refuse_as, request_head};
 pub use root::{Plugin, Root};
 pub use stream::{continue_request, continue_response, with_stream};
 pub use tick::set_tick_period;
+pub use waker::Waker;

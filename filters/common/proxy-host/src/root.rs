@@ -21,8 +21,8 @@ pub trait Plugin: Sized + 'static {
         String::new()
     }
 
-    /// The context of a new stream.
-    fn stream(plugin: Rc<Self>) -> Box<dyn HttpContext>;
+    /// The context of a new stream; `context_id` is the number that [`crate::with_stream`] knows it by.
+    fn stream(plugin: Rc<Self>, context_id: u32) -> Box<dyn HttpContext>;
 }
 
 /// The root context of a filter. A changed configuration gets a new one; streams under way keep theirs.
@@ -38,6 +38,11 @@ impl<P> Default for Root<P> {
 }
 
 impl<P: Plugin> Root<P> {
+    /// The accepted configuration; `None` before there is one.
+    pub fn plugin(&self) -> Option<&Rc<P>> {
+        self.0.as_ref()
+    }
+
     fn configure(&mut self) -> Result<Rc<P>, String> {
         let bytes = configuration::plugin_configuration().map_err(|error| error.to_string())?;
         let plugin = Rc::new(P::configure(&bytes)?);
@@ -68,9 +73,9 @@ impl<P: Plugin> RootContext for Root<P> {
         }
     }
 
-    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
         Some(match &self.0 {
-            Some(plugin) => P::stream(Rc::clone(plugin)),
+            Some(plugin) => P::stream(Rc::clone(plugin), context_id),
             None => Box::new(Unconfigured),
         })
     }
@@ -109,7 +114,7 @@ mod tests {
             Err("no".into())
         }
 
-        fn stream(_plugin: Rc<Self>) -> Box<dyn HttpContext> {
+        fn stream(_plugin: Rc<Self>, _context_id: u32) -> Box<dyn HttpContext> {
             Box::new(Unconfigured)
         }
     }

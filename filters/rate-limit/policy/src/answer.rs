@@ -197,24 +197,6 @@ fn names(names: &[&str]) -> Option<HeaderValue> {
     }
 }
 
-<<<<<<< HEAD
-fn refusal(
-    reason: Reason,
-    violated: Vec<&str>,
-    wait: u64,
-    headers: Vec<(HeaderName, HeaderValue)>,
-) -> (Problem, ProblemType) {
-    let kind = ProblemType {
-        uri: reason.problem_type().unwrap_or("about:blank"),
-        violated_policies: violated.into_iter().map(str::to_owned).collect(),
-        retry_in: Some(Duration::from_nanos(wait.max(1))),
-        ..ProblemType::default()
-    };
-    (reason.problem(headers), kind)
-}
-
-=======
->>>>>>> 480153f6d8cee7973c9dbdf20db9e19c8bbe3c7c
 fn retry_after(seconds: u64) -> Option<(HeaderName, HeaderValue)> {
     let value = HeaderValue::try_from(seconds.to_string()).ok()?;
     Some((RETRY_AFTER, value))

@@ -57,6 +57,7 @@ impl Refusal {
             uri: self.uri,
             violated_policies: self.violated.clone(),
             grpc_metadata,
+            ..ProblemType::default()
         };
         self.problem.render_as(&kind, head, place)
     }

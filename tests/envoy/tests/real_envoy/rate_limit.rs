@@ -9,7 +9,6 @@ mod key;
 mod lifetime;
 mod refusal;
 mod table;
-mod trap;
 
 use envoy_harness::{Bootstrap, Gateway};
 use serde_json::{Value, json};

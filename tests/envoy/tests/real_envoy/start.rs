@@ -3,13 +3,14 @@
 use envoy_harness::{Bootstrap, Gateway, Request, StartError, demo_key, skipped, validate};
 use serde_json::Value;
 
-const CONFIGURATIONS: [&str; 6] = [
+const CONFIGURATIONS: [&str; 7] = [
     "envoy/envoy.yaml",
     "envoy/single/auth.yaml",
     "envoy/single/rate-limit.yaml",
     "envoy/single/routing.yaml",
     "envoy/single/transform.yaml",
     "envoy/variants/cache.yaml",
+    "envoy/variants/jwks.yaml",
 ];
 
 // Without it a configuration that a reader copies could be one that Envoy, or a filter, refuses.

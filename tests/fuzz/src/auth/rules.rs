@@ -66,7 +66,7 @@ fn check_decision(config: &Value, head: &RequestHead, forward: &Forward<'_>) {
             }
         }
     }
-    match forward.identity.kind {
+    match forward.caller.kind {
         CredentialKind::Anonymous if forward.decision == Decision::Allow => {
             let says_so = |rule: &Value| {
                 walk(rule).any(|value| value.get("allow_anonymous") == Some(&json!(true)))
@@ -74,7 +74,7 @@ fn check_decision(config: &Value, head: &RequestHead, forward: &Forward<'_>) {
             assert!(rule.is_some_and(says_so), "anonymous, and no rule says so");
         }
         CredentialKind::Anonymous => {}
-        CredentialKind::ApiKey => assert!(has_key(config, head, &forward.identity.credential_id)),
+        CredentialKind::ApiKey => assert!(has_key(config, head, &forward.caller.credential_id)),
         CredentialKind::Jwt => assert!(has_token(config, head)),
     }
 }
@@ -185,7 +185,7 @@ fn check_headers(config: &Value, head: &RequestHead, forward: &Forward<'_>) {
             same.len() <= 1 && same.iter().all(|(is, _)| *is == name.as_bytes()),
             "{field}: {same:?}"
         );
-        if forward.decision != Decision::Allow || forward.identity.is_anonymous() {
+        if forward.decision != Decision::Allow || forward.caller.is_anonymous() {
             let written = forward.edits.iter().any(|edit| {
                 edit.name() == name.as_bytes()
                     && matches!(edit, http_message::HeaderEdit::Set { .. })

@@ -1,7 +1,9 @@
 //! Any configuration and any request: what is written is served, by one spelling, and the same in header and filter state.
 
 use http_message::{Place, same_spelling};
-use routing_policy::{Policy, STATE_API_VERSION, STATE_GRPC_METHOD, STATE_GRPC_SERVICE, Step};
+use routing_policy::{
+    Facts, Policy, STATE_API_VERSION, STATE_GRPC_METHOD, STATE_GRPC_SERVICE, Step,
+};
 use serde_json::Value;
 
 use crate::json::at;
@@ -20,7 +22,7 @@ pub fn run(input: &[u8]) {
         return;
     };
     let head = request::read(text);
-    let forward = match policy.decide(&head) {
+    let forward = match policy.decide(&head, &Facts::default()) {
         Step::Forward(forward) => forward,
         Step::Reply(problem, reason) => {
             assert!((400..600).contains(&problem.status));

@@ -229,5 +229,6 @@ pub(crate) fn summary(step: &Step<'_>) -> String {
             )
         }
         Step::Verify(_) => "verify".into(),
+        Step::Await(need) => format!("await {:?}", need.key_id),
     }
 }

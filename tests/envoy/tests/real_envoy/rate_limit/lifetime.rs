@@ -3,8 +3,8 @@
 use envoy_harness::{Bootstrap, Gateway, Options, Reload, Request};
 use serde_json::{Value, json};
 
-use super::trap::ChangedModule;
 use super::{PLUGIN, counter, with_limits};
+use crate::trap::ChangedModule;
 
 const RELOADABLE: Options = Options {
     concurrency: 2,
@@ -118,7 +118,7 @@ fn row_22_a_changed_limit_goes_on_from_when_the_bucket_is_full() {
 #[test]
 fn row_22_buckets_outlive_new_code() {
     let limit = || json!({ "rate": "1/h", "burst": 4 });
-    let Some(renamed) = ChangedModule::renamed() else {
+    let Some(renamed) = ChangedModule::renamed("gatehouse-rate-limit") else {
         return;
     };
     let Some(gateway) = Gateway::start_with(&revision(limit(), 1), &RELOADABLE) else {
@@ -128,7 +128,7 @@ fn row_22_buckets_outlive_new_code() {
     let created = "wasm.envoy.wasm.runtime.v8.created";
     let before = gateway.envoy().counter(created);
     let mut bootstrap = revision(limit(), 2);
-    renamed.install(&mut bootstrap);
+    renamed.install(&mut bootstrap, PLUGIN);
     reload(&gateway, &bootstrap, 2);
     // One for each worker, one for the main thread, and those that Envoy tries the code in.
     assert!(gateway.envoy().counter(created) >= before + 3);
@@ -140,13 +140,13 @@ fn row_22_buckets_outlive_new_code() {
 /// filter has none of its own.
 #[test]
 fn row_22_buckets_outlive_a_lost_vm() {
-    let Some(trapping) = ChangedModule::trapping_on_trailers() else {
+    let Some(trapping) = ChangedModule::trapping_on_trailers("gatehouse-rate-limit") else {
         return;
     };
     let mut bootstrap = with_limits(json!([
         { "name": "tenant", "key": { "header": "x-tenant" }, "rate": "1/h", "burst": 4 },
     ]));
-    trapping.install(&mut bootstrap);
+    trapping.install(&mut bootstrap, PLUGIN);
     let Some(gateway) = Gateway::start(&bootstrap) else {
         return;
     };

@@ -9,8 +9,6 @@ use std::path::PathBuf;
 use envoy_harness::Bootstrap;
 use tempfile::TempDir;
 
-use super::PLUGIN;
-
 const IMPORTS: u8 = 2;
 const EXPORTS: u8 = 7;
 const CODE: u8 = 10;
@@ -19,15 +17,15 @@ const FUNCTION: u8 = 0;
 /// No locals, `unreachable`, `end`.
 const TRAP: [u8; 3] = [0, 0x00, 0x0b];
 
-/// A changed copy of the module of rate-limit as it was built, with every callback; gone when dropped.
-pub(super) struct ChangedModule {
+/// A changed copy of the module of a filter as it was built, with every callback; gone when dropped.
+pub(crate) struct ChangedModule {
     folder: TempDir,
 }
 
 impl ChangedModule {
     /// Traps when the trailers of a request come, and is the same otherwise.
-    pub(super) fn trapping_on_trailers() -> Option<Self> {
-        Self::with(|sections| {
+    pub(crate) fn trapping_on_trailers(module: &str) -> Option<Self> {
+        Self::with(module, |sections| {
             let function = exported(sections, "proxy_on_request_trailers");
             let own = function - imported_functions(section(sections, IMPORTS));
             replace_function(sections, own, &TRAP);
@@ -35,14 +33,16 @@ impl ChangedModule {
     }
 
     /// Does the same, and is another module to Envoy: a custom section has a name that no host looks for.
-    pub(super) fn renamed() -> Option<Self> {
-        Self::with(|sections| sections.push((0, b"\x08anothers".to_vec())))
+    pub(crate) fn renamed(module: &str) -> Option<Self> {
+        Self::with(module, |sections| {
+            sections.push((0, b"\x08anothers".to_vec()))
+        })
     }
 
-    /// Gives the module to the filter of a bootstrap.
-    pub(super) fn install(&self, bootstrap: &mut Bootstrap) {
+    /// Gives the module to a filter of a bootstrap.
+    pub(crate) fn install(&self, bootstrap: &mut Bootstrap, plugin: &str) {
         let path = self.path();
-        bootstrap.plugin_mut(PLUGIN)["vm_config"]["code"]["local"]["filename"] =
+        bootstrap.plugin_mut(plugin)["vm_config"]["code"]["local"]["filename"] =
             path.to_string_lossy().into();
     }
 
@@ -51,8 +51,8 @@ impl ChangedModule {
     }
 
     /// None where there is no module, which has been said then.
-    fn with(change: impl FnOnce(&mut Vec<(u8, Vec<u8>)>)) -> Option<Self> {
-        let module = envoy_harness::unpackaged_module("gatehouse-rate-limit");
+    fn with(module: &str, change: impl FnOnce(&mut Vec<(u8, Vec<u8>)>)) -> Option<Self> {
+        let module = envoy_harness::unpackaged_module(module);
         let module = module
             .map_err(|missing| envoy_harness::skipped(&missing))
             .ok()?;
