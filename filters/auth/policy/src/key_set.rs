@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use filter_config::{ConfigError, FieldPath};
 use jwt_simple::prelude::HS256Key;
+use p256::elliptic_curve::point::AffineCoordinates as _;
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 use superboring::reexports::rsa::{BigUint, RsaPublicKey};
 
 use crate::jws::{MAX_KID_BYTES, decode_base64url};
@@ -302,7 +302,7 @@ impl KeySet {
 
 /// A hash of the members that make a key what it is.
 fn fingerprint(members: &Map<String, Value>) -> KeyFingerprint {
-    let mut hash = Sha256::new();
+    let mut hash = hmac_sha256::Hash::new();
     for name in ["kid", "kty", "alg", "crv", "n", "e", "x", "y", "k"] {
         // The lengths keep what is beside each other apart.
         let value = members.get(name).and_then(Value::as_str).unwrap_or("\0");
@@ -310,7 +310,7 @@ fn fingerprint(members: &Map<String, Value>) -> KeyFingerprint {
         hash.update(value.len().to_le_bytes());
         hash.update(value);
     }
-    hash.finalize().into()
+    hash.finalize()
 }
 
 type Read = Result<(Material, Option<Vec<u8>>), String>;
@@ -352,13 +352,16 @@ fn p256(members: &Map<String, Value>) -> Read {
         return Err("crv is not P-256".into());
     }
     let (x, y) = (bytes(members, "x")?, bytes(members, "y")?);
-    if x.len() != 32 || y.len() != 32 {
+    let number = |bytes: &[u8]| p256::FieldBytes::try_from(bytes);
+    let (Ok(x), Ok(y)) = (number(&x), number(&y)) else {
         return Err("x and y have to be 32 bytes each".into());
-    }
-    let point = [&[4u8][..], &x, &y].concat();
-    let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point)
-        .map_err(|_| "the point is not on the curve".to_owned())?;
-    let der = spki::p256(&point);
+    };
+    // Not read as an encoded point: the compressed form, which no JSON Web Key has, would be in the module too.
+    let key = p256::AffinePoint::from_coordinates(&x, &y)
+        .into_option()
+        .and_then(|point| p256::ecdsa::VerifyingKey::from_affine(point).ok())
+        .ok_or("the point is not on the curve")?;
+    let der = spki::p256(&x, &y);
     Ok((Material::Es256(key), Some(der)))
 }
 

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use jwt_simple::prelude::MACLike as _;
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use superboring::reexports::rsa::{Pkcs1v15Sign, RsaPublicKey};
 
@@ -124,7 +123,7 @@ impl SignatureCheck {
 }
 
 fn verify_rsa(key: &RsaPublicKey, text: &[u8], signature: &[u8]) -> bool {
-    let hash = Sha256::digest(text);
+    let hash = hmac_sha256::Hash::hash(text);
     let scheme = Pkcs1v15Sign {
         hash_len: Some(hash.len()),
         prefix: SHA256_PREFIX.into(),
@@ -134,7 +133,7 @@ fn verify_rsa(key: &RsaPublicKey, text: &[u8], signature: &[u8]) -> bool {
 
 fn verify_p256(key: &p256::ecdsa::VerifyingKey, text: &[u8], signature: &[u8]) -> bool {
     p256::ecdsa::Signature::from_slice(signature).is_ok_and(|signature| {
-        key.verify_prehash(&Sha256::digest(text), &signature)
+        key.verify_prehash(&hmac_sha256::Hash::hash(text), &signature)
             .is_ok()
     })
 }

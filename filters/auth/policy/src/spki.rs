@@ -25,9 +25,10 @@ pub(crate) fn rsa(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
     public_key(&RSA, &key)
 }
 
-/// A P-256 key, its point uncompressed (SEC 1 section 2.3.3).
-pub(crate) fn p256(point: &[u8]) -> Vec<u8> {
-    public_key(&P256, point)
+/// A P-256 key by the coordinates of its point, of 32 bytes each.
+pub(crate) fn p256(x: &[u8], y: &[u8]) -> Vec<u8> {
+    // Uncompressed (SEC 1 section 2.3.3).
+    public_key(&P256, &[&[4], x, y].concat())
 }
 
 fn public_key(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
@@ -74,9 +75,7 @@ fn push(out: &mut Vec<u8>, tag: u8, content: &[&[u8]]) {
 
 #[cfg(test)]
 mod tests {
-    use jwt_simple::prelude::{
-        ECDSAP256KeyPairLike as _, ECDSAP256PublicKeyLike as _, ES256KeyPair, RS256PublicKey,
-    };
+    use jwt_simple::prelude::{ECDSAP256PublicKeyLike as _, ES256KeyPair, RS256PublicKey};
 
     use super::*;
 
@@ -109,6 +108,6 @@ mod tests {
     fn points_are_as_another_library_writes_them() {
         let key = ES256KeyPair::generate().public_key();
         let point = key.public_key().to_bytes_uncompressed();
-        assert_eq!(p256(&point), key.to_der().unwrap());
+        assert_eq!(p256(&point[1..33], &point[33..]), key.to_der().unwrap());
     }
 }
