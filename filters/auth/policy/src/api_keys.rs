@@ -8,7 +8,6 @@ use std::time::Duration;
 use filter_config::{ConfigError, FieldPath, Text};
 use identity::{CredentialKind, Identity};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::caller::Caller;
@@ -106,7 +105,7 @@ impl ApiKeys {
         at: &FieldPath,
     ) -> Result<Self, ConfigError> {
         let empty = [
-            Hash::from(Sha256::digest(b"")),
+            hmac_sha256::Hash::hash(b""),
             pepper
                 .as_ref()
                 .map_or_else(Hash::default, |pepper| pepper.hash(b"")),
@@ -145,7 +144,7 @@ impl ApiKeys {
 
     /// Whose key this is, and whether it is good now.
     pub(crate) fn find(&self, key: &[u8], now: Duration) -> Result<&ApiKey, Reason> {
-        let plain = self.of_hash(false, &Hash::from(Sha256::digest(key)));
+        let plain = self.of_hash(false, &hmac_sha256::Hash::hash(key));
         // Looked up also where the other was found: what is not there takes as long.
         let peppered = match &self.pepper {
             Some(pepper) if self.peppered => self.of_hash(true, &pepper.hash(key)),

@@ -9,12 +9,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use filter_config::{ConfigError, FieldPath};
-use jwt_simple::prelude::{ES256PublicKey, Ed25519PublicKey, HS256Key, RS256PublicKey};
+use jwt_simple::prelude::HS256Key;
+use p256::elliptic_curve::point::AffineCoordinates as _;
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
+use superboring::reexports::rsa::{BigUint, RsaPublicKey};
 
 use crate::jws::{MAX_KID_BYTES, decode_base64url};
-use crate::roca;
+use crate::{roca, spki};
 
 /// The most keys in one set.
 pub const MAX_KEYS: usize = 64;
@@ -25,7 +26,7 @@ pub const MAX_KEYS_WITHOUT_ID: usize = 8;
 /// The shortest RSA modulus, in bits (RFC 7518 section 3.3).
 pub const MIN_RSA_BITS: usize = 2048;
 
-/// The longest RSA modulus, in bits: what jwt-simple accepts.
+/// The longest RSA modulus, in bits: what the `rsa` crate accepts.
 pub const MAX_RSA_BITS: usize = 4096;
 
 /// The shortest secret for HS256, in bytes (RFC 7518 section 3.2).
@@ -61,9 +62,9 @@ pub(crate) type KeyFingerprint = [u8; 32];
 /// What a key verifies with.
 pub(crate) enum Material {
     /// With the length of its modulus in bytes, which is the length of its signatures.
-    Rs256(Box<RS256PublicKey>, usize),
-    Es256(ES256PublicKey),
-    EdDsa(Ed25519PublicKey),
+    Rs256(Box<RsaPublicKey>, usize),
+    Es256(p256::ecdsa::VerifyingKey),
+    EdDsa(ed25519_compact::PublicKey),
     Hs256(HS256Key),
 }
 
@@ -301,7 +302,7 @@ impl KeySet {
 
 /// A hash of the members that make a key what it is.
 fn fingerprint(members: &Map<String, Value>) -> KeyFingerprint {
-    let mut hash = Sha256::new();
+    let mut hash = hmac_sha256::Hash::new();
     for name in ["kid", "kty", "alg", "crv", "n", "e", "x", "y", "k"] {
         // The lengths keep what is beside each other apart.
         let value = members.get(name).and_then(Value::as_str).unwrap_or("\0");
@@ -309,7 +310,7 @@ fn fingerprint(members: &Map<String, Value>) -> KeyFingerprint {
         hash.update(value.len().to_le_bytes());
         hash.update(value);
     }
-    hash.finalize().into()
+    hash.finalize()
 }
 
 type Read = Result<(Material, Option<Vec<u8>>), String>;
@@ -338,11 +339,10 @@ fn rsa(members: &Map<String, Value>) -> Read {
                 .into(),
         );
     }
-    let key = RS256PublicKey::from_components(&modulus, &exponent)
+    let number = BigUint::from_bytes_be;
+    let key = RsaPublicKey::new(number(&modulus), number(&exponent))
         .map_err(|_| "not a usable RSA key".to_owned())?;
-    let der = key
-        .to_der()
-        .map_err(|_| "not a usable RSA key".to_owned())?;
+    let der = spki::rsa(&modulus, &exponent);
     Ok((Material::Rs256(Box::new(key), bits.div_ceil(8)), Some(der)))
 }
 
@@ -352,15 +352,16 @@ fn p256(members: &Map<String, Value>) -> Read {
         return Err("crv is not P-256".into());
     }
     let (x, y) = (bytes(members, "x")?, bytes(members, "y")?);
-    if x.len() != 32 || y.len() != 32 {
+    let number = |bytes: &[u8]| p256::FieldBytes::try_from(bytes);
+    let (Ok(x), Ok(y)) = (number(&x), number(&y)) else {
         return Err("x and y have to be 32 bytes each".into());
-    }
-    let point = [&[4u8][..], &x, &y].concat();
-    let key = ES256PublicKey::from_bytes(&point)
-        .map_err(|_| "the point is not on the curve".to_owned())?;
-    let der = key
-        .to_der()
-        .map_err(|_| "not a usable P-256 key".to_owned())?;
+    };
+    // Not read as an encoded point: the compressed form, which no JSON Web Key has, would be in the module too.
+    let key = p256::AffinePoint::from_coordinates(&x, &y)
+        .into_option()
+        .and_then(|point| p256::ecdsa::VerifyingKey::from_affine(point).ok())
+        .ok_or("the point is not on the curve")?;
+    let der = spki::p256(&x, &y);
     Ok((Material::Es256(key), Some(der)))
 }
 
@@ -370,8 +371,11 @@ fn ed25519(members: &Map<String, Value>) -> Read {
         return Err("crv is not Ed25519".into());
     }
     let x = bytes(members, "x")?;
-    let key =
-        Ed25519PublicKey::from_bytes(&x).map_err(|_| "not a usable Ed25519 key".to_owned())?;
+    // A point of small order, which signatures that anybody can make hold for, is read and then found invalid.
+    let key = ed25519_compact::PublicKey::from_slice(&x)
+        .ok()
+        .filter(|key| key.validate().is_ok())
+        .ok_or("not a usable Ed25519 key")?;
     Ok((Material::EdDsa(key), None))
 }
 

@@ -60,6 +60,7 @@ mod roca;
 mod route_grants;
 mod rules;
 pub mod signature;
+mod spki;
 mod timestamp;
 mod token_cache;
 mod tree;

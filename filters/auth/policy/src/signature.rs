@@ -6,18 +6,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jwt_simple::prelude::{
-    ECDSAP256PublicKeyLike as _, ES256PublicKey, Ed25519PublicKey, EdDSAPublicKeyLike as _,
-    MACLike as _, RS256PublicKey, RSAPublicKeyLike as _,
-};
+use jwt_simple::prelude::MACLike as _;
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use superboring::reexports::rsa::Pkcs1v15Sign;
-use superboring::rsa::RsaKey;
+use superboring::reexports::rsa::{Pkcs1v15Sign, RsaPublicKey};
 
 use crate::jws::CompactJws;
 use crate::key_set::{Algorithm, Material, VerificationKey};
+use crate::spki;
 
 /// The length of one number of an ES256 signature, in bytes.
 const P256_NUMBER_BYTES: usize = 32;
@@ -106,9 +102,9 @@ impl SignatureCheck {
 
     /// The answer, found in this process.
     ///
-    /// jwt-simple has read and checked the key. What it does with a token beside verifying the signature (reading the header
-    /// once more by its own ideas, reading and judging the claims, with 15 minutes of leeway) is done here in another way
-    /// or must not be done, and would be in the module once for each algorithm; so its primitives are asked for themselves.
+    /// With the primitives that jwt-simple is made of: what it does with a token beside verifying the signature (reading the
+    /// header once more by its own ideas, reading and judging the claims, with 15 minutes of leeway) is done here in another
+    /// way or must not be done, and would be in the module once for each algorithm.
     pub fn verify(&self) -> bool {
         let text = self.signing_input().as_bytes();
         match self.key.material() {
@@ -126,11 +122,8 @@ impl SignatureCheck {
     }
 }
 
-fn verify_rsa(key: &RS256PublicKey, text: &[u8], signature: &[u8]) -> bool {
-    let RsaKey::Public(key) = &key.public_key().as_ref().rsa_key else {
-        return false;
-    };
-    let hash = Sha256::digest(text);
+fn verify_rsa(key: &RsaPublicKey, text: &[u8], signature: &[u8]) -> bool {
+    let hash = hmac_sha256::Hash::hash(text);
     let scheme = Pkcs1v15Sign {
         hash_len: Some(hash.len()),
         prefix: SHA256_PREFIX.into(),
@@ -138,18 +131,16 @@ fn verify_rsa(key: &RS256PublicKey, text: &[u8], signature: &[u8]) -> bool {
     key.verify(scheme, &hash, signature).is_ok()
 }
 
-fn verify_p256(key: &ES256PublicKey, text: &[u8], signature: &[u8]) -> bool {
+fn verify_p256(key: &p256::ecdsa::VerifyingKey, text: &[u8], signature: &[u8]) -> bool {
     p256::ecdsa::Signature::from_slice(signature).is_ok_and(|signature| {
-        key.public_key()
-            .as_ref()
-            .verify_prehash(&Sha256::digest(text), &signature)
+        key.verify_prehash(&hmac_sha256::Hash::hash(text), &signature)
             .is_ok()
     })
 }
 
-fn verify_ed25519(key: &Ed25519PublicKey, text: &[u8], signature: &[u8]) -> bool {
+fn verify_ed25519(key: &ed25519_compact::PublicKey, text: &[u8], signature: &[u8]) -> bool {
     ed25519_compact::Signature::from_slice(signature)
-        .is_ok_and(|signature| key.public_key().as_ref().verify(text, &signature).is_ok())
+        .is_ok_and(|signature| key.verify(text, &signature).is_ok())
 }
 
 impl fmt::Debug for SignatureCheck {
@@ -174,28 +165,11 @@ fn is_in_range(number: &[u8]) -> bool {
 
 /// The two numbers as a DER SEQUENCE of INTEGERs (RFC 3279 section 2.2.3).
 fn ecdsa_der(numbers: [&[u8]; 2]) -> Vec<u8> {
-    let mut body = Vec::with_capacity(72);
+    let mut integers = Vec::with_capacity(72);
     for number in numbers {
-        let mut integer: Vec<u8> = number
-            .iter()
-            .copied()
-            .skip_while(|byte| *byte == 0)
-            .collect();
-        if integer.first().is_none_or(|byte| byte & 0x80 != 0) {
-            integer.insert(0, 0);
-        }
-        push_der(&mut body, 0x02, &integer);
+        spki::push_integer(&mut integers, number);
     }
-    let mut sequence = Vec::with_capacity(72);
-    push_der(&mut sequence, 0x30, &body);
-    sequence
-}
-
-/// One DER value. The longest here has 70 bytes, so the short form of its length is enough.
-fn push_der(out: &mut Vec<u8>, tag: u8, content: &[u8]) {
-    out.push(tag);
-    out.push(u8::try_from(content.len()).unwrap_or(u8::MAX));
-    out.extend_from_slice(content);
+    spki::sequence(&integers)
 }
 
 #[cfg(test)]

@@ -388,7 +388,7 @@ fn keys_that_cannot_be_used_are_refused() {
     );
     assert_eq!(
         refusal("/jwt/providers/0/jwks", json!([])),
-        "jwt.providers[0].jwks: wrong type, expected an object with keys"
+        "jwt.providers[0].jwks: wrong type list, expected an object"
     );
 }
 
