@@ -94,7 +94,7 @@ impl HeaderEdits {
     ///
     /// Where a header is repeated, it is removed and added, because the "replace" of a host may change the first one only.
     pub fn writes<'a>(&'a self, headers: &HeaderMap) -> Vec<HeaderWrite<'a>> {
-        let mut writes = Vec::with_capacity(self.0.len());
+        let mut writes = Vec::new();
         // One list of each kind for all names.
         let mut present = Vec::new();
         let mut values = Vec::new();
@@ -113,6 +113,11 @@ impl HeaderEdits {
             );
             values.clear();
             let replaces = self.play(index, name, &mut values);
+            if !replaces && values.is_empty() || replaces && values == present {
+                continue;
+            }
+            // Most edits write once; where none has to, there is no list.
+            writes.reserve(self.0.len().saturating_sub(index));
             add_writes(name, replaces, &present, &values, &mut writes);
         }
         writes
@@ -154,9 +159,6 @@ fn add_writes<'a>(
 ) {
     if !replaces {
         writes.extend(values.iter().map(|value| HeaderWrite::Add(name, value)));
-        return;
-    }
-    if values == present {
         return;
     }
     let mut values = values.iter();
