@@ -397,9 +397,8 @@ mod tests {
     fn grpc_callers_alone_are_told_metadata() {
         let pushback = HeaderName::from_static("grpc-retry-pushback-ms");
         let kind = ProblemType {
-            uri: "about:blank",
-            violated_policies: Vec::new(),
             grpc_metadata: vec![(pushback, HeaderValue::from_static("1500"))],
+            ..ProblemType::default()
         };
         let told = |content_type| {
             let head = head(&[("content-type", content_type)]);
