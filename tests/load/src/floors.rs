@@ -10,7 +10,6 @@ pub(crate) fn auth() -> Value {
         "read_head", "realtime",
         { "set": ["gatehouse.identity", "x".repeat(180)] }, { "set": ["gatehouse.auth.identity", "jwt:user-0"] },
         { "set": ["gatehouse.auth.rule", "orders"] }, { "set": ["gatehouse.auth.decision", "allow"] },
-        { "set": ["gatehouse.auth.reason", "ok"] },
         { "remove": "authorization" }, { "replace": ["cache-control", "no-store"] }, { "replace": ["x-user", "user-0"] },
         { "replace": ["x-consumer", "web-shop"] }, { "replace": ["x-scopes", "orders:read,orders:write"] },
         { "count": "floor.auth" },
