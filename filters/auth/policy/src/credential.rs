@@ -136,6 +136,11 @@ impl Sources {
         Err(ConfigError::new(at, reason))
     }
 
+    /// The scheme in `authorization` under which API keys are sent, if they are.
+    pub(crate) fn key_scheme(&self) -> Option<&str> {
+        self.scheme.as_deref()
+    }
+
     /// The names of headers that carry a credential.
     pub(crate) fn header_names(&self) -> &NamePatterns {
         &self.header_spellings

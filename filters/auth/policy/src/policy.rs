@@ -134,8 +134,6 @@ impl Policy {
             .as_ref()
             .map_or(DEFAULT_REALM, |realm| realm.as_str());
         let metadata = config.resource_metadata.as_ref().map(|url| url.as_str());
-        let challenges = Challenges::compile(realm, metadata, &root)?;
-
         let keys_at = root.field("api_keys");
         let has_keys = config.api_keys.is_some();
         let (sources, keys, pepper) = match config.api_keys {
@@ -149,6 +147,7 @@ impl Policy {
             None => (Vec::new(), Vec::new(), None),
         };
         let sources = Sources::compile(sources, config.jwt.is_some(), &keys_at.field("sources"))?;
+        let challenges = Challenges::compile(realm, metadata, sources.key_scheme(), &root)?;
         let api_keys = ApiKeys::compile(keys, pepper, &keys_at.field("keys"))?;
         let mut extraction = Extraction::default();
         let (providers, token_cache) = match config.jwt {
