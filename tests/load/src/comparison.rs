@@ -232,6 +232,11 @@ fn host_calls() -> Vec<Variant> {
             "one header replaced",
             json!({ "replace": ["x-floor", value] }),
         ),
+        (
+            "add",
+            "one header added",
+            json!({ "add": ["x-floor", value] }),
+        ),
         ("remove", "a header removed", json!({ "remove": "x-floor" })),
         (
             "get_property",

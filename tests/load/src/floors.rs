@@ -10,8 +10,8 @@ pub(crate) fn auth() -> Value {
         "read_head", "realtime",
         { "set": ["gatehouse.identity", "x".repeat(180)] }, { "set": ["gatehouse.auth.identity", "jwt:user-0"] },
         { "set": ["gatehouse.auth.rule", "orders"] }, { "set": ["gatehouse.auth.decision", "allow"] },
-        { "remove": "authorization" }, { "replace": ["cache-control", "no-store"] }, { "replace": ["x-user", "user-0"] },
-        { "replace": ["x-consumer", "web-shop"] }, { "replace": ["x-scopes", "orders:read,orders:write"] },
+        { "remove": "authorization" }, { "add": ["cache-control", "no-store"] }, { "add": ["x-user", "user-0"] },
+        { "add": ["x-consumer", "web-shop"] }, { "add": ["x-scopes", "orders:read,orders:write"] },
         { "count": "floor.auth" },
     ] }))
 }
@@ -28,8 +28,8 @@ pub(crate) fn rate_limit() -> Value {
 /// Those of transform that sets a header in each direction.
 pub(crate) fn transform() -> Value {
     Module::FloorOf("transform").filter(&json!({
-        "request": ["read_head", { "replace": ["x-team", "crm"] }, { "count": "floor.transform" }],
-        "response": [{ "get": ["response", "code_details"] }, "read_head", { "replace": ["x-frame-options", "DENY"] }],
+        "request": ["read_head", { "add": ["x-team", "crm"] }, { "count": "floor.transform" }],
+        "response": [{ "get": ["response", "code_details"] }, "read_head", { "add": ["x-frame-options", "DENY"] }],
     }))
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn transform() -> Value {
 pub(crate) fn routing() -> Value {
     Module::FloorOf("routing").filter(&json!({ "request": [
         "read_head", { "set": ["gatehouse.api_version", "1"] },
-        { "replace": ["x-gatehouse-api-version", "1"] }, { "count": "floor.routing" },
+        { "add": ["x-gatehouse-api-version", "1"] }, { "count": "floor.routing" },
     ] }))
 }
 
