@@ -6,6 +6,7 @@ use std::time::Duration;
 use filter_config::{
     Bounded, BoundedDuration, BoundedList, BoundedMap, ByteSize, Name, Text, Version,
 };
+use grpc_descriptor::DescriptorSet;
 use http_message::{HeaderName, HeaderPattern};
 use request_match::{MatchConfig, Mode, TwinConfig};
 use serde::Deserialize;
@@ -43,6 +44,7 @@ pub struct AuthConfig {
     pub(crate) strip_headers: BoundedList<HeaderPattern, 0, 64>,
     #[serde(default)]
     pub(crate) twins: BoundedList<TwinConfig, 0, 1024>,
+    pub(crate) descriptor_set: Option<DescriptorSet>,
     #[serde(default)]
     pub(crate) mode: Mode,
     pub(crate) rules: BoundedList<RuleConfig, 0, 1024>,

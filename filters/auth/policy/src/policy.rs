@@ -197,7 +197,11 @@ impl Policy {
             providers: providers.taking(extraction),
             token_cache,
             address: config.address,
-            twins: TwinTable::compile(config.twins.into_inner(), &root.field("twins"))?,
+            twins: TwinTable::of(
+                config.twins.into_inner(),
+                config.descriptor_set.as_ref(),
+                &root,
+            )?,
             rules: Rules::compile(rules, &rules_at)?,
         })
     }

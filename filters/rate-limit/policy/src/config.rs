@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use filter_config::{Bounded, BoundedList, ConfigError, FieldPath, Name, Version};
+use grpc_descriptor::DescriptorSet;
 use request_match::{
     MatchConfig, Mode, Placement, RequestMatch, Rule, Rules, TwinConfig, TwinTable,
 };
@@ -46,6 +47,7 @@ pub struct Config {
     #[serde(default)]
     on_contention: OnContention,
     twins: Option<BoundedList<TwinConfig, 0, { TwinTable::MAX_TWINS }>>,
+    descriptor_set: Option<DescriptorSet>,
     limits: BoundedList<LimitConfig, 1, 16>,
 }
 
@@ -213,7 +215,7 @@ impl Policy {
             x_rate_limit_reset: headers.x_rate_limit_reset,
             on_admitted: headers.on_admitted.unwrap_or(true),
             on_contention: config.on_contention,
-            twins: TwinTable::compile(twins, &root.field("twins"))?,
+            twins: TwinTable::of(twins, config.descriptor_set.as_ref(), &root)?,
             limits: Rules::compile(limits, &at)?,
             attributes: Vec::new(),
         };
