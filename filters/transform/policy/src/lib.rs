@@ -18,7 +18,6 @@
 
 mod body;
 mod config;
-mod content;
 mod counters;
 mod decision;
 mod head_edits;

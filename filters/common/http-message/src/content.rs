@@ -1,9 +1,10 @@
 //! What a message says of its body.
 
-use http_message::{HeaderMap, Occurrence, Protocol};
+use crate::header_map::{HeaderMap, Occurrence};
+use crate::protocol::Protocol;
 
 /// Whether a body can be read as one JSON document, by its headers.
-pub(crate) fn is_json_document(headers: &HeaderMap) -> bool {
+pub fn is_json_document(headers: &HeaderMap) -> bool {
     let Occurrence::Once(content_type) = headers.occurrence("content-type") else {
         return false;
     };
@@ -11,7 +12,7 @@ pub(crate) fn is_json_document(headers: &HeaderMap) -> bool {
 }
 
 /// Whether the headers say that there is no body.
-pub(crate) fn is_empty(headers: &HeaderMap) -> bool {
+pub fn is_empty(headers: &HeaderMap) -> bool {
     matches!(headers.occurrence("content-length"), Occurrence::Once(b"0"))
 }
 
