@@ -1,4 +1,4 @@
-//! Changes a JSON document as it streams by: chunk by chunk, holding no value.
+//! Changes a JSON document, or reads a number of it, as it streams by: chunk by chunk, holding no other value.
 //!
 //! ```
 //! use std::rc::Rc;
@@ -27,10 +27,12 @@
 )]
 
 mod json_rewriter;
+mod number_reader;
 mod operation;
 mod pointer;
 mod position_set;
 
 pub use json_rewriter::{Broken, JsonRewriter};
+pub use number_reader::{NumberPlace, NumberReader};
 pub use operation::{Operation, Program};
 pub use pointer::{InvalidPointer, Pointer};
