@@ -56,7 +56,6 @@ mod headers;
 mod instance;
 mod key;
 mod limit;
-mod masks;
 mod meter;
 mod missing_key;
 mod needs;
