@@ -18,6 +18,7 @@ use crate::config::{AuthConfig, TokenCacheConfig};
 use crate::credential::{Presented, Sources, Stripped};
 use crate::decision::{Decision, Evidence, Facts, Forward, KeyNeed, Refusal, Step};
 use crate::extraction::{Extracted, Extraction};
+use crate::key_set::VerificationKey;
 use crate::key_source::KeySource;
 use crate::networks::AddressConfig;
 use crate::provider::{Providers, Token};
@@ -218,6 +219,12 @@ impl Policy {
     /// The providers whose keys have to be fetched, by their places in the configuration.
     pub fn key_sources(&self) -> impl Iterator<Item = (usize, &KeySource)> {
         self.providers.key_sources()
+    }
+
+    /// The keys of the configuration that only a host verifies with, and their paths. The adapter refuses a configuration that
+    /// has one where the host cannot.
+    pub fn keys_for_host(&self) -> impl Iterator<Item = (FieldPath, &VerificationKey)> {
+        self.providers.keys_for_host()
     }
 
     /// An empty cache for the tokens that this configuration verifies, and no other. `seeds` have to be random.

@@ -7,13 +7,14 @@ use std::time::Duration;
 use filter_config::{ConfigError, FieldPath};
 use identity::{CredentialKind, Identity, MAX_GROUPS, MAX_SCOPES};
 
+use crate::algorithm::Algorithm;
 use crate::caller::Caller;
 use crate::claims::{Claims, Expected, MAX_CLOCK_SKEW};
 use crate::config::{JwksConfig, ProviderConfig};
 use crate::decision::{Evidence, KeyNeed, NoKeys};
 use crate::extraction::Extraction;
 use crate::jws::{CompactJws, JoseHeader, media_subtype};
-use crate::key_set::{Algorithm, KeyFingerprint, KeySet, VerificationKey};
+use crate::key_set::{KeyFingerprint, KeySet, VerificationKey};
 use crate::key_source::KeySource;
 use crate::reason::Reason;
 use crate::signature::SignatureCheck;
@@ -118,6 +119,22 @@ impl Providers {
                 Keys::Inline(_) => None,
                 Keys::Fetched(source) => Some((index, &**source)),
             })
+    }
+
+    /// The keys of the configuration that only a host verifies with, and their paths.
+    pub(crate) fn keys_for_host(&self) -> impl Iterator<Item = (FieldPath, &VerificationKey)> {
+        let providers = self.list.iter().enumerate();
+        providers.flat_map(|(index, provider)| {
+            let at = FieldPath::root().field("jwt").field("providers");
+            let at = at.index(index).field("jwks").field("keys");
+            let keys = match &provider.keys {
+                Keys::Inline(keys) => Some(keys.iter()),
+                Keys::Fetched(_) => None,
+            };
+            let keys = keys.into_iter().flatten().enumerate();
+            keys.filter(|(_, key)| key.algorithm().needs_host())
+                .map(move |(index, key)| (at.index(index), key.as_ref()))
+        })
     }
 
     pub(crate) fn names(&self) -> Vec<&str> {
