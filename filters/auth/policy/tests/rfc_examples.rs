@@ -129,6 +129,7 @@ fn the_claims_of_the_example_are_read() {
         issuer: "joe".into(),
         audiences: vec!["api".into()],
         clock_skew: Duration::ZERO,
+        max_lifetime: None,
     };
     assert_eq!(claims.check(&expected), Err(ClaimsError::Audience));
 }
