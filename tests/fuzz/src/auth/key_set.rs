@@ -1,6 +1,7 @@
 //! Any JSON as a key set: what is taken is what its JSON Web Key says, and strong enough.
 
-use auth_policy::key_set::{Algorithm, KeySet};
+use auth_policy::Algorithm;
+use auth_policy::key_set::KeySet;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use filter_config::FieldPath;
