@@ -1,6 +1,6 @@
 //! Taking tokens from shared data: a bounded compare-and-swap loop around the policy's pure step.
 
-use http_message::{HeaderMap, Occurrence};
+use http_message::HeaderMap;
 use proxy_host::shared_data::{self, Write};
 use proxy_host::{HostError, clock, property};
 use rate_limit_policy::{

@@ -488,7 +488,7 @@ impl Policy {
         {
             return refused;
         }
-        if let Some(attempts) = self.may_try(&api_key, &bearer, evidence, tokens) {
+        if let Some(attempts) = self.may_try(&api_key, &token, evidence, tokens) {
             return attempts;
         }
         let mut verified = Verified::default();

@@ -129,6 +129,8 @@ impl Reason {
             | Self::TokenAudience
             | Self::TokenExpired
             | Self::TokenNotYetValid
+            | Self::TokenLifetime
+            | Self::ClaimRequired
             | Self::ClaimTooLong => true,
             Self::BadPath
             | Self::BadHost
