@@ -1,6 +1,7 @@
 //! Whose word is taken for who calls: auth's, or that of Envoy's own `jwt_authn`.
 
 use filter_config::Text;
+use http_message::HeaderMap;
 use identity::{CredentialKind, Identity};
 use serde::Deserialize;
 
@@ -20,6 +21,7 @@ struct JwtAuthnConfig {
     payload: Text<256>,
     consumer: Option<Text<256>>,
     plan: Option<Text<256>>,
+    groups: Option<Text<256>>,
 }
 
 /// Where the caller is read from.
@@ -38,10 +40,17 @@ pub(crate) struct Claims {
     subject: Attribute,
     consumer: Option<Attribute>,
     plan: Option<Attribute>,
+    groups: Option<Attribute>,
+    /// The claims that keys name.
+    named: Vec<(String, Attribute)>,
 }
 
 impl Caller {
-    pub(crate) fn compile(config: Option<CallerConfig>) -> Caller {
+    /// `named` are the claims that keys name.
+    pub(crate) fn compile<'a>(
+        config: Option<CallerConfig>,
+        named: impl Iterator<Item = &'a str>,
+    ) -> Caller {
         let Some(CallerConfig { jwt_authn }) = config else {
             return Caller::Auth;
         };
@@ -50,12 +59,14 @@ impl Caller {
             let namespace = "envoy.filters.http.jwt_authn";
             Attribute::of(&["metadata", "filter_metadata", namespace, &payload, name])
         };
-        let named = |name: Option<Text<256>>| name.map(|name| claim(name.as_str()));
+        let chosen = |name: Option<Text<256>>| name.map(|name| claim(name.as_str()));
         Caller::Claims(Claims {
             issuer: claim("iss"),
             subject: claim("sub"),
-            consumer: named(jwt_authn.consumer),
-            plan: named(jwt_authn.plan),
+            consumer: chosen(jwt_authn.consumer),
+            plan: chosen(jwt_authn.plan),
+            groups: chosen(jwt_authn.groups),
+            named: named.map(|name| (name.to_owned(), claim(name))).collect(),
             payload,
         })
     }
@@ -72,6 +83,8 @@ impl Caller {
                 .into_iter()
                 .chain(&claims.consumer)
                 .chain(&claims.plan)
+                .chain(&claims.groups)
+                .chain(claims.named.iter().map(|(_, attribute)| attribute))
                 .collect(),
         }
     }
@@ -91,6 +104,13 @@ impl Caller {
             std::str::from_utf8(value).ok().map(str::to_owned)
         };
         let (issuer, subject) = (claim(&claims.issuer), claim(&claims.subject));
+        // The host hands a list over as a map, of which the names are the elements.
+        let list = |attribute: &Attribute| {
+            let value = attributes.get(attribute)?;
+            let list = HeaderMap::parse(value.to_vec()).ok()?;
+            let texts = list.iter().map(|(name, _)| std::str::from_utf8(name).ok());
+            texts.map(|text| text.map(str::to_owned)).collect()
+        };
         if issuer.is_none() && subject.is_none() {
             return Ok(Identity::anonymous());
         }
@@ -101,6 +121,12 @@ impl Caller {
             subject,
             issuer,
             plan: claims.plan.as_ref().and_then(claim),
+            groups: claims.groups.as_ref().and_then(list).unwrap_or_default(),
+            claims: claims
+                .named
+                .iter()
+                .filter_map(|(name, attribute)| Some((name.clone(), claim(attribute)?)))
+                .collect(),
             ..Identity::anonymous()
         })
     }
@@ -115,9 +141,9 @@ mod tests {
     // Both say who calls by the same names: a limit by subject is one by subject, whoever verified the token.
     #[test]
     fn claims_of_jwt_authn_make_a_caller() {
-        let config =
-            json!({ "jwt_authn": { "payload": "jwt", "consumer": "azp", "plan": "tier" } });
-        let caller = Caller::compile(Some(filter_config::from_value(config).unwrap()));
+        let config = json!({ "jwt_authn": { "payload": "jwt", "consumer": "azp", "plan": "tier", "groups": "roles" } });
+        let config = Some(filter_config::from_value(config).unwrap());
+        let caller = Caller::compile(config, ["org"].into_iter());
         let asked: Vec<Attribute> = caller.attributes().into_iter().cloned().collect();
         assert_eq!(
             asked[1].path(),
@@ -129,8 +155,11 @@ mod tests {
                 "sub"
             ]
         );
+        let roles = HeaderMap::from_pairs([("staff", ""), ("admin", "")]);
         let read = |values: [Option<&str>; 4]| {
             let values = values.map(|value| value.map(|value| value.as_bytes().to_vec()));
+            let more = [Some(roles.as_bytes().to_vec()), Some(b"acme".to_vec())];
+            let values = [&values[..], &more].concat();
             caller
                 .read(Some(b"ignored"), &Attributes::new(&asked, &values))
                 .unwrap()
@@ -145,6 +174,8 @@ mod tests {
         assert_eq!(alice.issuer.as_deref(), Some("https://a.test"));
         assert_eq!(alice.consumer.as_deref(), Some("app"));
         assert_eq!(alice.plan.as_deref(), Some("gold"));
+        assert_eq!(alice.groups, ["staff", "admin"]);
+        assert_eq!(alice.claims, [("org".to_owned(), "acme".to_owned())]);
         assert!(read([None; 4]).is_anonymous());
         assert!(!read([None, Some("bob"), None, None]).is_anonymous());
     }

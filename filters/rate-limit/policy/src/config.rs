@@ -1,5 +1,7 @@
 //! The configuration: its wire form, and the checks that make a [`Policy`] of it.
 
+use std::collections::BTreeSet;
+
 use filter_config::{Bounded, BoundedList, ConfigError, FieldPath, Version};
 use grpc_descriptor::DescriptorSet;
 use request_match::{Mode, Rule, Rules, TwinConfig, TwinTable};
@@ -9,6 +11,7 @@ use crate::address::{AddressConfig, Addresses};
 use crate::attribute::Attribute;
 use crate::caller::{Caller, CallerConfig};
 use crate::headers::{Headers, HeadersConfig, Reset};
+use crate::key::KeyPart;
 use crate::limit::{Action, Limit, LimitConfig};
 use crate::on_contention::OnContention;
 
@@ -77,6 +80,14 @@ impl Policy {
             let reason = format!("more than {MAX_TOLD} rates in all, which no header can tell of");
             return Err(ConfigError::new(&at, reason));
         }
+        let parts = limits.iter().flat_map(|rule| rule.value.keys());
+        let claims: BTreeSet<&str> = parts
+            .filter_map(|part| match part {
+                KeyPart::Claim(name) => Some(name.as_str()),
+                _ => None,
+            })
+            .collect();
+        let caller = Caller::compile(config.identity, claims.into_iter());
         let twins = config
             .twins
             .map(BoundedList::into_inner)
@@ -89,7 +100,7 @@ impl Policy {
                 config.address.unwrap_or_default(),
                 &root.field("address"),
             )?,
-            caller: Caller::compile(config.identity),
+            caller,
             headers: Headers::new(config.headers),
             on_contention: config.on_contention,
             twins: TwinTable::of(twins, config.descriptor_set.as_ref(), &root)?,

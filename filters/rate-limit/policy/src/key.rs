@@ -25,6 +25,8 @@ pub(crate) enum KeyPart {
     /// The first of these groups that the caller is in.
     Group(BoundedList<Text<256>, 1, 32>),
     Label(Text<256>),
+    /// A claim of the token.
+    Claim(Text<256>),
     /// The id of the API key, or the name of the token's provider.
     Credential,
     Address,
@@ -109,10 +111,10 @@ impl Key {
 
 impl KeyPart {
     pub(crate) fn needs_identity(&self) -> bool {
-        use KeyPart::{Consumer, Credential, Group, Label, Plan, Subject};
+        use KeyPart::{Claim, Consumer, Credential, Group, Label, Plan, Subject};
         matches!(
             self,
-            Consumer | Subject | Plan | Group(_) | Label(_) | Credential
+            Consumer | Subject | Plan | Group(_) | Label(_) | Claim(_) | Credential
         )
     }
 
@@ -154,6 +156,9 @@ impl KeyPart {
             KeyPart::Label(name) => {
                 text(identity.and_then(|identity| label(identity, name.as_str())))
             }
+            KeyPart::Claim(name) => {
+                text(identity.and_then(|identity| one_of(&identity.claims, name.as_str())))
+            }
             KeyPart::Address => {
                 // All whose address cannot be told are one client, of no bytes.
                 parts.push(source.network.ok_or(KeyFault::Missing)?);
@@ -190,7 +195,11 @@ impl KeyPart {
 
 /// What an operator wrote beside the credential.
 pub(crate) fn label<'a>(identity: &'a Identity, name: &str) -> Option<&'a str> {
-    let found = identity.labels.iter().find(|(label, _)| label == name);
+    one_of(&identity.labels, name)
+}
+
+fn one_of<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = pairs.iter().find(|(other, _)| other == name);
     found.map(|(_, value)| value.as_str())
 }
 
@@ -243,7 +252,7 @@ impl<'de> Visitor<'de> for KeyVisitor {
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
             "consumer, subject, plan, credential, address, host, route, method, grpc_service, grpc_method, \
-             one of group, label, network, path_parameter, header, cookie, query, attribute with what it reads, \
+             one of group, label, claim, network, path_parameter, header, cookie, query, attribute with what it reads, \
              or a list of these",
         )
     }
@@ -438,6 +447,7 @@ mod tests {
     // Each part reads what it says, and nothing else changes it.
     #[test]
     fn every_part_tells_its_clients_apart() {
+        // The label and the claim of one name are two.
         let who = |consumer: &str, plan: &str, group: &str, tier: &str, id: &str| Identity {
             kind: CredentialKind::ApiKey,
             credential_id: id.to_owned(),
@@ -447,13 +457,26 @@ mod tests {
             labels: vec![("tier".to_owned(), tier.to_owned())],
             ..Identity::anonymous()
         };
-        let base = who("c", "p", "g", "t", "i");
+        let base = Identity {
+            claims: vec![
+                ("org".to_owned(), "o".to_owned()),
+                ("tier".to_owned(), "t".to_owned()),
+            ],
+            ..who("c", "p", "g", "t", "i")
+        };
         for (part, other) in [
             (json!("consumer"), who("x", "p", "g", "t", "i")),
             (json!("plan"), who("c", "x", "g", "t", "i")),
             (json!({ "group": ["g", "x"] }), who("c", "p", "x", "t", "i")),
             (json!({ "label": "tier" }), who("c", "p", "g", "x", "i")),
             (json!("credential"), who("c", "p", "g", "t", "x")),
+            (
+                json!({ "claim": "tier" }),
+                Identity {
+                    claims: vec![("tier".to_owned(), "x".to_owned())],
+                    ..base.clone()
+                },
+            ),
         ] {
             let key = read(part.clone()).unwrap();
             let of = |identity| print(&key, &[], Some(identity));
