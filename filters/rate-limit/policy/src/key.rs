@@ -14,6 +14,7 @@ use shared_table::{Fingerprint, HashKey, Parts};
 
 use crate::attribute::{Attribute, Attributes};
 use crate::masks::Masks;
+use crate::rate_set::RateSet;
 
 /// One thing that tells clients apart.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -74,15 +75,15 @@ impl Key {
         &self.0
     }
 
-    /// The fingerprint of the client under the limit of this name. Values are hashed whole, whatever their length and bytes.
+    /// The fingerprint of the client under these rates of a limit. Values are hashed whole, whatever their length and bytes.
     pub(crate) fn fingerprint(
         &self,
-        limit: &str,
+        rates: &RateSet<'_>,
         source: &KeySource<'_>,
         hash: &HashKey,
     ) -> Result<Fingerprint, KeyFault> {
         let mut parts = hash.parts();
-        parts.push(limit.as_bytes());
+        rates.append(&mut parts);
         for part in &self.0 {
             part.append(source, &mut parts)?;
         }
@@ -92,14 +93,14 @@ impl Key {
     /// As [`fingerprint`](Key::fingerprint), for requests that lack the key of the limit: never that of one that has it.
     pub(crate) fn fallback(
         &self,
-        limit: &str,
+        rates: &RateSet<'_>,
         source: &KeySource<'_>,
         hash: &HashKey,
     ) -> Result<Fingerprint, KeyFault> {
         let mut parts = hash.parts();
-        // No other list begins with an empty part: limits have names.
+        // No other list begins with one empty part: limits have names.
         parts.push(b"");
-        parts.push(limit.as_bytes());
+        rates.append(&mut parts);
         for part in &self.0 {
             part.append(source, &mut parts)?;
         }
@@ -273,6 +274,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::rate_set::RateSource;
+
+    const ORDERS: RateSet<'_> = RateSet {
+        limit: "orders",
+        source: RateSource::Limit,
+    };
 
     fn read(value: serde_json::Value) -> Result<Key, String> {
         filter_config::from_value(value).map_err(|error| error.to_string())
@@ -309,7 +316,7 @@ mod tests {
             route: None,
             attributes: Attributes::new(std::slice::from_ref(&attribute), &values),
         };
-        key.fingerprint("orders", &source, &HashKey::new([1; 16]))
+        key.fingerprint(&ORDERS, &source, &HashKey::new([1; 16]))
     }
 
     #[test]
@@ -533,9 +540,9 @@ mod tests {
             attributes: Attributes::new(&[], &[]),
         };
         let hash = HashKey::new([1; 16]);
-        let key = tenant.fingerprint("orders", &source, &hash);
-        assert_ne!(key, tenant.fallback("orders", &source, &hash));
-        assert!(address.fallback("orders", &source, &hash).is_ok());
+        let key = tenant.fingerprint(&ORDERS, &source, &hash);
+        assert_ne!(key, tenant.fallback(&ORDERS, &source, &hash));
+        assert!(address.fallback(&ORDERS, &source, &hash).is_ok());
     }
 
     #[test]

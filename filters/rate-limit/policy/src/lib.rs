@@ -58,6 +58,7 @@ mod missing_key;
 mod plans;
 mod quota;
 mod rate;
+mod rate_set;
 mod reason;
 mod refusal;
 mod sliding_log;
