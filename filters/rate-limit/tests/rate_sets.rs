@@ -181,3 +181,25 @@ fn a_changed_rate_of_a_limit_or_a_plan_goes_on_from_the_old_state() {
     vm.reconfigure(config("6/h", "9/h").to_string()).unwrap();
     assert_eq!((count(&WAYS[0]), count(&WAYS[2])), (1, 2));
 }
+
+/// An operator who makes a limit faster lets those in who had used up the old one, and is told the truth; and a flood of refusals writes
+/// no more than one of them.
+#[test]
+fn a_limit_that_is_made_faster_lets_in_who_had_used_it_up() {
+    for algorithm in ALGORITHMS {
+        let config = |rate: &str| limit(algorithm, &json!({ "rate": rate }));
+        let host = Host::new();
+        let vm = start(&host, &config("100/d"));
+        let count = |requests: usize| (0..requests).filter(|_| ask(&vm, &WAYS[0]).0).count();
+        count(200);
+        vm.reconfigure(config("10/s").to_string()).unwrap();
+        count(20);
+        vm.forget();
+        assert_eq!(count(20), 0, "{algorithm}");
+        let writes = |call: &fake_host::HostCall| call.function.contains("set_shared_data");
+        assert!(!vm.host_calls().iter().any(writes), "{algorithm}");
+        host.clock().advance(Duration::from_secs(2));
+        let expected = if algorithm == "leaky_bucket" { 1 } else { 10 };
+        assert_eq!(count(20), expected, "{algorithm}");
+    }
+}

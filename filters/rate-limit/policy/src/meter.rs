@@ -129,6 +129,21 @@ impl Meter {
         self.at(kept, now)
     }
 
+    /// Whether the record is of another rate, and this one goes on from something else than stands in it: a bucket that is full sooner,
+    /// a window that ends at another time.
+    pub(crate) fn changes(&self, record: Record<'_>, now: u64) -> bool {
+        if record.kind != self.record_kind() {
+            return false;
+        }
+        match (&self.kind, record.bytes.try_into()) {
+            (Kind::Bucket(bucket), Ok(bytes)) => {
+                let kept = Bucket::read(bytes);
+                bucket.current(Some(kept), now) < kept
+            }
+            _ => record.per_ms != self.per_ms,
+        }
+    }
+
     fn at(&self, kept: Option<Level>, now: u64) -> Level {
         match (&self.kind, kept) {
             (Kind::Bucket(bucket), Some(Level::Bucket(full_at))) => {
