@@ -346,10 +346,11 @@ fn compile_limit(config: LimitConfig, at: &FieldPath) -> Result<Rule<Limit>, Con
     let afterwards = Afterwards::compile(config.count_only, config.actual_cost, at)?;
     let penalty = config.penalty.map_or(0, Bounded::get);
     let actual = afterwards.as_ref().map_or(0, Afterwards::most);
-    // A cost that is the same for all requests is checked against the burst instead.
-    let dearest = match cost.is_number() {
-        true => 0,
-        false => cost.most(),
+    // A cost that is the same for all requests is checked against the burst instead; a leaky bucket holds one, and owes the rest.
+    let dearest = match (cost.is_number(), config.algorithm) {
+        (true, Algorithm::LeakyBucket) => cost.most().saturating_sub(1),
+        (true, _) => 0,
+        (false, _) => cost.most(),
     };
     let compiler = QuotaCompiler {
         name: config.name.as_str(),
