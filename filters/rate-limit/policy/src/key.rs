@@ -26,6 +26,8 @@ pub(crate) enum KeyPart {
     /// The first of these groups that the caller is in.
     Group(BoundedList<Text<256>, 1, 32>),
     Label(Text<256>),
+    /// A claim of the token.
+    Claim(Text<256>),
     /// The id of the API key, or the name of the token's provider.
     Credential,
     Address,
@@ -110,10 +112,10 @@ impl Key {
 
 impl KeyPart {
     pub(crate) fn needs_identity(&self) -> bool {
-        use KeyPart::{Consumer, Credential, Group, Label, Plan, Subject};
+        use KeyPart::{Claim, Consumer, Credential, Group, Label, Plan, Subject};
         matches!(
             self,
-            Consumer | Subject | Plan | Group(_) | Label(_) | Credential
+            Consumer | Subject | Plan | Group(_) | Label(_) | Claim(_) | Credential
         )
     }
 
@@ -155,6 +157,9 @@ impl KeyPart {
             KeyPart::Label(name) => {
                 text(identity.and_then(|identity| label(identity, name.as_str())))
             }
+            KeyPart::Claim(name) => {
+                text(identity.and_then(|identity| claim(identity, name.as_str())))
+            }
             KeyPart::Address => {
                 // All whose address cannot be told are one client, of no bytes.
                 parts.push(source.network.ok_or(KeyFault::Missing)?);
@@ -191,7 +196,16 @@ impl KeyPart {
 
 /// What an operator wrote beside the credential.
 pub(crate) fn label<'a>(identity: &'a Identity, name: &str) -> Option<&'a str> {
-    let found = identity.labels.iter().find(|(label, _)| label == name);
+    named(&identity.labels, name)
+}
+
+/// A claim of the token that the operator selected.
+pub(crate) fn claim<'a>(identity: &'a Identity, name: &str) -> Option<&'a str> {
+    named(&identity.claims, name)
+}
+
+fn named<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = pairs.iter().find(|(other, _)| other == name);
     found.map(|(_, value)| value.as_str())
 }
 
@@ -244,7 +258,7 @@ impl<'de> Visitor<'de> for KeyVisitor {
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
             "consumer, subject, plan, credential, address, host, route, method, grpc_service, grpc_method, \
-             one of group, label, network, path_parameter, header, cookie, query, attribute with what it reads, \
+             one of group, label, claim, network, path_parameter, header, cookie, query, attribute with what it reads, \
              or a list of these",
         )
     }
@@ -344,6 +358,8 @@ mod tests {
             json!({ "header": ":path" }),
             json!({ "header": "a", "consumer": 1 }),
             json!({ "cookie": "" }),
+            json!({ "claim": "" }),
+            json!("claim"),
             json!({ "group": [] }),
             json!({ "path_parameter": { "template": "/users/{id}", "name": "other" } }),
             json!({ "path_parameter": { "template": "/users/{id=**}", "name": "id" } }),
@@ -374,6 +390,7 @@ mod tests {
             json!("credential"),
             json!({ "group": ["a"] }),
             json!({ "label": "tier" }),
+            json!({ "claim": "tenant" }),
             json!("route"),
             json!("host"),
             json!("grpc_service"),
@@ -452,6 +469,10 @@ mod tests {
             plan: Some(plan.to_owned()),
             groups: vec!["all".to_owned(), group.to_owned()],
             labels: vec![("tier".to_owned(), tier.to_owned())],
+            claims: vec![
+                ("tenant".to_owned(), format!("of {tier}")),
+                ("other".to_owned(), id.to_owned()),
+            ],
             ..Identity::anonymous()
         };
         let base = who("c", "p", "g", "t", "i");
@@ -460,6 +481,8 @@ mod tests {
             (json!("plan"), who("c", "x", "g", "t", "i")),
             (json!({ "group": ["g", "x"] }), who("c", "p", "x", "t", "i")),
             (json!({ "label": "tier" }), who("c", "p", "g", "x", "i")),
+            (json!({ "claim": "tenant" }), who("c", "p", "g", "x", "i")),
+            (json!({ "claim": "other" }), who("c", "p", "g", "t", "x")),
             (json!("credential"), who("c", "p", "g", "t", "x")),
         ] {
             let key = read(part.clone()).unwrap();
