@@ -17,7 +17,7 @@ use crate::cost::{Cost, CostConfig, CostNumber};
 use crate::key::{Key, KeyPart};
 use crate::meter::Meter;
 use crate::missing_key::OnMissingKey;
-use crate::plans::{Plans, PlansConfig};
+use crate::plans::{PlanSource, Plans, PlansConfig};
 use crate::quota::Quota;
 use crate::rate::{MAX_REQUESTS, Rate, RateList};
 use crate::sliding_log::SlidingLog;
@@ -207,7 +207,7 @@ impl Policy {
                 config.address.unwrap_or_default(),
                 &root.field("address"),
             )?,
-            caller: Caller::compile(config.identity),
+            caller: Caller::compile(config.identity, &limits, &at)?,
             rate_limit_headers: headers.rate_limit.unwrap_or(true),
             x_rate_limit_headers: headers.x_rate_limit.unwrap_or(false),
             x_rate_limit_reset: headers.x_rate_limit_reset,
@@ -306,6 +306,20 @@ impl Limit {
             OnMissingKey::Skip | OnMissingKey::Deny => &[],
         };
         self.key.parts().iter().chain(fallback)
+    }
+
+    /// The claims that it looks at by their names.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = &str> {
+        let plan = self.plans.as_ref().map(Plans::by);
+        let plan = plan.and_then(|by| match by {
+            PlanSource::Claim(name) => Some(name.as_str()),
+            PlanSource::Plan | PlanSource::Label(_) => None,
+        });
+        let keys = self.keys().filter_map(|part| match part {
+            KeyPart::Claim(name) => Some(name.as_str()),
+            _ => None,
+        });
+        keys.chain(plan)
     }
 
     fn quotas(&self) -> impl Iterator<Item = &Quota> {

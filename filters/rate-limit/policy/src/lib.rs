@@ -51,6 +51,7 @@ mod decision;
 mod draw;
 mod fixed_window;
 mod instance;
+mod jwt_authn;
 mod key;
 mod masks;
 mod meter;

@@ -23,7 +23,7 @@ pub(crate) struct PlansConfig {
 /// What says which plan a caller is on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum PlanSource {
+pub(crate) enum PlanSource {
     /// The plan of the identity.
     #[default]
     Plan,
@@ -67,6 +67,11 @@ impl Plans {
         }?;
         let (name, quota) = self.quotas.get_key_value(plan)?;
         Some((name, quota))
+    }
+
+    /// What says who is on which.
+    pub(crate) fn by(&self) -> &PlanSource {
+        &self.by
     }
 
     pub(crate) fn quotas(&self) -> impl Iterator<Item = &Quota> {
