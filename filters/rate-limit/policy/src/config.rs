@@ -328,10 +328,10 @@ impl Limit {
     }
 
     fn max_state(&self) -> usize {
-        self.quotas()
-            .map(Quota::max_bytes)
-            .max()
-            .unwrap_or_default()
+        let of_routes = self.override_at.as_ref();
+        let of_routes = of_routes.map(|_| Meter::most_bytes(self.algorithm));
+        let all = self.quotas().map(Quota::max_bytes).chain(of_routes);
+        all.max().unwrap_or_default()
     }
 
     fn most_rates(&self) -> usize {
@@ -762,6 +762,17 @@ mod tests {
             c["limits"][0]["plans"] = json!({ "rates": { "gold": ["9/s", "99/m", "999/h"] } });
         });
         assert!(in_a_plan > simple);
+        // A route may say any rate that its algorithm counts.
+        let overridden = |algorithm: &'static str| {
+            with(|c| {
+                c["limits"][0]["algorithm"] = json!(algorithm);
+                c["limits"][0]["route_override"] = json!(true);
+            })
+            .unwrap()
+            .table_bytes()
+        };
+        assert_eq!(overridden("token_bucket"), simple);
+        assert!(overridden("sliding_log") > 4096 * 24 * 256 * 12);
     }
 
     // More rates than a header can tell of would be told of none.

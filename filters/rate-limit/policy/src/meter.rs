@@ -111,6 +111,16 @@ impl Meter {
         })
     }
 
+    /// The most bytes that are kept of any rate that is counted so.
+    pub(crate) fn most_bytes(algorithm: Algorithm) -> usize {
+        let largest = Rate {
+            requests: SlidingLog::MAX_REQUESTS,
+            per: 1,
+            burst: None,
+        };
+        Meter::new(String::new(), algorithm, &largest, 0).max_bytes()
+    }
+
     /// The kind of its records.
     pub(crate) fn record_kind(&self) -> u8 {
         match &self.kind {
