@@ -20,8 +20,10 @@ pub(crate) fn auth() -> Value {
 pub(crate) fn rate_limit() -> Value {
     Module::FloorOf("rate-limit").filter(&json!({
         "request": ["read_head", "monotonic", { "swap": "floor" }, { "count": "floor.rate_limit" }],
-        "response": [{ "add": ["ratelimit-policy", "\"tenant\";q=1000000;w=1"] },
-                     { "add": ["ratelimit", "\"tenant\";r=999999;t=1"] }],
+        "response": [{ "has": "x-ratelimit-limit" }, { "add": ["ratelimit-policy", "\"tenant\";q=1000000;w=1"] },
+                     { "add": ["ratelimit", "\"tenant\";r=999999;t=1"] },
+                     { "replace": ["x-ratelimit-limit", "1000000"] }, { "replace": ["x-ratelimit-remaining", "999999"] },
+                     { "replace": ["x-ratelimit-reset", "1"] }],
     }))
 }
 

@@ -6,8 +6,8 @@ use request_match::Rule;
 use serde::Deserialize;
 
 use crate::attribute::{Attribute, Attributes};
-use crate::config::Limit;
 use crate::jwt_authn::{JwtAuthn, JwtAuthnConfig};
+use crate::limit::Limit;
 use crate::reason::Reason;
 
 /// Where the caller is read from, where it is not the record of auth.

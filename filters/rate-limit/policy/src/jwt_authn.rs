@@ -6,8 +6,8 @@ use request_match::{Mode, RequestMatch, Rule};
 use serde::Deserialize;
 
 use crate::attribute::{Attribute, Attributes};
-use crate::config::Limit;
 use crate::key::{Key, KeyPart};
+use crate::limit::Limit;
 use crate::missing_key::OnMissingKey;
 use crate::plans::{PlanSource, Plans};
 
