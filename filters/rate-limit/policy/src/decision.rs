@@ -405,4 +405,45 @@ mod tests {
         assert_ne!(one[0], other[0]);
         assert_eq!(one, clients("1"));
     }
+
+    // One state for two rates is read by the one as the other wrote it, also where newcomers share it.
+    #[test]
+    fn states_are_told_apart_by_whose_rates_they_are() {
+        let policy = policy(json!([
+            { "name": "a", "key": "method", "rate": "1/s", "plans": { "rates": { "gold": "2/s" } },
+              "route_override": true },
+        ]));
+        let prints = |plan: &str, said: Option<&str>| {
+            let caller = Identity {
+                kind: identity::CredentialKind::ApiKey,
+                credential_id: "k".to_owned(),
+                plan: Some(plan.to_owned()),
+                ..Identity::anonymous()
+            };
+            let facts = Facts {
+                identity: Some(caller.encode()),
+                attributes: vec![said.map(|said| said.as_bytes().to_vec())],
+                ..Facts::default()
+            };
+            match decide(&policy, &head("/", &[]), &facts).step {
+                Step::Draw(draws) => (draws[0].client, draws[0].group),
+                other => panic!("{other:?}"),
+            }
+        };
+        let sets = [
+            prints("silver", None),
+            prints("gold", None),
+            prints("silver", Some("5/h")),
+            prints("silver", Some("6/h")),
+        ];
+        for (index, (client, group)) in sets.iter().enumerate() {
+            let others = || sets.iter().skip(index + 1);
+            assert!(others().all(|(other, _)| other != client), "{index}");
+            assert!(others().all(|(_, other)| other != group), "{index}");
+        }
+        // A plan that the limit does not have; a route's rate for two plans, and in other words; one that is none.
+        assert_eq!(prints("bronze", None), sets[0]);
+        assert_eq!(prints("gold", Some("5/h burst 5")), sets[2]);
+        assert_eq!(prints("gold", Some("plenty")), sets[1]);
+    }
 }

@@ -1,6 +1,7 @@
 //! Who calls, as Envoy's own `jwt_authn` tells it.
 
 use filter_config::{ConfigError, FieldPath, Text};
+use http_message::HeaderMap;
 use identity::{CredentialKind, Identity};
 use request_match::{Mode, RequestMatch, Rule};
 use serde::Deserialize;
@@ -11,13 +12,14 @@ use crate::limit::Limit;
 use crate::missing_key::OnMissingKey;
 use crate::plans::{PlanSource, Plans};
 
-/// Where its metadata has the claims of a token, and which of them are consumer and plan.
+/// Where its metadata has the claims of a token, and which of them are consumer, plan and groups.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JwtAuthnConfig {
     payload: Text<256>,
     consumer: Option<Text<256>>,
     plan: Option<Text<256>>,
+    groups: Option<Text<256>>,
 }
 
 /// The claims that `jwt_authn` has verified, as `payload_in_metadata` names them; each is a property of the host.
@@ -28,13 +30,15 @@ pub(crate) struct JwtAuthn {
     subject: Attribute,
     consumer: Option<Attribute>,
     plan: Option<Attribute>,
+    groups: Option<Attribute>,
     /// Those that limits look at by their name.
     claims: Vec<(String, Attribute)>,
 }
 
-const NEVER_TOLD: &str = "jwt_authn tells no groups, scopes or labels; use a claim: { claim: <name> } as key or in plans.by, \
+const NEVER_TOLD: &str = "jwt_authn tells no scopes or labels; use a claim: { claim: <name> } as key or in plans.by, \
                           or leave identity out where auth stands in front";
 const NO_CONSUMER: &str = "name its claim in identity.jwt_authn.consumer, or else there is none";
+const NO_GROUPS: &str = "name their claim in identity.jwt_authn.groups, or else there are none";
 const NO_PLAN: &str = "name its claim in identity.jwt_authn.plan, or else there is none";
 
 impl JwtAuthn {
@@ -62,6 +66,7 @@ impl JwtAuthn {
             subject: claim("sub"),
             consumer: named(config.consumer),
             plan: named(config.plan),
+            groups: named(config.groups),
             claims,
             payload,
         };
@@ -78,15 +83,22 @@ impl JwtAuthn {
             .into_iter()
             .chain(&self.consumer)
             .chain(&self.plan)
+            .chain(&self.groups)
             .chain(claims)
     }
 
     /// Who calls: anonymous, if none of the claims is there. Those that are no text are as if absent.
     pub(crate) fn read(&self, attributes: &Attributes<'_>) -> Identity {
-        let claim = |attribute: &Attribute| {
-            let text = std::str::from_utf8(attributes.get(attribute)?).ok()?;
-            // A number is eight bytes, which may be characters by chance, and a truth is one.
-            (!text.chars().any(char::is_control)).then(|| text.to_owned())
+        let claim = |attribute: &Attribute| text(attributes.get(attribute)?);
+        let list = |attribute: &Attribute| {
+            let value = attributes.get(attribute)?;
+            // One text is a list of one. The host hands a list over as a map, of which the names are the elements, without values.
+            let one = text(value).map(|one| vec![one]);
+            one.or_else(|| {
+                let list = HeaderMap::parse(value.to_vec()).ok()?;
+                let elements = list.iter().filter(|(_, value)| value.is_empty());
+                Some(elements.filter_map(|(name, _)| text(name)).collect())
+            })
         };
         let claims = self.claims.iter();
         let caller = Identity {
@@ -94,6 +106,7 @@ impl JwtAuthn {
             subject: claim(&self.subject),
             issuer: claim(&self.issuer),
             plan: self.plan.as_ref().and_then(claim),
+            groups: self.groups.as_ref().and_then(list).unwrap_or_default(),
             claims: claims
                 .filter_map(|(name, attribute)| Some((name.clone(), claim(attribute)?)))
                 .collect(),
@@ -133,6 +146,7 @@ impl JwtAuthn {
         for field in matcher.identity_fields() {
             let fault = match field {
                 "plans" => self.no_plan(),
+                "groups" => self.no_groups(),
                 _ => Some(NEVER_TOLD),
             };
             refuse(fault, &at.field(field))?;
@@ -146,7 +160,8 @@ impl JwtAuthn {
             let fault = match part {
                 KeyPart::Consumer => self.consumer.is_none().then_some(NO_CONSUMER),
                 KeyPart::Plan => self.no_plan(),
-                KeyPart::Group(_) | KeyPart::Label(_) => Some(NEVER_TOLD),
+                KeyPart::Group(_) => self.no_groups(),
+                KeyPart::Label(_) => Some(NEVER_TOLD),
                 _ => None,
             };
             match parts.len() {
@@ -160,6 +175,17 @@ impl JwtAuthn {
     fn no_plan(&self) -> Option<&'static str> {
         self.plan.is_none().then_some(NO_PLAN)
     }
+
+    fn no_groups(&self) -> Option<&'static str> {
+        self.groups.is_none().then_some(NO_GROUPS)
+    }
+}
+
+/// A claim that is a text, and not an empty one. A number is eight bytes, which may be characters by chance, and a truth is one.
+fn text(value: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(value).ok()?;
+    let is_one = !text.is_empty() && !text.chars().any(char::is_control);
+    is_one.then(|| text.to_owned())
 }
 
 fn refuse(fault: Option<&str>, at: &FieldPath) -> Result<(), ConfigError> {
@@ -253,7 +279,7 @@ mod tests {
         }
         // The bytes of a number, of which some are characters by chance, and of a truth.
         let number = 5_f64.to_le_bytes();
-        for value in [&number[..], b"\x01", b"\xff"] {
+        for value in [&number[..], b"\x01", b"\xff", b""] {
             assert!(
                 read(&limit, &caller, &[("tenant", value)]).is_anonymous(),
                 "{value:?}"
@@ -262,11 +288,37 @@ mod tests {
         assert!(read(&limit, &caller, &[("email", b"a")]).is_anonymous());
     }
 
+    #[test]
+    fn groups_are_a_list_or_one_text() {
+        let caller = json!({ "payload": "jwt", "groups": "roles" });
+        let limit = json!({ "key": { "group": ["staff"] } });
+        let groups = |value: &[u8]| read(&limit, &caller, &[("roles", value)]).groups;
+        let number = 7_f64.to_le_bytes();
+        let list = HeaderMap::from_pairs([(&b"staff"[..], ""), (&number, ""), (b"admin", "")]);
+        assert_eq!(groups(list.as_bytes()), ["staff", "admin"]);
+        assert_eq!(groups(b"staff"), ["staff"]);
+        let object = HeaderMap::from_pairs([("staff", "yes")]);
+        for none in [
+            object.as_bytes(),
+            HeaderMap::default().as_bytes(),
+            &[0; 4],
+            b"",
+            &number,
+            b"\xff",
+        ] {
+            assert!(
+                read(&limit, &caller, &[("roles", none)]).is_anonymous(),
+                "{none:?}"
+            );
+        }
+    }
+
     // A condition that never holds is a limit that is for nobody; a key that is never there refuses everybody.
     #[test]
     fn what_jwt_authn_does_not_tell_is_refused_with_its_path() {
         let bare = json!({ "payload": "jwt" });
-        let full = json!({ "payload": "jwt", "consumer": "azp", "plan": "tier" });
+        let full =
+            json!({ "payload": "jwt", "consumer": "azp", "plan": "tier", "groups": "roles" });
         let gold = json!({ "gold": "2/s" });
         let on = |identity: Value| json!({ "key": "subject", "match": { "identity": identity } });
         let cost = |identity: Value| {
@@ -278,13 +330,13 @@ mod tests {
         for (limit, caller, says) in [
             (
                 on(json!({ "groups": ["a"] })),
-                &full,
-                "limits[0].match.identity.groups: jwt_authn tells no groups",
+                &bare,
+                "limits[0].match.identity.groups: name their claim in identity.jwt_authn.groups",
             ),
             (
                 on(json!({ "scopes": ["a"] })),
                 &full,
-                "limits[0].match.identity.scopes: jwt_authn tells no groups, scopes",
+                "limits[0].match.identity.scopes: jwt_authn tells no scopes",
             ),
             (
                 on(json!({ "plans": ["a"] })),
@@ -298,13 +350,13 @@ mod tests {
             ),
             (
                 json!({ "key": { "group": ["a"] } }),
-                &full,
-                "limits[0].key: jwt_authn tells no groups",
+                &bare,
+                "limits[0].key: name their claim in identity.jwt_authn.groups",
             ),
             (
                 json!({ "key": ["subject", { "label": "a" }] }),
                 &full,
-                "limits[0].key[1]: jwt_authn tells no groups",
+                "limits[0].key[1]: jwt_authn tells no scopes or labels",
             ),
             (
                 json!({ "key": "consumer" }),
@@ -349,7 +401,8 @@ mod tests {
                 json!({ "key": "subject", "plans": { "by": { "claim": "t" }, "rates": gold } }),
                 &bare,
             ),
-            (on(json!({ "plans": ["a"] })), &full),
+            (json!({ "key": { "group": ["a"] } }), &full),
+            (on(json!({ "plans": ["a"], "groups": ["a"] })), &full),
             (cost(json!({ "plans": ["a"] })), &full),
         ] {
             assert_eq!(policy(&limit, caller).err(), None);
