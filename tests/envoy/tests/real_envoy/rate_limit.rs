@@ -5,8 +5,10 @@ mod address;
 mod before_auth;
 mod bucket;
 mod exactness;
+mod jwt_authn;
 mod key;
 mod lifetime;
+mod rates;
 mod refusal;
 mod table;
 
