@@ -15,6 +15,7 @@ use crate::api_keys::{ApiKey, HexHash};
 use crate::claim_path::ClaimPath;
 use crate::claim_test::ClaimTestConfig;
 use crate::extraction::ClaimFormat;
+use crate::failed_attempts::FailedAttemptsConfig;
 use crate::networks::{AddressConfig, NetworksConfig};
 use crate::route_grants::RouteMetadataConfig;
 use crate::timestamp::Timestamp;
@@ -37,6 +38,7 @@ pub struct AuthConfig {
     pub(crate) jwt: Option<JwtConfig>,
     #[serde(default)]
     pub(crate) address: AddressConfig,
+    pub(crate) failed_attempts: Option<FailedAttemptsConfig>,
     #[serde(default)]
     pub(crate) upstream_headers: UpstreamHeadersConfig,
     #[serde(default)]

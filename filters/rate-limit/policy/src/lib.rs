@@ -52,7 +52,6 @@ mod draw;
 mod fixed_window;
 mod instance;
 mod key;
-mod masks;
 mod meter;
 mod missing_key;
 mod plans;
