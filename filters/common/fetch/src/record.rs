@@ -148,19 +148,19 @@ impl Record {
         holder != 0 && self.holder == holder
     }
 
-    /// The record after `holder` has fetched, with the generation of the document if it is another one than before; nothing if
-    /// it does not lead any more.
+    /// The record after `holder` has fetched, with the generation of the document that is stored now; nothing if it does not lead
+    /// any more.
     pub fn succeed(
         &self,
         timing: &Timing,
         holder: u64,
-        generation: Option<u64>,
+        generation: u64,
         random: u64,
         now: Duration,
     ) -> Option<Self> {
         let now = nanos(now);
         self.is_held_by(holder).then(|| Self {
-            generation: generation.unwrap_or(self.generation),
+            generation,
             succeeded_began: self.began,
             succeeded: now.max(1),
             failures: 0,

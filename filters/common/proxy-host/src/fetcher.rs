@@ -121,24 +121,21 @@ impl Fetcher {
             if !read(&self.record_key)?.0.is_held_by(holder) {
                 return Ok(Stored::Late);
             }
-            let next = match &last {
-                Some(last) if last.body == body => None,
-                last => Some(Document::after(last.as_ref(), body.to_vec())),
+            // Said also of a document that was there: a leader that was lost between its two writes has not said it.
+            let (generation, stored) = match &last {
+                Some(last) if last.body == body => (last.generation, Stored::Same),
+                before => {
+                    let next = Document::after(before.as_ref(), body.to_vec());
+                    if !shared_data::set(self.document_key.as_bytes(), &next.encode(), write)? {
+                        (last, write) = self.document()?;
+                        continue;
+                    }
+                    (next.generation, Stored::Other)
+                }
             };
-            if let Some(next) = &next
-                && !shared_data::set(self.document_key.as_bytes(), &next.encode(), write)?
-            {
-                (last, write) = self.document()?;
-                continue;
-            }
-            let generation = next.as_ref().map(|next| next.generation);
             let kept =
                 self.change(|record| record.succeed(&timing, holder, generation, random, now))?;
-            return Ok(match (kept, generation) {
-                (false, _) => Stored::Late,
-                (true, Some(_)) => Stored::Other,
-                (true, None) => Stored::Same,
-            });
+            return Ok(if kept { stored } else { Stored::Late });
         }
         Ok(Stored::Late)
     }
