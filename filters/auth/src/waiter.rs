@@ -1,11 +1,12 @@
 //! A request that waits for keys.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use auth_policy::{Facts, KeyNeed};
 use http_message::RequestHead;
 
-use crate::request::Deprecation;
+use crate::request::Outcome;
 
 /// The most requests that wait in one worker. One more is refused as if its time were over.
 pub(crate) const MAX_WAITING: usize = 4096;
@@ -22,5 +23,5 @@ pub(crate) struct Waiter {
     pub(crate) asked: Duration,
     /// Until when.
     pub(crate) deadline: Duration,
-    pub(crate) deprecation: Deprecation,
+    pub(crate) outcome: Rc<Outcome>,
 }

@@ -225,6 +225,78 @@ fn a_tick_does_what_a_lost_queue_item_would_have_done() {
     assert!(waiting.iter().all(|stream| status(stream) == Some(200)));
 }
 
+// Where Pause in headers lets the body callbacks run (`allow_on_headers_stop_iteration`), one of them that continues lets the whole
+// request go, undecided, with the client's own identity headers.
+#[test]
+fn neither_body_nor_trailers_pull_a_waiting_request_through() {
+    let worker = options(&remote(json!({}))).allow_stop_iteration();
+    let gateway = gateway_of(&[worker]);
+    let [token, ..] = KEYS.tokens(&claims_with(json!({})));
+    let post = |token: &str| {
+        let bearer = format!("Bearer {token}");
+        let mut stream = gateway.workers[0].request([
+            (":method", "POST"),
+            (":scheme", "https"),
+            (":authority", "api"),
+            (":path", "/orders"),
+            ("authorization", &bearer),
+            ("x-user", "root"),
+        ]);
+        assert_eq!(stream.request_headers(false), FilterStatus::Pause);
+        stream
+    };
+    let forged = support::raw_token(
+        r#"{"alg":"RS256","kid":"rs"}"#,
+        &claims_with(json!({})).to_string(),
+    );
+    let mut streams = [post(&token), post(&token), post(&forged)];
+    for (number, stream) in streams.iter_mut().enumerate() {
+        assert_eq!(stream.request_body("some", false), FilterStatus::Pause);
+        let end = match number {
+            0 => stream.request_body("thing", true),
+            _ => stream.request_trailers([("x-user", "root"), ("x-checksum", "abc")]),
+        };
+        assert_eq!(end, FilterStatus::Pause);
+        assert!(!stream.upstream().started, "undecided");
+    }
+    gateway.tick();
+    gateway.serve_keys(&KEYS.jwks());
+    for (number, stream) in streams[..2].iter().enumerate() {
+        let upstream = stream.upstream();
+        assert_eq!(upstream.headers.text("x-user"), Some("alice"));
+        assert_eq!(upstream.headers.text("authorization"), None);
+        assert_eq!(upstream.text(), ["something", "some"][number]);
+        assert_eq!(upstream.trailers.text("x-user"), None);
+        assert_eq!(
+            upstream.trailers.text("x-checksum"),
+            [None, Some("abc")][number]
+        );
+        assert!(upstream.complete);
+    }
+    assert_eq!(status(&streams[2]), Some(401));
+    assert!(!streams[2].upstream().started);
+    // One that waits again, for a key that is not in the set.
+    gateway.pass(SECOND);
+    let mut later = post(&stray_token(0));
+    assert_eq!(later.request_body("some", false), FilterStatus::Pause);
+    gateway.tick();
+    gateway.serve_keys(&KEYS.jwks());
+    assert_eq!(status(&later), Some(401));
+    assert!(!later.upstream().started);
+    // The body of a request that has not waited goes on.
+    let mut stream = gateway.workers[0].request([
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", "api"),
+        (":path", "/orders"),
+        ("authorization", &format!("Bearer {token}")),
+    ]);
+    assert_eq!(stream.request_headers(false), FilterStatus::Continue);
+    assert_eq!(stream.request_body("some", false), FilterStatus::Continue);
+    assert_eq!(stream.request_body("thing", true), FilterStatus::Continue);
+    assert_eq!(stream.upstream().text(), "something");
+}
+
 // Whatever becomes of the fetch, no request waits past its deadline, and none gets in without its keys.
 #[test]
 fn everyone_is_answered_by_the_deadline() {
