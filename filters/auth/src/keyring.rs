@@ -1,5 +1,6 @@
 //! The keys that were fetched, and their fetching: one fetch for each Envoy, made by whichever root leads.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub(crate) struct Keyring {
     fetched: Rc<FetchedKeys>,
     sources: Vec<Source>,
     hasher: RandomState,
+    /// How often keys were put in place or taken away.
+    changes: u64,
 }
 
 /// One provider's source.
@@ -63,6 +66,7 @@ impl Keyring {
             fetched: Rc::default(),
             sources,
             hasher: RandomState::with_seeds(a, b, c, d),
+            changes: 0,
         }
     }
 
@@ -88,6 +92,14 @@ impl Keyring {
             .filter(|source| self.fetched.get(source.provider).is_some())
             .filter_map(|source| source.fetcher.age(now))
             .max()
+    }
+
+    /// Another number than before as soon as somebody who waits may be told something else than before.
+    pub(crate) fn changes(&self) -> u64 {
+        self.sources
+            .iter()
+            .map(|source| source.fetcher.changes())
+            .fold(self.changes, u64::wrapping_add)
     }
 
     /// Why a key that was asked for at `asked` is not waited for; nothing if it is.
@@ -161,6 +173,7 @@ impl Keyring {
             };
             source.absent.clear();
             Rc::make_mut(&mut self.fetched).set(source.provider, keys);
+            self.changes = self.changes.wrapping_add(1);
             changed.push(source.provider);
         }
         changed
@@ -173,6 +186,7 @@ impl Keyring {
         counters: &CounterSet<Counter>,
         now: Duration,
     ) {
+        let asked = self.last_asked(waiting, now);
         for source in &mut self.sources {
             // The host answers every call in time; a call that it has forgotten must not keep this root from leading again.
             if source
@@ -184,11 +198,9 @@ impl Keyring {
             if source.flight.is_some() {
                 continue;
             }
-            let wanted = waiting.iter().any(|(_, waiter)| {
-                waiter.need.provider == source.provider
-                    && waiter.need.key_id.is_some()
-                    && source.fetcher.outlook(waiter.asked, now) == Outlook::Wanted
-            });
+            let wanted = asked
+                .get(&source.provider)
+                .is_some_and(|asked| source.fetcher.outlook(*asked, now) == Outlook::Wanted);
             let need = if wanted {
                 Need::Missing
             } else {
@@ -236,6 +248,23 @@ impl Keyring {
                 false
             }
         }
+    }
+
+    /// When a key that is not there was last asked for, by provider: if a fetch may be made for anybody, then for that one. Nobody
+    /// is looked for where no fetch may be made.
+    fn last_asked(&self, waiting: &Waiting<Waiter>, now: Duration) -> BTreeMap<usize, Duration> {
+        let mut asked = BTreeMap::new();
+        let may_fetch = |source: &Source| source.fetcher.outlook(now, now) == Outlook::Wanted;
+        if !self.sources.iter().any(may_fetch) {
+            return asked;
+        }
+        for (_, waiter) in waiting.iter() {
+            if waiter.need.key_id.is_some() {
+                let last = asked.entry(waiter.need.provider).or_insert(waiter.asked);
+                *last = waiter.asked.max(*last);
+            }
+        }
+        asked
     }
 
     fn source(&self, need: &KeyNeed) -> Option<&Source> {

@@ -7,14 +7,16 @@ use std::time::Duration;
 use auth_policy::{
     Counter, Decision, Evidence, Facts, Forward, KeyNeed, NoKeys, Policy, Reason, Refusal, Step,
 };
+use fetch::Waiting;
 use http_message::{HeaderMap, HeaderValue, Place, Problem, RequestHead};
 use proxy_host::headers::{self, Map};
 use proxy_host::{HostError, clock, continue_request, property, request_head, with_stream};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
+use crate::keyring::Keyring;
 use crate::plugin::Plugin;
-use crate::waiter::{MOST_AT_ONCE, Waiter};
+use crate::waiter::{LONGEST_AT_ONCE, MOST_AT_ONCE, Waiter};
 use crate::{signature, state};
 
 /// Where routes say what they ask for.
@@ -189,7 +191,7 @@ impl Plugin {
         };
         // Given back at once: who cannot wait is decided on, and a decision may end in a callback that ends waits.
         let inserted = match self.waiting.try_borrow_mut() {
-            Ok(mut waiting) => waiting.insert(context_id, deadline, waiter),
+            Ok(mut waiting) => waiting.insert(context_id, deadline, waiter.bytes(), waiter),
             Err(_) => Err(waiter),
         };
         match inserted {
@@ -199,28 +201,60 @@ impl Plugin {
                 Action::Pause
             }
             Err(Waiter { head, facts, .. }) => {
+                self.counters.count(Counter::JwksCrowded);
                 let step = self.settle(&head, &facts, Some(NoKeys::Unavailable));
                 self.take(&head, step, outcome)
             }
         }
     }
 
-    /// Decides again on those of whom there is something to say. A stream that is gone is not touched.
-    pub(crate) fn resume_waiting(&self, now: Duration) {
-        let ready = match (self.keyring.try_borrow(), self.waiting.try_borrow_mut()) {
-            (Ok(ring), Ok(mut waiting)) => waiting.take(MOST_AT_ONCE, now, |waiter| {
-                ring.is_ready(&waiter.need, waiter.asked, now)
-            }),
-            _ => return,
+    /// Decides again on those of whom there is something to say, as many as a callback may; whether those were all. A stream that is
+    /// gone is not touched.
+    pub(crate) fn resume_waiting(&self, now: Duration) -> bool {
+        let due = match (self.keyring.try_borrow(), self.waiting.try_borrow()) {
+            (Ok(ring), Ok(waiting)) => self.due(&ring, &waiting, now),
+            _ => return false,
         };
-        for (context_id, is_late, waiter) in ready {
-            with_stream(context_id, || self.resume(context_id, is_late, waiter, now));
+        let mut left = due.len();
+        for context_id in due {
+            if clock::monotonic() >= now.saturating_add(LONGEST_AT_ONCE) {
+                break;
+            }
+            left = left.saturating_sub(1);
+            let waiter = match self.waiting.try_borrow_mut() {
+                Ok(mut waiting) => waiting.remove(context_id),
+                Err(_) => None,
+            };
+            if let Some(waiter) = waiter {
+                with_stream(context_id, || self.resume(context_id, waiter, now));
+            }
         }
+        if left > 0 {
+            self.swept.set(None);
+        }
+        self.swept.get().is_some()
     }
 
-    fn resume(&self, context_id: u32, is_late: bool, waiter: Waiter, now: Duration) {
+    /// The streams of those whose time is over, and then of those who can be told something. The latter are looked for only where
+    /// the keys, or what is known of them, have changed since all who wait were looked at: nothing else makes anybody ready.
+    fn due(&self, ring: &Keyring, waiting: &Waiting<Waiter>, now: Duration) -> Vec<u32> {
+        let mut due: Vec<u32> = waiting.late(now).take(MOST_AT_ONCE).collect();
+        let changes = Some(ring.changes());
+        if self.swept.get() == changes && due.len() < MOST_AT_ONCE {
+            return due;
+        }
+        let room = MOST_AT_ONCE.saturating_sub(due.len());
+        let ready = waiting.iter().filter(|(_, waiter)| {
+            now < waiter.deadline && ring.is_ready(&waiter.need, waiter.asked, now)
+        });
+        due.extend(ready.map(|(context_id, _)| context_id).take(room));
+        self.swept.set(changes.filter(|_| due.len() < MOST_AT_ONCE));
+        due
+    }
+
+    fn resume(&self, context_id: u32, waiter: Waiter, now: Duration) {
         let outcome = Rc::clone(&waiter.outcome);
-        let mut no_keys = is_late.then_some(NoKeys::Unavailable);
+        let mut no_keys = (now >= waiter.deadline).then_some(NoKeys::Unavailable);
         if let Ok(mut ring) = self.keyring.try_borrow_mut()
             && let Some(given_up) = ring.given_up(&waiter.need, waiter.asked, now)
         {
@@ -230,9 +264,13 @@ impl Plugin {
         let action = match self.settle(&waiter.head, &waiter.facts, no_keys) {
             // The set that came does not have its key, and another may be fetched. The deadline stays.
             Some(Step::Await(need)) => {
+                // Of this need nothing was asked yet.
+                self.swept.set(None);
                 let waiter = Waiter { need, ..waiter };
                 let inserted = match self.waiting.try_borrow_mut() {
-                    Ok(mut waiting) => waiting.insert(context_id, waiter.deadline, waiter),
+                    Ok(mut waiting) => {
+                        waiting.insert(context_id, waiter.deadline, waiter.bytes(), waiter)
+                    }
                     Err(_) => Err(waiter),
                 };
                 match inserted {

@@ -776,3 +776,45 @@ fn there_is_an_end_to_waiting() {
     assert!(waiting.iter().all(|stream| status(stream) == Some(200)));
     assert!(ticks > 10, "they are not all decided in one callback");
 }
+
+// Memory that a VM has taken it never gives back: large heads must not take more of it for being few.
+#[test]
+fn there_is_an_end_to_what_waiting_takes() {
+    let gateway = gateway(&remote(json!({})), 1);
+    let worker = &gateway.workers[0];
+    let [token, ..] = KEYS.tokens(&claims_with(json!({})));
+    let (bearer, large) = (format!("Bearer {token}"), "x".repeat(60 << 10));
+    let ask_largely = || {
+        let mut stream = worker.request([
+            (":method", "GET"),
+            (":scheme", "https"),
+            (":authority", "api"),
+            (":path", "/orders"),
+            ("authorization", &bearer),
+            ("x-large", &large),
+        ]);
+        stream.request_headers(true);
+        stream
+    };
+    let (waiting, refused): (Vec<_>, Vec<_>) = (0..300)
+        .map(|_| ask_largely())
+        .partition(|stream| status(stream).is_none());
+    assert!(
+        (250..=(16 << 10) / 60).contains(&waiting.len()),
+        "{}",
+        waiting.len()
+    );
+    assert!(refused.iter().all(|stream| status(stream) == Some(503)));
+    let crowded = u64::try_from(refused.len()).unwrap();
+    assert_eq!(gateway.counter("jwks_crowded"), crowded);
+    gateway.tick();
+    gateway.serve_keys(&KEYS.jwks());
+    while waiting.iter().any(|stream| status(stream).is_none()) {
+        gateway.tick();
+    }
+    assert!(waiting.iter().all(|stream| status(stream) == Some(200)));
+    // What has left makes room.
+    gateway.pass(SECOND);
+    let (later, _) = ask_with(worker, &stray_token(0));
+    assert_eq!(status(&later), None);
+}

@@ -21,6 +21,8 @@ pub struct Fetcher {
     timing: Timing,
     holder: u64,
     record: Record,
+    /// How often the record, or the document that was handed out, has changed for this root.
+    changes: u64,
     /// The generation of the document that was handed out last; 0 if none is in use.
     seen: u64,
     /// The document and the condition of its replacement, as they were when this root began to lead.
@@ -58,6 +60,7 @@ impl Fetcher {
             timing,
             holder,
             record: Record::default(),
+            changes: 0,
             seen: 0,
             lead: None,
         }
@@ -68,9 +71,10 @@ impl Fetcher {
     /// # Errors
     /// The host's statuses; the source is as it was at the last look then.
     pub fn look(&mut self, now: Duration) -> Result<Look, HostError> {
-        self.record = read(&self.record_key)?.0;
+        let (record, _) = read(&self.record_key)?;
+        self.know(record);
         if !self.record.is_usable(&self.timing, now) {
-            self.seen = 0;
+            self.see(0);
             return Ok(Look::Nothing);
         }
         if self.record.generation() == self.seen {
@@ -78,7 +82,7 @@ impl Fetcher {
         }
         match self.document()?.0 {
             Some(document) if document.generation != self.seen => {
-                self.seen = document.generation;
+                self.see(document.generation);
                 Ok(Look::Other(document.body))
             }
             Some(_) => Ok(Look::Same),
@@ -156,9 +160,26 @@ impl Fetcher {
         self.record.outlook(&self.timing, asked, now)
     }
 
+    /// Another number than before as soon as somebody may be told something else than before.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// How long ago the last fetch succeeded, by the last look.
     pub fn age(&self, now: Duration) -> Option<Duration> {
         self.record.age(now)
+    }
+
+    fn know(&mut self, record: Record) {
+        self.changes = self.changes.wrapping_add(u64::from(record != self.record));
+        self.record = record;
+    }
+
+    fn see(&mut self, generation: u64) {
+        self.changes = self
+            .changes
+            .wrapping_add(u64::from(generation != self.seen));
+        self.seen = generation;
     }
 
     fn document(&self) -> Result<(Option<Document>, Write), HostError> {
@@ -170,12 +191,12 @@ impl Fetcher {
     fn change(&mut self, step: impl Fn(&Record) -> Option<Record>) -> Result<bool, HostError> {
         for _ in 0..TRIES {
             let (record, write) = read(&self.record_key)?;
-            self.record = record;
+            self.know(record);
             let Some(next) = step(&record) else {
                 return Ok(false);
             };
             if shared_data::set(self.record_key.as_bytes(), &next.encode(), write)? {
-                self.record = next;
+                self.know(next);
                 return Ok(true);
             }
         }
