@@ -36,6 +36,10 @@ struct Source {
     fetcher: Fetcher,
     flight: Option<Flight>,
     absent: Absent,
+    /// When the keys in use were last known to be those that are published; nothing if there are none.
+    published: Option<Duration>,
+    /// Whether other keys are published by now, which this configuration does not take.
+    refused: bool,
 }
 
 /// A call that this root has made, and whose answer has not come.
@@ -58,7 +62,9 @@ impl Keyring {
                 provider,
                 fetcher: Fetcher::new(&source.name(), *source.timing(), holder),
                 flight: None,
-                absent: Absent::new(MAX_ABSENT, source.absent_for()),
+                absent: Absent::new(MAX_ABSENT),
+                published: None,
+                refused: false,
                 source: source.clone(),
             })
             .collect();
@@ -89,8 +95,8 @@ impl Keyring {
     pub(crate) fn oldest(&self, now: Duration) -> Option<Duration> {
         self.sources
             .iter()
-            .filter(|source| self.fetched.get(source.provider).is_some())
-            .filter_map(|source| source.fetcher.age(now))
+            .filter_map(|source| source.published)
+            .map(|published| now.saturating_sub(published))
             .max()
     }
 
@@ -115,8 +121,14 @@ impl Keyring {
             return Some(NoKeys::Absent);
         }
         match source.fetcher.outlook(asked, now) {
-            Outlook::Absent | Outlook::Refused => Some(NoKeys::Absent),
-            Outlook::Coming | Outlook::Wanted => None,
+            // It may be among the keys that are not taken.
+            Outlook::Absent { .. } if source.refused => Some(NoKeys::Unavailable),
+            Outlook::Absent { .. } => Some(NoKeys::Absent),
+            // To wait would only keep the place of somebody to whom it is of use.
+            Outlook::Later { at } if at >= asked.saturating_add(source.source.wait()) => {
+                Some(NoKeys::Unavailable)
+            }
+            Outlook::Later { .. } | Outlook::Coming | Outlook::Wanted => None,
         }
     }
 
@@ -141,9 +153,10 @@ impl Keyring {
             .iter_mut()
             .find(|source| source.provider == need.provider);
         if let Some(source) = source
-            && source.fetcher.outlook(asked, now) == Outlook::Absent
+            && let Outlook::Absent { until } = source.fetcher.outlook(asked, now)
+            && !source.refused
         {
-            source.absent.insert(fingerprint, now);
+            source.absent.insert(fingerprint, until, now);
         }
     }
 
@@ -152,9 +165,12 @@ impl Keyring {
         let mut changed = Vec::new();
         for source in &mut self.sources {
             let keys = match source.fetcher.look(now) {
-                Ok(Look::Same) => continue,
-                Ok(Look::Nothing) if self.fetched.get(source.provider).is_none() => continue,
-                Ok(Look::Nothing) => {
+                Ok(Look::Same) if !source.is_outlived(now) => {
+                    source.confirm(now);
+                    continue;
+                }
+                Ok(Look::Nothing) if source.published.is_none() => continue,
+                Ok(Look::Same | Look::Nothing) => {
                     log::warn!("jwks provider={} too old", source.source.provider());
                     None
                 }
@@ -163,6 +179,8 @@ impl Keyring {
                     // Another configuration took it, with laxer limits than these.
                     Err(fault) => {
                         log::warn!("jwks provider={} fault={fault}", source.source.provider());
+                        source.refused = true;
+                        source.absent.clear();
                         continue;
                     }
                 },
@@ -171,6 +189,8 @@ impl Keyring {
                     continue;
                 }
             };
+            source.published = keys.as_ref().and(source.fetched_at(now));
+            source.refused &= keys.is_none();
             source.absent.clear();
             Rc::make_mut(&mut self.fetched).set(source.provider, keys);
             self.changes = self.changes.wrapping_add(1);
@@ -275,6 +295,28 @@ impl Keyring {
 }
 
 impl Source {
+    /// When the last fetch succeeded, by the last look.
+    fn fetched_at(&self, now: Duration) -> Option<Duration> {
+        self.fetcher.age(now).map(|age| now.saturating_sub(age))
+    }
+
+    /// Whether the keys in use, which are not those that are published, are too old by now. That others go on fetching does not
+    /// make them any younger.
+    fn is_outlived(&self, now: Duration) -> bool {
+        let timing = self.source.timing();
+        self.refused
+            && self
+                .published
+                .is_some_and(|published| !timing.allows(now.saturating_sub(published)))
+    }
+
+    /// After a look that found nothing new.
+    fn confirm(&mut self, now: Duration) {
+        if self.published.is_some() && !self.refused {
+            self.published = self.fetched_at(now);
+        }
+    }
+
     fn call(
         &mut self,
         call: &Call,

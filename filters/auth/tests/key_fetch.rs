@@ -412,6 +412,50 @@ fn keys_too_old_are_not_used() {
     assert_eq!(ask(&gateway.workers[1], 1).1, FilterStatus::Continue);
 }
 
+// Another configuration fetches from there too, takes what this one does not, and keeps the fetches succeeding: the keys that this
+// one has left are not published any more, and must not outlive their time.
+#[test]
+fn keys_too_old_are_not_used_though_another_configuration_fetches() {
+    let limits = |changes: Value| {
+        let mut limits = json!({ "refresh": "10s", "max_stale": "60s", "wait": "3s" });
+        limits
+            .as_object_mut()
+            .unwrap()
+            .extend(changes.as_object().unwrap().clone());
+        options(&remote(limits))
+    };
+    let gateway = gateway_of(&[limits(json!({})), limits(json!({ "max_keys": 2 }))]);
+    let [lax, strict] = &gateway.workers[..] else {
+        panic!("two of them")
+    };
+    gateway.tick();
+    gateway.serve_keys(&keys_without(&[1]));
+    assert_eq!(ask(strict, 0).1, FilterStatus::Continue);
+    let mut left = None;
+    for second in 0..75 {
+        gateway.pass(SECOND);
+        if gateway.calls() > 0 {
+            gateway.serve_keys(&KEYS.jwks());
+        }
+        assert_eq!(ask(lax, 0).1, FilterStatus::Continue, "{second}");
+        if left.is_none() && ask(strict, 0).1 != FilterStatus::Continue {
+            left = Some(second);
+        }
+    }
+    assert!(
+        left.is_some_and(|second| (50..=62).contains(&second)),
+        "{left:?}"
+    );
+    // It cannot know whether the keys that it does not take have this one.
+    gateway.pass(SECOND);
+    let (stream, _) = ask(strict, 1);
+    gateway.pass(3 * SECOND);
+    assert_eq!(status(&stream), Some(503));
+    gateway.pass(10 * SECOND);
+    gateway.serve_keys(&keys_without(&[0]));
+    assert_eq!(ask(strict, 1).1, FilterStatus::Continue);
+}
+
 // The lease must not outlive the leader: nobody would ever fetch again.
 #[test]
 fn a_leader_that_traps_is_followed_by_another() {
@@ -553,6 +597,90 @@ fn a_flood_of_made_up_ids_is_one_fetch_a_cool_down() {
         });
     }
     assert_eq!(gateway.counter("jwks_fetches"), 1 + 4);
+}
+
+// What a fetch has not brought is no reason to fetch again at once; nor is it a reason to refuse for longer than a fetch is kept off.
+#[test]
+fn an_id_that_is_not_there_is_remembered_for_one_cool_down() {
+    let gateway = gateway(&remote(json!({})), 1);
+    let worker = &gateway.workers[0];
+    gateway.tick();
+    gateway.serve_keys(&keys_without(&[1]));
+    gateway.pass(SECOND);
+    let (early, _) = ask(worker, 1);
+    gateway.tick();
+    gateway.pass(SECOND);
+    gateway.serve_keys(&keys_without(&[1]));
+    assert_eq!(status(&early), Some(401));
+    // It is published now. The fetch for it began a second before its answer came.
+    gateway.pass(28 * SECOND);
+    assert_eq!(status(&ask(worker, 1).0), Some(401));
+    assert_eq!(gateway.calls(), 0);
+    gateway.pass(SECOND);
+    let (after, _) = ask(worker, 1);
+    gateway.tick();
+    gateway.serve_keys(&KEYS.jwks());
+    assert_eq!(status(&after), Some(200));
+    assert_eq!(gateway.counter("jwks_fetches"), 3);
+}
+
+// Somebody who makes up an id uses up the fetch. The token of a key that was published since is good: a 401 would be false.
+#[test]
+fn a_new_key_is_not_refused_because_a_stray_one_was_asked_for() {
+    let gateway = gateway(&remote(json!({})), 2);
+    gateway.tick();
+    gateway.serve_keys(&keys_without(&[1]));
+    gateway.pass(SECOND);
+    let (stray, _) = ask_with(&gateway.workers[0], &stray_token(0));
+    gateway.tick();
+    gateway.serve_keys(&keys_without(&[1]));
+    assert_eq!(status(&stray), Some(401));
+    gateway.pass(SECOND);
+    // Further from the next fetch than it may wait: told so at once.
+    for worker in &gateway.workers {
+        assert_eq!(status(&ask(worker, 1).0), Some(503));
+    }
+    gateway.pass(25 * SECOND);
+    let waiting: Vec<_> = gateway
+        .workers
+        .iter()
+        .map(|worker| ask(worker, 1).0)
+        .collect();
+    let (other, _) = ask_with(&gateway.workers[1], &stray_token(1));
+    gateway.pass(3 * SECOND);
+    assert!(waiting.iter().all(|stream| status(stream).is_none()));
+    assert_eq!(gateway.calls(), 0, "no more often for waiting");
+    gateway.pass(SECOND);
+    gateway.serve_keys(&KEYS.jwks());
+    assert!(waiting.iter().all(|stream| status(stream) == Some(200)));
+    assert_eq!(status(&other), Some(401));
+    assert_eq!(gateway.counter("jwks_fetches"), 3);
+    assert_eq!(gateway.counter("reason.keys_unavailable"), 2);
+}
+
+// With a cool-down no longer than the wait nobody with a good token is told anything but yes, whatever others make up.
+#[test]
+fn a_short_cool_down_refuses_no_good_token() {
+    let gateway = gateway(&remote(json!({ "cool_down": "2s", "refresh": "24h" })), 2);
+    gateway.tick();
+    gateway.serve_keys(&keys_without(&[1]));
+    gateway.pass(SECOND);
+    let (stray, _) = ask_with(&gateway.workers[0], &stray_token(0));
+    gateway.tick();
+    gateway.serve_keys(&keys_without(&[1]));
+    assert_eq!(status(&stray), Some(401));
+    gateway.pass(SECOND / 10);
+    let mut good_ones = Vec::new();
+    for number in 0..40 {
+        let _ = ask_with(&gateway.workers[0], &stray_token(number));
+        good_ones.push(ask(&gateway.workers[number % 2], 1).0);
+        gateway.pass(SECOND / 10);
+        if gateway.calls() > 0 {
+            gateway.serve_keys(&KEYS.jwks());
+        }
+    }
+    gateway.tick();
+    assert!(good_ones.iter().all(|stream| status(stream) == Some(200)));
 }
 
 // Without it, callers with tokens of a new key get a 401 until the next refresh, for minutes.

@@ -157,7 +157,11 @@ impl Fetcher {
 
     /// What somebody may hope for who asked at `asked` for something that the document does not have, by the last look.
     pub fn outlook(&self, asked: Duration, now: Duration) -> Outlook {
-        self.record.outlook(&self.timing, asked, now)
+        match self.record.outlook(&self.timing, asked, now) {
+            // It speaks of another document than the one that was handed out; the next look brings that.
+            Outlook::Absent { .. } if self.record.generation() != self.seen => Outlook::Coming,
+            outlook => outlook,
+        }
     }
 
     /// Another number than before as soon as somebody may be told something else than before.

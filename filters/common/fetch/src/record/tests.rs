@@ -116,10 +116,18 @@ fn what_is_missing_is_asked_for_once_a_cool_down() {
     assert_eq!(led.outlook(&timing(), at(2), at(2)), Outlook::Coming);
     let done = led.succeed(&timing(), 8, 1, 0, at(3)).unwrap();
     assert_eq!(done.generation(), 1, "the same document");
-    assert_eq!(done.outlook(&timing(), at(2), at(3)), Outlook::Absent);
+    let until = at(32);
+    assert_eq!(
+        done.outlook(&timing(), at(2), at(3)),
+        Outlook::Absent { until }
+    );
     for second in 4..32 {
         let now = at(second);
-        assert_eq!(done.outlook(&timing(), now, now), Outlook::Refused);
+        // Somebody who asks later is told when, not that there is no such thing.
+        assert_eq!(
+            done.outlook(&timing(), now, now),
+            Outlook::Later { at: at(32) }
+        );
         assert_eq!(done.lead(&timing(), Need::Missing, 8, now), None);
     }
     assert_eq!(done.outlook(&timing(), at(32), at(32)), Outlook::Wanted);
@@ -145,7 +153,11 @@ fn a_failed_fetch_proves_nothing() {
     assert_eq!(failed.outlook(&timing(), at(5), at(6)), Outlook::Coming);
     let led = failed.lead(&timing(), Need::Scheduled, 8, at(7)).unwrap();
     let done = led.succeed(&timing(), 8, 1, 0, at(8)).unwrap();
-    assert_eq!(done.outlook(&timing(), at(5), at(8)), Outlook::Absent);
+    let until = at(37);
+    assert_eq!(
+        done.outlook(&timing(), at(5), at(8)),
+        Outlook::Absent { until }
+    );
 }
 
 #[test]
