@@ -5,15 +5,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ahash::RandomState;
+use auth_policy::key_set::VerificationKey;
 use auth_policy::{
     Answer, Call, Counter, FetchFault, Fetched, FetchedKeys, KeyNeed, KeySource, NoKeys, Policy,
     Published,
 };
 use fetch::{Absent, Need, Outlook, Waiting};
 use proxy_host::body::{self, Buffer};
+use proxy_host::capabilities::Capabilities;
 use proxy_host::headers::{self, Map};
 use proxy_host::{CounterSet, Fetcher, HostError, Look, Stored, callout, random};
 
+use crate::signature;
 use crate::waiter::Waiter;
 
 /// The most unknown key ids of one provider that a worker remembers.
@@ -26,6 +29,7 @@ pub(crate) struct Keyring {
     hasher: RandomState,
     /// How often keys were put in place or taken away.
     changes: u64,
+    host: Capabilities,
 }
 
 /// One provider's source.
@@ -54,7 +58,7 @@ struct Flight {
 
 impl Keyring {
     /// `holder` is a number that no other root has, and not zero; `seeds` are random.
-    pub(crate) fn new(policy: &Policy, holder: u64, seeds: [u64; 4]) -> Self {
+    pub(crate) fn new(policy: &Policy, holder: u64, seeds: [u64; 4], host: Capabilities) -> Self {
         let [a, b, c, d] = seeds;
         let sources = policy
             .key_sources()
@@ -73,6 +77,7 @@ impl Keyring {
             sources,
             hasher: RandomState::with_seeds(a, b, c, d),
             changes: 0,
+            host,
         }
     }
 
@@ -163,6 +168,7 @@ impl Keyring {
     /// Looks at what other workers have fetched; the providers whose keys have changed.
     pub(crate) fn look(&mut self, now: Duration) -> Vec<usize> {
         let mut changed = Vec::new();
+        let host = self.host;
         for source in &mut self.sources {
             let keys = match source.fetcher.look(now) {
                 Ok(Look::Same) if !source.is_outlived(now) => {
@@ -174,7 +180,10 @@ impl Keyring {
                     log::warn!("jwks provider={} too old", source.source.provider());
                     None
                 }
-                Ok(Look::Other(body)) => match source.source.read_shared(&body) {
+                Ok(Look::Other(body)) => match source
+                    .source
+                    .read_shared(&body, &|key| signature::judge(key, host))
+                {
                     Ok(published) => Some(published.keys),
                     // Another configuration took it, with laxer limits than these.
                     Err(fault) => {
@@ -257,7 +266,7 @@ impl Keyring {
         let Some(flight) = source.flight.take() else {
             return false;
         };
-        match source.read(flight.first, body_size) {
+        match source.read(flight.first, body_size, self.host) {
             Ok((Fetched::Next(call), _)) => {
                 source.call(&call, false, flight.ends, counters, now);
                 false
@@ -343,7 +352,12 @@ impl Source {
         }
     }
 
-    fn read(&self, first: bool, body_size: usize) -> Result<(Fetched, Vec<u8>), FetchFault> {
+    fn read(
+        &self,
+        first: bool,
+        body_size: usize,
+        host: Capabilities,
+    ) -> Result<(Fetched, Vec<u8>), FetchFault> {
         if body_size > self.source.max_bytes() {
             return Err(FetchFault::TooLarge);
         }
@@ -358,9 +372,10 @@ impl Source {
             content_type: headers.get_all("content-type").next(),
             body: &body,
         };
+        let judge = |key: &VerificationKey| signature::judge(key, host);
         let fetched = match first {
-            true => self.source.read_first(answer),
-            false => self.source.read_keys(answer),
+            true => self.source.read_first(answer, &judge),
+            false => self.source.read_keys(answer, &judge),
         }?;
         Ok((fetched, body))
     }

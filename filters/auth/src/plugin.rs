@@ -15,8 +15,8 @@ use proxy_wasm::traits::HttpContext;
 use crate::attempts::Attempts;
 use crate::keyring::Keyring;
 use crate::request::Request;
-use crate::state;
 use crate::waiter::{MAX_WAITING, MAX_WAITING_BYTES, Waiter};
+use crate::{signature, state};
 
 /// How soon after its configuration a root looks for keys, so that they are there before the first request where possible. Not
 /// in `on_configure`: what is called there, VMs that never see a request call too.
@@ -58,6 +58,8 @@ impl proxy_host::Plugin for Plugin {
     fn configure(configuration: &[u8]) -> Result<Self, String> {
         let policy = Policy::from_bytes_in(configuration, &environment::variable)
             .map_err(|error| error.to_string())?;
+        let host = capabilities::probe();
+        signature::check_keys(&policy, host)?;
         let counters = CounterSet::define(Counter::all().map(|counter| (counter, counter.name())))
             .map_err(|error| format!("counters: {error}"))?;
         let gauges = Gauge::ALL
@@ -70,8 +72,7 @@ impl proxy_host::Plugin for Plugin {
         let [holder, ..] = seeds()?;
         // Zero stands for nobody.
         let holder = holder.max(1);
-        let keyring = RefCell::new(Keyring::new(&policy, holder, seeds()?));
-        let host = capabilities::probe();
+        let keyring = RefCell::new(Keyring::new(&policy, holder, seeds()?, host));
         if host.declare_property {
             state::declare();
         }

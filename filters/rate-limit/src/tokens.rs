@@ -1,11 +1,11 @@
 //! Taking tokens from shared data: a bounded compare-and-swap loop around the policy's pure step.
 
-use http_message::{HeaderMap, Occurrence};
+use http_message::HeaderMap;
 use proxy_host::shared_data::{self, Write};
 use proxy_host::{HostError, clock, property};
 use rate_limit_policy::{
-    Afterwards, Counter, Draw, Drawn, Effect, Instance, NAMESPACE, OnContention, Reason, Receipt,
-    Refusal, Settlement, Standings,
+    Afterwards, Counter, Draw, Drawn, Effect, Instance, NAMESPACE, OnContention, Reading, Reason,
+    Receipt, Refusal, Settled, Settlement, Standings,
 };
 use shared_table::{HashKey, Slot};
 
@@ -103,48 +103,57 @@ impl Plugin {
         Ok(Outcome::Admitted(standings(&hands), open.collect()))
     }
 
-    /// Makes what has been taken what the request has cost, now that its response is known.
-    pub(crate) fn settle(&self, open: &[(Afterwards, Receipt)], response: Option<&HeaderMap>) {
-        if open.is_empty() {
-            return;
-        }
-        let now = now();
-        let header = |name: &str| match response?.occurrence(name) {
-            Occurrence::Once(value) => Some(value),
-            Occurrence::Absent | Occurrence::Repeated => None,
-        };
-        let status =
-            header(":status").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+    /// Makes what has been taken what the request has cost, as far as the head of its response tells; what its body has to
+    /// tell is left.
+    pub(crate) fn settle(
+        &self,
+        open: Vec<(Afterwards, Receipt)>,
+        response: Option<&HeaderMap>,
+        has_body: bool,
+    ) -> Vec<(Reading, Receipt)> {
+        let (now, mut readings) = (now(), Vec::new());
         for (afterwards, receipt) in open {
-            let told = afterwards.header().and_then(|name| header(name.as_str()));
-            let settlement = afterwards.settle(receipt.cost(), status, told);
-            let counter = match settlement {
-                Settlement::Even => continue,
-                Settlement::Untold => {
-                    self.counters.count(Counter::Unsettled);
-                    continue;
-                }
-                Settlement::GiveBack(_) => Counter::Refunded,
-                Settlement::Charge(_) => Counter::Charged,
-            };
-            let step = |slot| match settlement {
-                Settlement::GiveBack(back) => receipt.give_back(slot, now, back),
-                Settlement::Charge(more) => receipt.charge(slot, now, more),
-                Settlement::Even | Settlement::Untold => None,
-            };
-            self.counters.count(match self.swap(receipt.slot(), &step) {
-                Ok(Some(())) => counter,
-                // Given back by the time that has passed, or too contended.
-                Ok(None) => match counter {
-                    Counter::Refunded => Counter::Kept,
-                    _ => Counter::Unsettled,
-                },
-                Err(error) => {
-                    log::warn!("settle error={error}");
-                    Counter::Unsettled
-                }
-            });
+            match afterwards.settle(receipt.cost(), response, has_body) {
+                Settled::Now(settlement) => self.settle_one(&receipt, settlement, now),
+                Settled::AtTheEnd(reading) => readings.push((reading, receipt)),
+            }
         }
+        readings
+    }
+
+    /// The same, now that the body is over.
+    pub(crate) fn conclude(&self, readings: Vec<(Reading, Receipt)>) {
+        let now = now();
+        for (reading, receipt) in readings {
+            self.settle_one(&receipt, reading.end(), now);
+        }
+    }
+
+    fn settle_one(&self, receipt: &Receipt, settlement: Settlement, now: u64) {
+        let counter = match settlement {
+            Settlement::Even => return,
+            Settlement::Untold => return self.counters.count(Counter::Unsettled),
+            Settlement::Unread => return self.counters.count(Counter::Unread),
+            Settlement::GiveBack(_) => Counter::Refunded,
+            Settlement::Charge(_) => Counter::Charged,
+        };
+        let step = |slot| match settlement {
+            Settlement::GiveBack(back) => receipt.give_back(slot, now, back),
+            Settlement::Charge(more) => receipt.charge(slot, now, more),
+            Settlement::Even | Settlement::Untold | Settlement::Unread => None,
+        };
+        self.counters.count(match self.swap(receipt.slot(), &step) {
+            Ok(Some(())) => counter,
+            // Given back by the time that has passed, or too contended.
+            Ok(None) => match counter {
+                Counter::Refunded => Counter::Kept,
+                _ => Counter::Unsettled,
+            },
+            Err(error) => {
+                log::warn!("settle error={error}");
+                Counter::Unsettled
+            }
+        });
     }
 
     /// What the slot holds, and what taking from it would lead to.

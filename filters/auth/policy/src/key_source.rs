@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::config::{DiscoveryConfig, FetchLimitsConfig, RemoteConfig};
 use crate::jws::MAX_JSON_DEPTH;
-use crate::key_set::{KeySet, MAX_KEYS};
+use crate::key_set::{HostJudge, KeySet, MAX_KEYS};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);
@@ -274,9 +274,13 @@ impl KeySource {
     ///
     /// # Errors
     /// Why it is not taken.
-    pub fn read_first(&self, answer: Answer<'_>) -> Result<Fetched, FetchFault> {
+    pub fn read_first(
+        &self,
+        answer: Answer<'_>,
+        host: HostJudge<'_>,
+    ) -> Result<Fetched, FetchFault> {
         match &self.discovery {
-            None => self.read_keys(answer),
+            None => self.read_keys(answer, host),
             Some(discovery) => discovery
                 .read(&self.json(answer, &["json"])?)
                 .map(Fetched::Next),
@@ -287,17 +291,21 @@ impl KeySource {
     ///
     /// # Errors
     /// Why it is not taken.
-    pub fn read_keys(&self, answer: Answer<'_>) -> Result<Fetched, FetchFault> {
+    pub fn read_keys(
+        &self,
+        answer: Answer<'_>,
+        host: HostJudge<'_>,
+    ) -> Result<Fetched, FetchFault> {
         let members = self.json(answer, &["json", "jwk-set+json"])?;
-        self.published(&members).map(Fetched::Keys)
+        self.published(&members, host).map(Fetched::Keys)
     }
 
     /// Reads what another worker has fetched and found good.
     ///
     /// # Errors
     /// Why it is not taken: this configuration may be stricter than that of the other.
-    pub fn read_shared(&self, body: &[u8]) -> Result<Published, FetchFault> {
-        self.published(&self.object(body)?)
+    pub fn read_shared(&self, body: &[u8], host: HostJudge<'_>) -> Result<Published, FetchFault> {
+        self.published(&self.object(body)?, host)
     }
 
     fn json(
@@ -334,14 +342,18 @@ impl KeySource {
         }
     }
 
-    fn published(&self, members: &Map<String, Value>) -> Result<Published, FetchFault> {
+    fn published(
+        &self,
+        members: &Map<String, Value>,
+        host: HostJudge<'_>,
+    ) -> Result<Published, FetchFault> {
         let Some(Value::Array(values)) = members.get("keys") else {
             return Err(FetchFault::Malformed);
         };
         if values.len() > self.max_keys {
             return Err(FetchFault::TooManyKeys);
         }
-        let (keys, refused) = KeySet::usable(values);
+        let (keys, refused) = KeySet::usable(values, host);
         if keys.is_empty() {
             return Err(FetchFault::NoUsableKey);
         }

@@ -36,6 +36,7 @@
     )
 )]
 
+mod algorithm;
 pub mod api_keys;
 mod caller;
 mod challenge;
@@ -45,6 +46,7 @@ pub mod claims;
 mod config;
 mod counters;
 mod credential;
+mod curve;
 mod decision;
 mod extraction;
 mod failed_attempts;
@@ -68,6 +70,7 @@ mod tree;
 mod upstream;
 mod verified;
 
+pub use algorithm::{Algorithm, Digest};
 pub use caller::Caller;
 pub use config::AuthConfig;
 pub use counters::{Counter, Gauge};

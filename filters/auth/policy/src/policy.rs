@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use filter_config::{ConfigError, FieldPath, Text};
+use filter_config::{BoundedList, ConfigError, FieldPath, Text};
 use http_message::{
     GrpcStatus, HeaderEdits, HeaderMap, HeaderName, HeaderValue, Problem, Protocol, RequestHead,
 };
@@ -15,10 +15,11 @@ use crate::api_keys::{ApiKeys, MAX_API_KEY_BYTES, Pepper};
 use crate::caller::Caller;
 use crate::challenge::{Challenges, Scheme};
 use crate::config::{AuthConfig, TokenCacheConfig};
-use crate::credential::{Presented, Sources, Stripped};
+use crate::credential::{Presented, Sources, Stripped, TokenSources};
 use crate::decision::{Decision, Evidence, Facts, Forward, KeyNeed, Refusal, Step};
 use crate::extraction::{Extracted, Extraction};
 use crate::failed_attempts::{FailedAttempts, Leave};
+use crate::key_set::VerificationKey;
 use crate::key_source::KeySource;
 use crate::networks::AddressConfig;
 use crate::provider::{Providers, Token};
@@ -148,23 +149,29 @@ impl Policy {
             }
             None => (Vec::new(), Vec::new(), None),
         };
-        let sources = Sources::compile(sources, config.jwt.is_some(), &keys_at.field("sources"))?;
         let api_keys = ApiKeys::compile(keys, pepper, &keys_at.field("keys"))?;
+        let jwt_at = root.field("jwt");
         let mut extraction = Extraction::default();
-        let (providers, token_cache) = match config.jwt {
+        let (providers, token_cache, token_sources) = match config.jwt {
             Some(jwt) => {
                 extraction.select(&jwt.selected_claims);
-                (jwt.providers.into_inner(), jwt.token_cache)
+                let sources = jwt.sources.map(BoundedList::into_inner);
+                let sources = sources.map_or(TokenSources::Bearer, TokenSources::These);
+                (jwt.providers.into_inner(), jwt.token_cache, sources)
             }
-            None => (Vec::new(), TokenCacheConfig::default()),
+            None => (Vec::new(), TokenCacheConfig::default(), TokenSources::None),
         };
-        let providers = Providers::compile(providers, &root.field("jwt").field("providers"))?;
+        let sources = Sources::compile(
+            (sources, &keys_at.field("sources")),
+            (token_sources, &jwt_at.field("sources")),
+        )?;
+        let providers = Providers::compile(providers, &jwt_at.field("providers"))?;
 
         let failed_attempts = config.failed_attempts.as_ref().map(|attempts| {
             let at = root.field("failed_attempts");
             FailedAttempts::compile(attempts, config.address, &at)
         });
-        let cache_at = root.field("jwt").field("token_cache");
+        let cache_at = jwt_at.field("token_cache");
         let token_cache = TokenCacheLimits::compile(&token_cache, &cache_at)?;
 
         let names = providers.names();
@@ -214,7 +221,11 @@ impl Policy {
             token_cache,
             address: config.address,
             failed_attempts: failed_attempts.transpose()?,
-            twins: TwinTable::compile(config.twins.into_inner(), &root.field("twins"))?,
+            twins: TwinTable::of(
+                config.twins.into_inner(),
+                config.descriptor_set.as_ref(),
+                &root,
+            )?,
             rules: Rules::compile(rules, &rules_at)?,
         })
     }
@@ -245,6 +256,12 @@ impl Policy {
     /// How often an address may fail, if there is an end to it.
     pub fn failed_attempts(&self) -> Option<&FailedAttempts> {
         self.failed_attempts.as_ref()
+    }
+
+    /// The keys of the configuration that only a host verifies with, and their paths. The adapter refuses a configuration that
+    /// has one where the host cannot.
+    pub fn keys_for_host(&self) -> impl Iterator<Item = (FieldPath, &VerificationKey)> {
+        self.providers.keys_for_host()
     }
 
     /// An empty cache for the tokens that this configuration verifies, and no other. `seeds` have to be random.
@@ -430,7 +447,7 @@ impl Policy {
         }
         let token = verified.token_of(callers);
         let extracted = token.and_then(|token| token.extracted.as_deref());
-        let sent = match self.sources.bearer(head) {
+        let sent = match self.sources.token(head) {
             Presented::One(sent) if token.is_some() && self.upstream.wants_payload() => Some(sent),
             _ => None,
         };
@@ -464,14 +481,14 @@ impl Policy {
             (!lenient).then_some(Checked::Bad { reason, bearer })
         };
         let api_key = self.sources.api_key(head);
-        let bearer = self.sources.bearer(head);
+        let token = self.sources.token(head);
         // Before any work: sending credentials twice costs nothing.
-        if (api_key == Presented::Several || bearer == Presented::Several)
+        if (api_key == Presented::Several || token == Presented::Several)
             && let Some(refused) = bad(Reason::CredentialRepeated, false)
         {
             return refused;
         }
-        if let Some(attempts) = self.may_try(&api_key, &bearer, evidence, tokens) {
+        if let Some(attempts) = self.may_try(&api_key, &token, evidence, tokens) {
             return attempts;
         }
         let mut verified = Verified::default();
@@ -493,7 +510,7 @@ impl Policy {
         if let Some(refused) = fault.and_then(|reason| bad(reason, false)) {
             return refused;
         }
-        let fault = match bearer {
+        let fault = match token {
             Presented::Nothing | Presented::Several => None,
             Presented::One(token) => match self.providers.check(&token, evidence, tokens, now) {
                 Token::Good(token) => {

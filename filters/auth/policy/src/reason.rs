@@ -78,6 +78,10 @@ reasons! {
     TokenExpired = "token_expired",
     /// The token is not valid yet (401).
     TokenNotYetValid = "token_not_yet_valid",
+    /// The token lives longer than its provider allows, or does not say since when (401).
+    TokenLifetime = "token_lifetime",
+    /// A claim that the provider requires is missing or another (401).
+    ClaimRequired = "claim_required",
     /// A claim is longer than is handed on, or than fits into its header (401).
     ClaimTooLong = "claim_too_long",
     /// The address has failed too often (429).
@@ -125,6 +129,8 @@ impl Reason {
             | Self::TokenAudience
             | Self::TokenExpired
             | Self::TokenNotYetValid
+            | Self::TokenLifetime
+            | Self::ClaimRequired
             | Self::ClaimTooLong => true,
             Self::BadPath
             | Self::BadHost
@@ -166,6 +172,7 @@ impl From<ClaimsError> for Reason {
             ClaimsError::Audience => Self::TokenAudience,
             ClaimsError::Expired => Self::TokenExpired,
             ClaimsError::NotYetValid => Self::TokenNotYetValid,
+            ClaimsError::Lifetime => Self::TokenLifetime,
             ClaimsError::TooLong => Self::ClaimTooLong,
         }
     }

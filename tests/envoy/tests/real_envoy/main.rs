@@ -17,6 +17,7 @@ mod istio;
 mod jwks;
 mod rate_limit;
 mod reload;
+mod routing;
 mod scenarios;
 mod server;
 mod start;
