@@ -12,6 +12,7 @@ use proxy_host::{
 };
 use proxy_wasm::traits::HttpContext;
 
+use crate::attempts::Attempts;
 use crate::keyring::Keyring;
 use crate::request::Request;
 use crate::waiter::{MAX_WAITING, Waiter};
@@ -36,6 +37,8 @@ pub(crate) struct Plugin {
     pub(crate) counters: CounterSet<Counter>,
     /// What this worker has verified under this configuration.
     pub(crate) tokens: RefCell<TokenCache>,
+    /// Where failed attempts are counted.
+    pub(crate) attempts: Attempts,
     /// The keys that were fetched.
     pub(crate) keyring: RefCell<Keyring>,
     /// The requests that wait for some.
@@ -74,6 +77,7 @@ impl proxy_host::Plugin for Plugin {
             host,
             counters,
             tokens,
+            attempts: Attempts::default(),
             keyring,
             waiting: RefCell::new(Waiting::new(MAX_WAITING)),
             waker: RefCell::new(Waker::new(holder)),
@@ -83,16 +87,25 @@ impl proxy_host::Plugin for Plugin {
         })
     }
 
+    fn summary(&self) -> String {
+        let attempts = self.policy.failed_attempts();
+        attempts.map_or_else(String::new, |limit| {
+            format!("failed_attempts_max_bytes={}", limit.table_bytes())
+        })
+    }
+
     fn stream(plugin: Rc<Self>, context_id: u32) -> Box<dyn HttpContext> {
         Box::new(Request::new(plugin, context_id))
     }
 }
 
 impl Plugin {
-    /// Asks for the first tick, if there is anything to fetch.
+    /// Asks for the first tick, if there is anything to fetch or to count.
     pub(crate) fn set_first_tick(&self) {
         if self.keyring.try_borrow().is_ok_and(|ring| !ring.is_empty()) {
             self.set_tick(FIRST_TICK);
+        } else if self.policy.has_providers() {
+            self.set_tick(IDLE_TICK);
         }
     }
 
@@ -112,6 +125,7 @@ impl Plugin {
         }
         self.resume_waiting(now);
         self.measure(now);
+        self.count_token_cache();
         let is_idle = self
             .waiting
             .try_borrow()
@@ -171,6 +185,24 @@ impl Plugin {
         };
         for provider in ring.look(now) {
             tokens.keep_keys(provider, ring.fetched().get(provider));
+        }
+    }
+
+    /// Tells the host what became of the token cache: once a tick, so that a token that is there costs no call.
+    fn count_token_cache(&self) {
+        let Ok(uses) = self
+            .tokens
+            .try_borrow_mut()
+            .map(|mut tokens| tokens.take_uses())
+        else {
+            return;
+        };
+        for (counter, by) in [
+            (Counter::TokenCacheHits, uses.hits),
+            (Counter::TokenCacheMisses, uses.misses),
+            (Counter::TokenCacheEvicted, uses.evicted),
+        ] {
+            self.counters.add(counter, by);
         }
     }
 

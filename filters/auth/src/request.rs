@@ -106,7 +106,7 @@ impl Plugin {
                 forward_request(head, forward)
             }
             Step::Reply(refusal) => Ok(refuse(head, refusal)),
-            Step::Verify(_) | Step::Await(_) => Err(HostError::Internal),
+            Step::Verify(_) | Step::Attempt | Step::Await(_) => Err(HostError::Internal),
         };
         match taken {
             Ok(action) => {
@@ -127,9 +127,7 @@ impl Plugin {
         deprecation: &mut Option<Deprecation>,
     ) -> Action {
         let now = clock::monotonic();
-        let (Ok(ring), Ok(mut waiting)) =
-            (self.keyring.try_borrow(), self.waiting.try_borrow_mut())
-        else {
+        let Ok(ring) = self.keyring.try_borrow() else {
             return self.fail(&head, HostError::Internal);
         };
         let given_up = ring.given_up(&need, now, now);
@@ -147,7 +145,12 @@ impl Plugin {
             deadline,
             deprecation: Rc::clone(deprecation.get_or_insert_default()),
         };
-        match waiting.insert(context_id, deadline, waiter) {
+        // Given back at once: who cannot wait is decided on, and a decision may end in a callback that ends waits.
+        let inserted = match self.waiting.try_borrow_mut() {
+            Ok(mut waiting) => waiting.insert(context_id, deadline, waiter),
+            Err(_) => Err(waiter),
+        };
+        match inserted {
             Ok(()) => {
                 self.counters.count(Counter::JwksWaited);
                 self.hurry();
@@ -207,7 +210,8 @@ impl Plugin {
     }
 
     /// Answers the policy's questions about signatures until it needs no more: one at most for a token that names its
-    /// key. Each round adds an answer, and no decision asks for more than fit into the evidence.
+    /// key. Each round adds an answer, and no decision asks for more than fit into the evidence. An attempt that fails is
+    /// counted here.
     fn settle(
         &self,
         head: &RequestHead,
@@ -217,15 +221,30 @@ impl Plugin {
         let now = clock::realtime();
         let fetched = self.keyring.try_borrow().ok()?.fetched();
         let mut evidence = Evidence::with_keys(fetched, no_keys);
-        for _ in 0..=Evidence::MAX_ANSWERS {
+        let mut attempt = None;
+        // One round more, for the question whether anything may be tried.
+        for _ in 0..=Evidence::MAX_ANSWERS.saturating_add(1) {
             // Nothing that is called from within comes back here, so nobody else has borrowed it.
             let mut tokens = self.tokens.try_borrow_mut().ok()?;
             match self.policy.decide(head, facts, &evidence, &mut tokens, now) {
+                Step::Attempt => {
+                    let begun = self.begin_attempt(self.policy.failed_attempts()?, facts);
+                    let (leave, begun) = begun
+                        .inspect_err(|error| log::warn!("failed attempts error={error}"))
+                        .ok()?;
+                    evidence.set_leave(leave);
+                    attempt = Some(begun);
+                }
                 Step::Verify(check) => {
                     let holds = signature::holds(&check, self.host);
                     evidence.add(check, holds);
                 }
-                step => return Some(step),
+                step => {
+                    if step.is_failed_attempt() {
+                        self.fail_attempt(attempt, facts);
+                    }
+                    return Some(step);
+                }
             }
         }
         None

@@ -6,6 +6,7 @@ use std::time::Duration;
 use filter_config::{
     Bounded, BoundedDuration, BoundedList, BoundedMap, ByteSize, Name, Text, Version,
 };
+use grpc_descriptor::DescriptorSet;
 use http_message::{HeaderName, HeaderPattern};
 use request_match::{MatchConfig, Mode, TwinConfig};
 use serde::Deserialize;
@@ -15,6 +16,7 @@ use crate::api_keys::{ApiKey, HexHash};
 use crate::claim_path::ClaimPath;
 use crate::claim_test::ClaimTestConfig;
 use crate::extraction::ClaimFormat;
+use crate::failed_attempts::FailedAttemptsConfig;
 use crate::networks::{AddressConfig, NetworksConfig};
 use crate::route_grants::RouteMetadataConfig;
 use crate::timestamp::Timestamp;
@@ -37,12 +39,14 @@ pub struct AuthConfig {
     pub(crate) jwt: Option<JwtConfig>,
     #[serde(default)]
     pub(crate) address: AddressConfig,
+    pub(crate) failed_attempts: Option<FailedAttemptsConfig>,
     #[serde(default)]
     pub(crate) upstream_headers: UpstreamHeadersConfig,
     #[serde(default)]
     pub(crate) strip_headers: BoundedList<HeaderPattern, 0, 64>,
     #[serde(default)]
     pub(crate) twins: BoundedList<TwinConfig, 0, 1024>,
+    pub(crate) descriptor_set: Option<DescriptorSet>,
     #[serde(default)]
     pub(crate) mode: Mode,
     pub(crate) rules: BoundedList<RuleConfig, 0, 1024>,

@@ -18,6 +18,7 @@ use crate::config::{AuthConfig, TokenCacheConfig};
 use crate::credential::{Presented, Sources, Stripped, TokenSources};
 use crate::decision::{Decision, Evidence, Facts, Forward, KeyNeed, Refusal, Step};
 use crate::extraction::{Extracted, Extraction};
+use crate::failed_attempts::{FailedAttempts, Leave};
 use crate::key_set::VerificationKey;
 use crate::key_source::KeySource;
 use crate::networks::AddressConfig;
@@ -32,6 +33,8 @@ use crate::verified::{Callers, Verified};
 
 const DEFAULT_REALM: &str = "api";
 const CACHE_CONTROL: HeaderName = HeaderName::from_static("cache-control");
+const RETRY_AFTER: HeaderName = HeaderName::from_static("retry-after");
+const RETRY_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The most of the original request target that is recorded, in bytes.
@@ -54,6 +57,7 @@ pub struct Policy {
     twins: TwinTable,
     rules: Rules<Access>,
     address: AddressConfig,
+    failed_attempts: Option<FailedAttempts>,
 }
 
 /// What a policy wants to know of a request beside its head: the [`Facts`] that it looks at.
@@ -74,6 +78,10 @@ struct Denied<'p> {
     caller: Arc<Caller>,
     asks_token_for: Option<Vec<String>>,
     bearer_is_bad: bool,
+    /// Whether a credential was tried that is not good.
+    failed_attempt: bool,
+    /// How long no other may be tried.
+    wait: Option<Duration>,
 }
 
 /// What checking the credentials of a request came to.
@@ -84,6 +92,10 @@ enum Checked {
         reason: Reason,
         bearer: bool,
     },
+    /// Nothing may be tried for so long.
+    Throttled(Duration),
+    /// Whether anything may be tried has to be known first.
+    Attempts,
     Unknown(SignatureCheck),
     Awaits(KeyNeed),
 }
@@ -155,6 +167,10 @@ impl Policy {
         )?;
         let providers = Providers::compile(providers, &jwt_at.field("providers"))?;
 
+        let failed_attempts = config.failed_attempts.as_ref().map(|attempts| {
+            let at = root.field("failed_attempts");
+            FailedAttempts::compile(attempts, config.address, &at)
+        });
         let cache_at = jwt_at.field("token_cache");
         let token_cache = TokenCacheLimits::compile(&token_cache, &cache_at)?;
 
@@ -204,7 +220,12 @@ impl Policy {
             providers: providers.taking(extraction),
             token_cache,
             address: config.address,
-            twins: TwinTable::compile(config.twins.into_inner(), &root.field("twins"))?,
+            failed_attempts: failed_attempts.transpose()?,
+            twins: TwinTable::of(
+                config.twins.into_inner(),
+                config.descriptor_set.as_ref(),
+                &root,
+            )?,
             rules: Rules::compile(rules, &rules_at)?,
         })
     }
@@ -225,6 +246,16 @@ impl Policy {
     /// The providers whose keys have to be fetched, by their places in the configuration.
     pub fn key_sources(&self) -> impl Iterator<Item = (usize, &KeySource)> {
         self.providers.key_sources()
+    }
+
+    /// Whether it knows any tokens.
+    pub fn has_providers(&self) -> bool {
+        !self.providers.names().is_empty()
+    }
+
+    /// How often an address may fail, if there is an end to it.
+    pub fn failed_attempts(&self) -> Option<&FailedAttempts> {
+        self.failed_attempts.as_ref()
     }
 
     /// The keys of the configuration that only a host verifies with, and their paths. The adapter refuses a configuration that
@@ -265,10 +296,12 @@ impl Policy {
                 decision: Decision::Off,
                 reason: None,
                 deprecation: None,
+                failed_attempt: false,
             });
         }
         match self.judge(head, facts, evidence, tokens, now) {
             Ok(Judged::Unknown(check)) => Step::Verify(check),
+            Ok(Judged::Attempts) => Step::Attempt,
             Ok(Judged::Awaits(need)) => Step::Await(need),
             Ok(Judged::Allowed(allowed)) => {
                 let Allowed {
@@ -288,6 +321,7 @@ impl Policy {
                     decision: Decision::Allow,
                     reason: ignored,
                     deprecation: deprecated.and_then(deprecation),
+                    failed_attempt: ignored.is_some_and(|reason| self.is_failed_attempt(reason)),
                 })
             }
             Err(denied)
@@ -344,17 +378,28 @@ impl Policy {
             Checked::Good(verified, ignored) => (verified, ignored),
             Checked::Unknown(check) => return Ok(Judged::Unknown(check)),
             Checked::Awaits(need) => return Ok(Judged::Awaits(need)),
+            Checked::Attempts => return Ok(Judged::Attempts),
+            Checked::Throttled(wait) => {
+                return Err(Denied {
+                    rule,
+                    wait: Some(wait),
+                    ..Denied::anonymous(Reason::Throttled)
+                });
+            }
             Checked::Bad { reason, bearer } => {
                 return Err(Denied {
                     rule,
                     bearer_is_bad: bearer,
+                    failed_attempt: self.is_failed_attempt(reason),
                     ..Denied::anonymous(reason)
                 });
             }
         };
+        let failed_attempt = ignored.is_some_and(|reason| self.is_failed_attempt(reason));
         let Some(rule) = rule else {
             return Err(Denied {
                 caller: verified.identity(),
+                failed_attempt,
                 ..Denied::anonymous(Reason::NoRule)
             });
         };
@@ -368,7 +413,8 @@ impl Policy {
                 reason,
                 caller: verified.identity(),
                 asks_token_for,
-                bearer_is_bad: false,
+                failed_attempt,
+                ..Denied::anonymous(reason)
             })?;
         match self.values(head, &caller, &verified, callers) {
             Ok(values) => Ok(Judged::Allowed(Allowed {
@@ -381,6 +427,7 @@ impl Policy {
             Err(_) => Err(Denied {
                 rule: Some(rule),
                 bearer_is_bad: verified.jwt.is_some(),
+                failed_attempt,
                 ..Denied::anonymous(Reason::ClaimTooLong)
             }),
         }
@@ -441,6 +488,9 @@ impl Policy {
         {
             return refused;
         }
+        if let Some(attempts) = self.may_try(&api_key, &token, evidence, tokens) {
+            return attempts;
+        }
         let mut verified = Verified::default();
         let fault = match api_key {
             Presented::Nothing | Presented::Several => None,
@@ -479,6 +529,32 @@ impl Policy {
         Checked::Good(Box::new(verified), ignored)
     }
 
+    /// Why no credential is looked at, or not yet. A token that was verified before costs nothing, and a forger cannot make one: it
+    /// passes, so that who is at work behind the same address is not stopped by another's guesses.
+    fn may_try(
+        &self,
+        api_key: &Presented<'_>,
+        bearer: &Presented<'_>,
+        evidence: &Evidence,
+        tokens: &TokenCache,
+    ) -> Option<Checked> {
+        self.failed_attempts.as_ref()?;
+        let tries_key = matches!(api_key, Presented::One(_));
+        let tries_token = matches!(bearer, Presented::One(token) if !tokens.holds(token));
+        if !tries_key && !tries_token {
+            return None;
+        }
+        match evidence.leave() {
+            None => Some(Checked::Attempts),
+            Some(Leave::Given) => None,
+            Some(Leave::After(wait)) => Some(Checked::Throttled(wait)),
+        }
+    }
+
+    fn is_failed_attempt(&self, reason: Reason) -> bool {
+        self.failed_attempts.is_some() && reason.is_failed_attempt()
+    }
+
     /// A request that passes only because somebody is watching what would happen.
     fn shadow<'p>(
         &'p self,
@@ -501,6 +577,7 @@ impl Policy {
             decision: Decision::ShadowDeny,
             reason: Some(denied.reason),
             deprecation: None,
+            failed_attempt: denied.failed_attempt,
         }
     }
 
@@ -511,15 +588,16 @@ impl Policy {
         denied: Denied<'p>,
     ) -> Refusal<'p> {
         Refusal {
-            problem: self.problem(&denied),
+            problem: self.problem(head, &denied),
             rule: denied.rule.map(|rule| rule.name.as_str()),
             reason: denied.reason,
+            failed_attempt: denied.failed_attempt,
             caller: denied.caller,
             original: original(head, path),
         }
     }
 
-    fn problem(&self, denied: &Denied<'_>) -> Problem {
+    fn problem(&self, head: &RequestHead, denied: &Denied<'_>) -> Problem {
         match denied.reason {
             Reason::BadPath => Problem {
                 status: 400,
@@ -555,6 +633,14 @@ impl Policy {
                 detail: "The credential cannot be checked at present.",
                 code_details: "gatehouse_auth_unavailable",
                 headers: Vec::new(),
+            },
+            Reason::Throttled => Problem {
+                status: 429,
+                grpc_status: GrpcStatus::ResourceExhausted,
+                title: "Too Many Requests",
+                detail: "Too many failed attempts. Retry-After says when another can be made.",
+                code_details: "gatehouse_auth_throttled",
+                headers: retry_after(head, denied.wait.unwrap_or_default()),
             },
             _ => self.unauthenticated(denied),
         }
@@ -599,6 +685,7 @@ impl Policy {
 )]
 enum Judged<'p> {
     Allowed(Allowed<'p>),
+    Attempts,
     Unknown(SignatureCheck),
     Awaits(KeyNeed),
 }
@@ -622,6 +709,8 @@ impl Denied<'_> {
             caller: Caller::anonymous(),
             asks_token_for: None,
             bearer_is_bad: false,
+            failed_attempt: false,
+            wait: None,
         }
     }
 }
@@ -629,6 +718,21 @@ impl Denied<'_> {
 /// RFC 9745 section 2.1: a date of structured fields.
 fn deprecation(since: Duration) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("@{}", since.as_secs()).as_str()).ok()
+}
+
+/// When another attempt may be made: in whole seconds (RFC 9110 section 10.2.3), in milliseconds for clients of gRPC (gRFC A6).
+fn retry_after(head: &RequestHead, wait: Duration) -> Vec<(HeaderName, HeaderValue)> {
+    let up = |wait: u128, unit: u128| wait.div_ceil(unit).max(1).to_string();
+    let nanos = wait.as_nanos();
+    let pushback = match head.protocol() {
+        Protocol::Grpc | Protocol::GrpcWeb => Some((RETRY_PUSHBACK, up(nanos, 1_000_000))),
+        Protocol::Http | Protocol::Connect => None,
+    };
+    let headers = [(RETRY_AFTER, up(nanos, 1_000_000_000))].into_iter();
+    headers
+        .chain(pushback)
+        .filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?)))
+        .collect()
 }
 
 /// Without this, a cache behind this filter, which sees no credential, would hand one caller's answer to another.

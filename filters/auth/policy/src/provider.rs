@@ -154,8 +154,16 @@ impl Providers {
         known: &mut TokenCache,
         now: Duration,
     ) -> Token {
-        self.try_check(token, evidence, known, now)
-            .unwrap_or_else(Token::Bad)
+        if let Some(verified) = known.get(token, now) {
+            return verified.map_or_else(|fault| Token::Bad(fault.into()), Token::Good);
+        }
+        let checked = self
+            .try_check(token, evidence, known, now)
+            .unwrap_or_else(Token::Bad);
+        if matches!(checked, Token::Good(_) | Token::Bad(_)) {
+            known.missed();
+        }
+        checked
     }
 
     fn try_check(
@@ -165,9 +173,6 @@ impl Providers {
         known: &mut TokenCache,
         now: Duration,
     ) -> Result<Token, Reason> {
-        if let Some(verified) = known.get(token, now) {
-            return Ok(Token::Good(verified?));
-        }
         let jws = CompactJws::parse(token)?;
         let claims = Claims::parse(jws.payload())?;
         // Not verified yet: it chooses whose keys the token is tried with, and every later check is against those.

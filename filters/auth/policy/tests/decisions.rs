@@ -81,7 +81,7 @@ fn identity(step: Step<'_>) -> Identity {
             original: refusal.original,
             ..Identity::clone(&refusal.caller)
         },
-        Step::Verify(_) | Step::Await(_) => panic!("undecided"),
+        Step::Verify(_) | Step::Attempt | Step::Await(_) => panic!("undecided"),
     }
 }
 

@@ -52,5 +52,5 @@ pub use absent::Absent;
 pub use document::Document;
 pub use members::{MAX_MEMBERS, Members};
 pub use record::{Need, Outlook, Record};
-pub use timing::{LEASE_GRACE, MAX_BACKOFF, MIN_BACKOFF, Timing};
+pub use timing::{LEASE_GRACE, MAX_BACKOFF, MAX_COLD_BACKOFF, MIN_BACKOFF, Timing};
 pub use waiting::Waiting;

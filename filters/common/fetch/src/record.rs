@@ -123,7 +123,10 @@ impl Record {
         let due = match (lost, self.failures) {
             (false, _) => self.due_at(timing),
             (true, 0) => self.lease_ends,
-            (true, failures) => self.lease_ends.saturating_add(timing.backoff(failures, 0)),
+            (true, failures) => {
+                self.lease_ends
+                    .saturating_add(timing.backoff(failures, self.is_cold(), 0))
+            }
         };
         let scheduled = now >= due;
         if !scheduled && (need == Need::Scheduled || lost || !self.has_cooled(timing, now)) {
@@ -172,7 +175,7 @@ impl Record {
         let failures = self.failures.saturating_add(1);
         self.is_held_by(holder).then(|| Self {
             failures,
-            due: nanos(now).saturating_add(timing.backoff(failures, random)),
+            due: nanos(now).saturating_add(timing.backoff(failures, self.is_cold(), random)),
             holder: 0,
             ..*self
         })
@@ -196,6 +199,10 @@ impl Record {
         } else {
             Outlook::Refused
         }
+    }
+
+    fn is_cold(&self) -> bool {
+        self.succeeded == 0
     }
 
     fn is_led(&self, now: u64) -> bool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fetch::{Document, Need, Outlook, Record, Timing};
 
 use crate::error::HostError;
-use crate::shared_data::{self, Entry, Write};
+use crate::shared_data::{self, Write};
 
 /// What the keys of all sources begin with. It names the form: code of another form has keys of its own.
 pub(crate) const NAMESPACE: &str = "gatehouse.fetch.1";
@@ -165,13 +165,8 @@ impl Fetcher {
     }
 
     fn document(&self) -> Result<(Option<Document>, Write), HostError> {
-        Ok(match shared_data::get(self.document_key.as_bytes())? {
-            Some(Entry { value, cas }) => {
-                let document = value.as_deref().and_then(Document::decode);
-                (document, Write::IfUnchanged(cas))
-            }
-            None => (None, Write::IfAbsent),
-        })
+        let (value, write) = shared_data::read(&self.document_key)?;
+        Ok((value.as_deref().and_then(Document::decode), write))
     }
 
     /// Swaps in what `step` makes of the record; `false` if it makes nothing of it, or others write all the time.
@@ -192,13 +187,9 @@ impl Fetcher {
 }
 
 fn read(key: &str) -> Result<(Record, Write), HostError> {
-    Ok(match shared_data::get(key.as_bytes())? {
-        Some(Entry { value, cas }) => (
-            value
-                .as_deref()
-                .map_or_else(Record::default, Record::decode),
-            Write::IfUnchanged(cas),
-        ),
-        None => (Record::default(), Write::IfAbsent),
-    })
+    let (value, write) = shared_data::read(key)?;
+    let record = value
+        .as_deref()
+        .map_or_else(Record::default, Record::decode);
+    Ok((record, write))
 }

@@ -9,13 +9,15 @@ use request_match::{Mode, Rule, Subject};
 use shared_table::Fingerprint;
 
 use crate::attribute::Attributes;
-use crate::config::{Action, Limit, Policy, QuotaCompiler};
+use crate::config::Policy;
 use crate::counters::Counter;
 use crate::draw::{Draw, Effect};
 use crate::instance::Instance;
 use crate::key::{KeyFault, KeySource};
+use crate::limit::{Action, Limit};
 use crate::missing_key::OnMissingKey;
 use crate::quota::Quota;
+use crate::quota_compiler::QuotaCompiler;
 use crate::rate::Rate;
 use crate::reason::Reason;
 

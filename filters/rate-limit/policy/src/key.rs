@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
+use client_address::Masks;
 use filter_config::{BoundedList, Text};
 use http_message::{HeaderMap, HeaderName, same_spelling};
 use identity::Identity;
@@ -13,7 +14,6 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use shared_table::{Fingerprint, HashKey, Parts};
 
 use crate::attribute::{Attribute, Attributes};
-use crate::masks::Masks;
 
 /// One thing that tells clients apart.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]

@@ -3,9 +3,11 @@
 use std::rc::Rc;
 
 use filter_config::{BoundedList, BoundedMap, ConfigError, FieldPath, Name, Text, Version};
+use grpc_descriptor::DescriptorSet;
 use http_message::{
     HeaderName, HeaderValue, NamePatterns, fold_name, is_reserved_request_header, same_spelling,
 };
+use json_stream::{Operation, Pointer, Program};
 use request_match::{
     MatchConfig, Mode, Placement, RequestMatch, Rule, Rules, TwinConfig, TwinTable,
 };
@@ -13,9 +15,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::head_edits::HeadEdits;
-use crate::operation::{Operation, Program};
 use crate::path_rewrite::PathRewrite;
-use crate::pointer::Pointer;
 
 /// The wire form. README.md tells what each field means.
 #[derive(Debug, Deserialize)]
@@ -25,6 +25,7 @@ pub struct Config {
     version: Version,
     #[serde(default)]
     twins: BoundedList<TwinConfig, 0, 1024>,
+    descriptor_set: Option<DescriptorSet>,
     rules: BoundedList<RuleConfig, 1, 256>,
 }
 
@@ -160,7 +161,11 @@ impl Policy {
     /// Checks what types cannot: references, duplicates, names that would harm a message.
     pub fn compile(config: Config) -> Result<Policy, ConfigError> {
         let root = FieldPath::root();
-        let twins = TwinTable::compile(config.twins.into_inner(), &root.field("twins"))?;
+        let twins = TwinTable::of(
+            config.twins.into_inner(),
+            config.descriptor_set.as_ref(),
+            &root,
+        )?;
         let rules_at = root.field("rules");
         let mut rules = Vec::new();
         let mut needs_identity = false;

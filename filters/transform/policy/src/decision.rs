@@ -4,13 +4,13 @@ use std::rc::Rc;
 
 use http_message::{
     HeaderEdits, HeaderMap, HeaderName, HeaderValue, PathError, Problem, Protocol, RequestHead,
+    content,
 };
 use identity::Identity;
 use request_match::{Ambiguity, Mode, Subject};
 
 use crate::body::{Body, Ended};
 use crate::config::{BodyRule, Policy, Transform};
-use crate::content;
 use crate::counters::Counter;
 use crate::reason::Reason;
 

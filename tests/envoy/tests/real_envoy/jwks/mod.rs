@@ -1,6 +1,7 @@
 //! Keys that are fetched, through a stock Envoy with two workers.
 
 mod endpoint;
+mod lost;
 
 use std::time::{Duration, Instant};
 
