@@ -1,7 +1,5 @@
 //! The configuration: its wire form, and the checks that make a [`Policy`] of it.
 
-use std::collections::BTreeSet;
-
 use filter_config::{Bounded, BoundedList, ConfigError, FieldPath, Version};
 use grpc_descriptor::DescriptorSet;
 use request_match::{Mode, Rule, Rules, TwinConfig, TwinTable};
@@ -11,7 +9,6 @@ use crate::address::{AddressConfig, Addresses};
 use crate::attribute::Attribute;
 use crate::caller::{Caller, CallerConfig};
 use crate::headers::{Headers, HeadersConfig, Reset};
-use crate::key::KeyPart;
 use crate::limit::{Action, Limit, LimitConfig};
 use crate::on_contention::OnContention;
 
