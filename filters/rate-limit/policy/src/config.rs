@@ -1,6 +1,7 @@
 //! The configuration: its wire form, and the checks that make a [`Policy`] of it.
 
 use filter_config::{Bounded, BoundedList, ConfigError, FieldPath, Version};
+use grpc_descriptor::DescriptorSet;
 use request_match::{Mode, Rule, Rules, TwinConfig, TwinTable};
 use serde::Deserialize;
 
@@ -32,6 +33,7 @@ pub struct Config {
     #[serde(default)]
     on_contention: OnContention,
     twins: Option<BoundedList<TwinConfig, 0, { TwinTable::MAX_TWINS }>>,
+    descriptor_set: Option<DescriptorSet>,
     limits: BoundedList<LimitConfig, 1, 16>,
 }
 
@@ -90,7 +92,7 @@ impl Policy {
             caller: Caller::compile(config.identity, &limits, &at)?,
             headers: Headers::new(config.headers),
             on_contention: config.on_contention,
-            twins: TwinTable::compile(twins, &root.field("twins"))?,
+            twins: TwinTable::of(twins, config.descriptor_set.as_ref(), &root)?,
             limits: Rules::compile(limits, &at)?,
             attributes: Vec::new(),
         };

