@@ -462,7 +462,6 @@ mod tests {
     // Each part reads what it says, and nothing else changes it.
     #[test]
     fn every_part_tells_its_clients_apart() {
-        // The label and the claim of one name are two.
         let who = |consumer: &str, plan: &str, group: &str, tier: &str, id: &str| Identity {
             kind: CredentialKind::ApiKey,
             credential_id: id.to_owned(),
@@ -472,7 +471,8 @@ mod tests {
             labels: vec![("tier".to_owned(), tier.to_owned())],
             claims: vec![
                 ("tenant".to_owned(), format!("of {tier}")),
-                ("other".to_owned(), id.to_owned()),
+                // The label and the claim of one name are two.
+                ("tier".to_owned(), format!("of {id}")),
             ],
             ..Identity::anonymous()
         };
@@ -483,7 +483,7 @@ mod tests {
             (json!({ "group": ["g", "x"] }), who("c", "p", "x", "t", "i")),
             (json!({ "label": "tier" }), who("c", "p", "g", "x", "i")),
             (json!({ "claim": "tenant" }), who("c", "p", "g", "x", "i")),
-            (json!({ "claim": "other" }), who("c", "p", "g", "t", "x")),
+            (json!({ "claim": "tier" }), who("c", "p", "g", "t", "x")),
             (json!("credential"), who("c", "p", "g", "t", "x")),
         ] {
             let key = read(part.clone()).unwrap();
