@@ -386,8 +386,8 @@ fn as_many_as_may_wait_end_by_their_deadlines() {
         over.store(true, Ordering::Relaxed);
         (others.join().expect("the others"), late)
     });
-    // Some tenths of a second, and a fraction of one; a machine that is busy takes longer.
-    assert!(late < Duration::from_secs(3), "{late:?}");
+    // A machine that is busy takes its time: 2 s and 50 ms were measured under ten times its load.
+    assert!(late < SOON, "{late:?}");
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
 }
 
