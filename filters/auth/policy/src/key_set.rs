@@ -16,7 +16,7 @@ use superboring::reexports::rsa::{BigUint, RsaPublicKey};
 use crate::algorithm::Algorithm;
 use crate::curve::Curve;
 use crate::jws::{MAX_KID_BYTES, decode_base64url};
-use crate::{roca, spki};
+use crate::{roca, secp256k1, spki};
 
 /// The most keys in one set.
 pub const MAX_KEYS: usize = 64;
@@ -51,7 +51,7 @@ pub(crate) enum Material {
     /// For which hash and padding is the algorithm's to say.
     Rsa(Box<RsaPublicKey>),
     P256(p256::ecdsa::VerifyingKey),
-    Secp256k1(k256::ecdsa::VerifyingKey),
+    Secp256k1(secp256k1::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
     /// A key of P-521: only the host verifies with it, by its DER.
     OfHost,
@@ -364,7 +364,10 @@ fn ec(members: &Map<String, Value>) -> Result<Read, String> {
     }
     let (algorithm, material) = match curve {
         Curve::P256 => (Algorithm::Es256, Material::P256(point!(p256, x, y))),
-        Curve::Secp256k1 => (Algorithm::Es256k, Material::Secp256k1(point!(k256, x, y))),
+        Curve::Secp256k1 => (
+            Algorithm::Es256k,
+            Material::Secp256k1(point!(secp256k1, x, y)),
+        ),
         Curve::P384 => (Algorithm::Es384, Material::P384(point!(p384, x, y))),
         // Whether the point is on this curve only the host can say.
         Curve::P521 => (Algorithm::Es512, Material::OfHost),

@@ -62,6 +62,7 @@ mod requirement;
 mod roca;
 mod route_grants;
 mod rules;
+mod secp256k1;
 pub mod signature;
 mod spki;
 mod timestamp;

@@ -14,6 +14,7 @@ use crate::algorithm::{Algorithm, Digest};
 use crate::curve::Curve;
 use crate::jws::CompactJws;
 use crate::key_set::{Material, VerificationKey};
+use crate::secp256k1;
 
 /// A token, a key, and the question whether the one was signed with the other.
 #[derive(Clone)]
@@ -101,9 +102,8 @@ impl SignatureCheck {
             Material::Rsa(key) => verify_rsa(key, algorithm, &hash(), signature),
             Material::P256(key) => p256::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| verify_ecdsa(key, &hash(), &signature)),
-            // This crate takes the smaller of two twins alone; OpenSSL, and so most issuers, make either.
-            Material::Secp256k1(key) => k256::ecdsa::Signature::from_slice(signature)
-                .is_ok_and(|signature| verify_ecdsa(key, &hash(), &signature.normalize_s())),
+            Material::Secp256k1(key) => secp256k1::ecdsa::Signature::from_slice(signature)
+                .is_ok_and(|signature| verify_ecdsa(key, &hash(), &signature)),
             Material::P384(key) => p384::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| verify_ecdsa(key, &hash(), &signature)),
             Material::OfHost => false,

@@ -14,7 +14,9 @@ type Member<'t> = (Cow<'t, str>, JsonText<'t>);
 
 pub(super) struct Entries<'t> {
     members: std::vec::IntoIter<Member<'t>>,
-    current: Option<Member<'t>>,
+    /// Of the member that is read. It stays here: the module has a copy of what moves it for each type of a field.
+    name: Cow<'t, str>,
+    value: Option<JsonText<'t>>,
 }
 
 impl<'t> Entries<'t> {
@@ -22,35 +24,42 @@ impl<'t> Entries<'t> {
     pub(super) fn new(object: JsonText<'t>) -> Self {
         Entries {
             members: object.members().into_iter(),
-            current: None,
+            name: Cow::Borrowed(""),
+            value: None,
         }
     }
 
     /// A visitor that stops early must not leave members unread.
     #[inline(never)]
     pub(super) fn end(mut self) -> Result<(), Fault> {
-        match self.current.take().or_else(|| self.members.next()) {
-            None => Ok(()),
-            Some((name, _)) => Err(Fault::new("unknown field").in_field(&name)),
+        match self.value.is_some() || self.advance() {
+            false => Ok(()),
+            true => Err(self.fault(Fault::new("unknown field"))),
         }
     }
 
     #[inline(never)]
     fn advance(&mut self) -> bool {
-        self.current = self.members.next();
-        self.current.is_some()
+        let Some((name, value)) = self.members.next() else {
+            return false;
+        };
+        self.name = name;
+        self.value = Some(value);
+        true
     }
 
     #[inline(never)]
-    fn take(&mut self) -> Result<Member<'t>, Fault> {
+    fn take(&mut self) -> Result<JsonText<'t>, Fault> {
         // serde asks for a key first; a visitor that does not is at fault, not the configuration.
-        self.current
+        self.value
             .take()
             .ok_or_else(|| Fault::new("value read before its name"))
     }
 
-    fn name(&self) -> &str {
-        self.current.as_ref().map_or("", |(name, _)| name)
+    #[cold]
+    #[inline(never)]
+    fn fault(&self, fault: Fault) -> Fault {
+        fault.in_field(&self.name)
     }
 }
 
@@ -64,17 +73,18 @@ impl<'de> MapAccess<'de> for &mut Entries<'_> {
         if !self.advance() {
             return Ok(None);
         }
-        match seed.deserialize(Key(self.name())) {
+        match seed.deserialize(Key(&self.name)) {
             Ok(key) => Ok(Some(key)),
-            Err(fault) => Err(fault.in_field(self.name())),
+            Err(fault) => Err(self.fault(fault)),
         }
     }
 
     #[inline(never)]
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
-        let (name, value) = self.take()?;
-        seed.deserialize(Node(value))
-            .map_err(|fault| fault.in_field(&name))
+        match seed.deserialize(Node(self.take()?)) {
+            Ok(value) => Ok(value),
+            Err(fault) => Err(self.fault(fault)),
+        }
     }
 
     fn size_hint(&self) -> Option<usize> {

@@ -183,14 +183,24 @@ pub(super) struct Asking(TcpStream);
 impl Asking {
     /// Sends a request with this token, and does not wait.
     pub(super) fn begin(address: SocketAddr, token: &str) -> Self {
-        let mut stream = TcpStream::connect(address).expect("the gateway listens");
+        let mut asking = Self::connect(address);
+        asking.send(token);
+        asking
+    }
+
+    /// A connection without a request yet.
+    pub(super) fn connect(address: SocketAddr) -> Self {
+        Self(TcpStream::connect(address).expect("the gateway listens"))
+    }
+
+    /// Sends a request with this token, and does not wait.
+    pub(super) fn send(&mut self, token: &str) {
         let request = format!(
             "GET /users/7 HTTP/1.1\r\nhost: api\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
         );
-        stream
+        self.0
             .write_all(request.as_bytes())
             .expect("the gateway reads");
-        Self(stream)
     }
 
     /// The status of the answer; none if there is none within `most`.
