@@ -59,26 +59,23 @@ impl Plugin {
         let Some(limit) = self.policy.failed_attempts() else {
             return;
         };
-        // What can be refused without a look at the credential has not asked before.
-        let attempt = match attempt {
-            Some(attempt) => Ok(attempt),
-            None => self.begin_attempt(limit, facts).map(|(_, attempt)| attempt),
+        let begun = match attempt {
+            Some(attempt) => Ok((Leave::Given, attempt)),
+            // What can be refused without a look at the credential has not asked before.
+            None => self.begin_attempt(limit, facts),
         };
-        let counted = attempt.and_then(|attempt| match attempt {
-            Attempt(None) => Ok(None),
-            Attempt(Some((who, stored))) => self.charge(limit, &who, stored).map(Some),
-        });
-        match counted {
+        let charged = match begun {
+            // Who has to wait does not wait longer for trying.
+            Ok((Leave::After(_), _) | (Leave::Given, Attempt(None))) => return,
+            Ok((Leave::Given, Attempt(Some((who, stored))))) => self.charge(limit, &who, stored),
+            Err(error) => Err(error),
+        };
+        self.counters.count(Counter::FailedAttempts);
+        match charged {
             Ok(None) => {}
-            Ok(Some(counter)) => {
-                self.counters.count(Counter::FailedAttempts);
-                if let Some(counter) = counter {
-                    self.counters.count(counter);
-                }
-            }
+            Ok(Some(counter)) => self.counters.count(counter),
             Err(error) => {
                 log::warn!("failed attempt error={error}");
-                self.counters.count(Counter::FailedAttempts);
                 self.counters.count(Counter::FailedAttemptsLost);
             }
         }

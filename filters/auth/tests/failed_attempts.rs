@@ -92,6 +92,8 @@ fn whoever_fails_too_often_is_told_to_wait() {
     );
     assert_eq!(vm.counter("gatehouse.auth.failed_attempts"), 3);
     assert_eq!(vm.counter("gatehouse.auth.reason.throttled"), 3);
+    assert_eq!(status(&vm, ADDRESS, &[("authorization", "Bearer ")]), 401);
+    assert_eq!(vm.counter("gatehouse.auth.failed_attempts"), 3);
     // Waiting is all that it takes, and those who were told to wait have not made it longer.
     host.clock().advance(Duration::from_secs(20));
     assert_eq!(status(&vm, ADDRESS, &[GOOD_KEY]), 200);

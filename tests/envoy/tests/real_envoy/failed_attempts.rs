@@ -92,7 +92,8 @@ fn an_address_has_so_many_attempts_on_all_workers_together() {
     assert_eq!(count(&gateway, "failed_attempts_lost"), 0);
     assert_eq!(count(&gateway, "reason.throttled"), 81);
     gateway.envoy().wait_until("the cache's counters", |_| {
-        count(&gateway, "token_cache_hits") >= 39 && count(&gateway, "token_cache_misses") >= 51
+        // Each worker has verified the token once at the most; ten of the guesses were tokens.
+        count(&gateway, "token_cache_hits") >= 39 && count(&gateway, "token_cache_misses") >= 11
     });
 }
 
@@ -150,9 +151,8 @@ fn a_reload_forgets_nobody() {
     let other = client(&gateway, Ipv4Addr::LOCALHOST);
     gateway.envoy().wait_until("the second configuration", |_| {
         let answer = other.send(&Request::get("/users/7"));
-        answer
-            .header("www-authenticate")
-            .is_some_and(|text| text.contains("second"))
+        let mut challenges = answer.headers.get_all("www-authenticate").iter();
+        challenges.any(|text| text.as_bytes().ends_with(b"realm=\"second\""))
     });
     assert_eq!(guess(), 429);
 }
