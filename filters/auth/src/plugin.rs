@@ -15,7 +15,7 @@ use proxy_wasm::traits::HttpContext;
 use crate::attempts::Attempts;
 use crate::keyring::Keyring;
 use crate::request::Request;
-use crate::waiter::{MAX_WAITING, Waiter};
+use crate::waiter::{MAX_WAITING, MAX_WAITING_BYTES, Waiter};
 use crate::{signature, state};
 
 /// How soon after its configuration a root looks for keys, so that they are there before the first request where possible. Not
@@ -27,6 +27,9 @@ const IDLE_TICK: Duration = Duration::from_secs(1);
 
 /// How often a root looks while somebody waits: it begins the fetches, ends the waits, and wakes whom its queue has not woken.
 const BUSY_TICK: Duration = Duration::from_millis(5);
+
+/// How soon a root goes on with the waits that one callback could not end all.
+const NEXT_TICK: Duration = Duration::from_millis(1);
 
 /// What the requests of one configuration share.
 pub(crate) struct Plugin {
@@ -43,6 +46,8 @@ pub(crate) struct Plugin {
     pub(crate) keyring: RefCell<Keyring>,
     /// The requests that wait for some.
     pub(crate) waiting: RefCell<Waiting<Waiter>>,
+    /// The state of the keyring in which all of them were last looked at; nothing if some were not.
+    pub(crate) swept: Cell<Option<u64>>,
     waker: RefCell<Waker>,
     gauges: Vec<(Gauge, metric::Gauge)>,
     measured: Cell<Option<Duration>>,
@@ -79,7 +84,8 @@ impl proxy_host::Plugin for Plugin {
             tokens,
             attempts: Attempts::default(),
             keyring,
-            waiting: RefCell::new(Waiting::new(MAX_WAITING)),
+            waiting: RefCell::new(Waiting::new(MAX_WAITING, MAX_WAITING_BYTES)),
+            swept: Cell::new(None),
             waker: RefCell::new(Waker::new(holder)),
             gauges,
             measured: Cell::new(None),
@@ -123,14 +129,18 @@ impl Plugin {
         {
             ring.fetch(&waiting, &self.counters, now);
         }
-        self.resume_waiting(now);
+        let ended = self.resume_waiting(now);
         self.measure(now);
         self.count_token_cache();
         let is_idle = self
             .waiting
             .try_borrow()
             .is_ok_and(|waiting| waiting.is_empty());
-        self.set_tick(if is_idle { IDLE_TICK } else { BUSY_TICK });
+        self.set_tick(match (is_idle, ended) {
+            (true, _) => IDLE_TICK,
+            (false, true) => BUSY_TICK,
+            (false, false) => NEXT_TICK,
+        });
     }
 
     /// Another worker has fetched something.
@@ -138,7 +148,9 @@ impl Plugin {
         Waker::drain(queue);
         let now = clock::monotonic();
         self.look(now);
-        self.resume_waiting(now);
+        if !self.resume_waiting(now) {
+            self.set_tick(NEXT_TICK);
+        }
     }
 
     /// The answer to a call has come.
@@ -157,7 +169,9 @@ impl Plugin {
             log::warn!("wake queue error={error}");
         }
         self.look(now);
-        self.resume_waiting(now);
+        if !self.resume_waiting(now) {
+            self.set_tick(NEXT_TICK);
+        }
     }
 
     /// Ticks often from now on: somebody waits.

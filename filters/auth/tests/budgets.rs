@@ -109,3 +109,26 @@ fn counted_attempts_keep_to_their_budgets() {
         .check(name, &cost(&vm, "/orders/7", credential));
     }
 }
+
+// A callback for each piece of each body, there for requests that wait for keys, must cost the others nothing.
+#[test]
+fn a_body_costs_nothing() {
+    let vm = start();
+    let mut stream = vm.request([
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "api.gatehouse.test"),
+        (":path", "/healthz"),
+    ]);
+    stream.request_headers(false);
+    stream.request_body("some", false);
+    stream.request_body("thing", true);
+    assert_eq!(stream.upstream().text(), "something");
+    let cost = stream.cost_of("proxy_on_request_body");
+    Budget {
+        data_calls: 0,
+        other_calls: 0,
+        allocations: 0,
+    }
+    .check("a body", &cost);
+}

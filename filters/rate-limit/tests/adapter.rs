@@ -649,6 +649,36 @@ fn a_soft_limit_marks_the_request_and_the_response() {
     assert_eq!(vm.counter("gatehouse.rate_limit.limited"), 0);
 }
 
+// Envoy forwards a client's trailers, and some upstreams merge them into the headers: a client would mark its requests itself.
+#[test]
+fn the_mark_of_a_soft_limit_is_no_trailer() {
+    for (action, left) in [("soft", 1), ("reject", 4)] {
+        let host = Host::new();
+        let vm = start(
+            &host,
+            &config(json!([
+                { "name": "a", "key": { "header": "x-tenant" }, "rate": "1/h", "action": action },
+            ])),
+        );
+        let mut stream = vm.request(get("/", &[("x-tenant", "a")]));
+        assert_eq!(stream.request_headers(false), FilterStatus::Continue);
+        stream.request_body("abc", false);
+        let status = stream.request_trailers([
+            ("x-gatehouse-over-limit", "forged"),
+            ("X_Gatehouse_Over_Limit", "forged"),
+            ("x.gatehouse.over-limit", "forged"),
+            ("x-checksum", "abc"),
+        ]);
+        assert_eq!(status, FilterStatus::Continue, "{action}");
+        let trailers = stream.upstream().trailers;
+        assert_eq!(trailers.text("x-checksum"), Some("abc"), "{action}");
+        assert_eq!(trailers.len(), left, "{action}");
+        // Where no limit marks requests, their trailers cost nothing.
+        let calls = stream.host_calls("proxy_on_request_trailers");
+        assert_eq!(calls.is_empty(), action == "reject", "{calls:?}");
+    }
+}
+
 // A guard against guessing must count failures alone, and parallel guesses before the first answer is there.
 #[test]
 fn only_chosen_statuses_count() {
@@ -892,6 +922,53 @@ fn a_body_is_read_where_its_cost_is_asked_for_and_nowhere_else() {
     stream.response_headers([(":status", "200"), json], false);
     stream.response_body("{}", true);
     assert_eq!(stream.host_calls("proxy_on_response_body").len(), 0);
+}
+
+// A REST request that the transcoder makes a call of gRPC is that call: else each method could be called twice as often.
+#[test]
+fn a_call_and_its_rest_form_are_counted_together() {
+    let host = Host::new();
+    let mut config =
+        config(json!([{ "name": "calls", "key": ["grpc_service", "grpc_method"], "rate": "3/h" }]));
+    config["twins"] = json!([
+        { "method": "GET", "template": "/stock/{id}", "service": "inventory.v1.Stock", "rpc": "Get" },
+    ]);
+    let vm = start(&host, &config);
+    let rest = || admitted(&send(&vm, get("/stock/7", &[])));
+    let call = |path: &'static str| {
+        let head = [
+            (":method", "POST"),
+            (":scheme", "https"),
+            (":authority", "api.test"),
+            (":path", path),
+            ("content-type", "application/grpc"),
+        ];
+        admitted(&send(&vm, head.to_vec()))
+    };
+    assert!(rest() && call("/inventory.v1.Stock/Get") && rest());
+    assert!(!rest() && !call("/inventory.v1.Stock/Get"));
+    assert!(call("/inventory.v1.Stock/List"));
+}
+
+// Clients that read an instant in seconds since 1970 would wait for half a century if they were told a distance, or not at all.
+#[test]
+fn a_reset_is_told_as_a_time_by_the_clock_of_the_host() {
+    let host = Host::new();
+    host.clock()
+        .set_realtime(Duration::from_millis(1_700_000_000_400));
+    let mut config = by_tenant();
+    config["headers"] = json!({ "x_rate_limit_reset": "epoch" });
+    let vm = start(&host, &config);
+    let mut stream = tenant(&vm, "a");
+    stream.response_headers([(":status", "200")], true);
+    let told = stream
+        .client()
+        .headers
+        .text("x-ratelimit-reset")
+        .unwrap()
+        .to_owned();
+    // A tenth of a second later the bucket is full.
+    assert_eq!(told, "1700000001");
 }
 
 // Plans are by who calls, never by what a client writes.

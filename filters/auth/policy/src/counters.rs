@@ -32,6 +32,8 @@ pub enum Counter {
     TokenCacheEvicted,
     /// Requests that waited for keys.
     JwksWaited,
+    /// Requests that found no room to wait.
+    JwksCrowded,
     /// Fetches of keys that were begun.
     JwksFetches,
     /// Fetches of keys that failed.
@@ -64,7 +66,7 @@ impl Gauge {
 
 impl Counter {
     /// The counters that are not of one reason.
-    const TOTALS: [Self; 15] = [
+    const TOTALS: [Self; 16] = [
         Self::Allowed,
         Self::Denied,
         Self::ShadowDenied,
@@ -78,6 +80,7 @@ impl Counter {
         Self::TokenCacheMisses,
         Self::TokenCacheEvicted,
         Self::JwksWaited,
+        Self::JwksCrowded,
         Self::JwksFetches,
         Self::JwksFailures,
     ];
@@ -105,6 +108,7 @@ impl Counter {
             Self::TokenCacheMisses => "gatehouse.auth.token_cache_misses",
             Self::TokenCacheEvicted => "gatehouse.auth.token_cache_evicted",
             Self::JwksWaited => "gatehouse.auth.jwks_waited",
+            Self::JwksCrowded => "gatehouse.auth.jwks_crowded",
             Self::JwksFetches => "gatehouse.auth.jwks_fetches",
             Self::JwksFailures => "gatehouse.auth.jwks_failures",
             Self::Reason(reason) => reason.counter(),

@@ -185,6 +185,11 @@ impl Sources {
         Err(ConfigError::new(at, reason))
     }
 
+    /// The scheme in `authorization` under which API keys are sent, if they are.
+    pub(crate) fn key_scheme(&self) -> Option<&str> {
+        self.keys.scheme.as_deref()
+    }
+
     /// Whether a list of `places`, or of the places of a kind, has this name.
     fn has(&self, places: &Places, list: fn(&Places) -> &Vec<String>, name: &str) -> bool {
         let mut names = self.kinds().chain([places]).flat_map(list);

@@ -62,9 +62,9 @@ pub struct KeyNeed {
 /// Why no more keys are waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoKeys {
-    /// The provider's present set was fetched since and does not have the key, or it is not asked for it now.
+    /// The provider's present set was fetched since and does not have the key.
     Absent,
-    /// None came in time.
+    /// None came in time, or none will.
     Unavailable,
 }
 

@@ -26,9 +26,6 @@ const DEFAULT_BYTES: u64 = 128 << 10;
 /// Where the metadata of an issuer is, behind its name (OpenID Connect Discovery 1.0 section 4).
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
-/// How often in a row the same unknown key id may lead to a fetch: it is remembered for so many cool-downs.
-const ABSENT_COOL_DOWNS: u32 = 4;
-
 /// A provider's keys, to be fetched.
 #[derive(Clone, Debug)]
 pub struct KeySource {
@@ -37,7 +34,6 @@ pub struct KeySource {
     discovery: Option<Discovery>,
     timing: Timing,
     wait: Duration,
-    cool_down: Duration,
     max_bytes: usize,
     max_keys: usize,
 }
@@ -226,7 +222,6 @@ impl KeySource {
             discovery,
             timing: Timing::new(timeout, refresh, max_stale, cool_down),
             wait,
-            cool_down,
             max_bytes: usize::try_from(max_bytes).unwrap_or(usize::MAX),
             max_keys: limits.max_keys.unwrap_or(MAX_KEYS),
         })
@@ -263,11 +258,6 @@ impl KeySource {
     /// How long a request waits.
     pub fn wait(&self) -> Duration {
         self.wait
-    }
-
-    /// How long an unknown key id is remembered.
-    pub fn absent_for(&self) -> Duration {
-        self.cool_down.saturating_mul(ABSENT_COOL_DOWNS)
     }
 
     /// The most bytes of an answer. One that has more is not read, but is [`FetchFault::TooLarge`].

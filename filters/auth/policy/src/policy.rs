@@ -135,8 +135,6 @@ impl Policy {
             .as_ref()
             .map_or(DEFAULT_REALM, |realm| realm.as_str());
         let metadata = config.resource_metadata.as_ref().map(|url| url.as_str());
-        let challenges = Challenges::compile(realm, metadata, &root)?;
-
         let keys_at = root.field("api_keys");
         let has_keys = config.api_keys.is_some();
         let (sources, keys, pepper) = match config.api_keys {
@@ -165,6 +163,7 @@ impl Policy {
             (sources, &keys_at.field("sources")),
             (token_sources, &jwt_at.field("sources")),
         )?;
+        let challenges = Challenges::compile(realm, metadata, sources.key_scheme(), &root)?;
         let providers = Providers::compile(providers, &jwt_at.field("providers"))?;
 
         let failed_attempts = config.failed_attempts.as_ref().map(|attempts| {

@@ -53,8 +53,9 @@ impl Timing {
         self.refresh
     }
 
-    pub(crate) fn max_stale(&self) -> u64 {
-        self.max_stale
+    /// Whether what was fetched may still be used at this age.
+    pub fn allows(&self, age: Duration) -> bool {
+        nanos(age) <= self.max_stale
     }
 
     pub(crate) fn lease(&self) -> u64 {

@@ -25,7 +25,7 @@ impl Node<'_> {
             Kind::Null => visitor.visit_unit(),
             Kind::Bool => visitor.visit_bool(self.0.is_true()),
             Kind::Number => visit_number(&number(self.0)?, visitor),
-            Kind::String => visitor.visit_string(self.0.string().into_owned()),
+            Kind::String => visitor.visit_string(self.0.text()),
             Kind::List => visit_items(self.0, visitor),
             Kind::Object => visit_members(self.0, visitor),
         }
@@ -34,7 +34,7 @@ impl Node<'_> {
     /// As [`visit`](Self::visit), where a whole number is wanted: `1.0` is one.
     fn visit_whole<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.0.kind() {
-            Kind::Number => visit_number(&whole(number(self.0)?), visitor),
+            Kind::Number => visit_number(&whole(self.0)?, visitor),
             other => Err(invalid_type(other, &visitor)),
         }
     }
@@ -47,14 +47,13 @@ fn number(text: JsonText<'_>) -> Result<Number, Fault> {
 }
 
 #[inline(never)]
-fn whole(number: Number) -> Number {
-    if number.is_f64()
-        && let Some(whole) = number.as_f64().and_then(number::whole)
-    {
-        Number::from(whole)
-    } else {
-        number
-    }
+fn whole(text: JsonText<'_>) -> Result<Number, Fault> {
+    let number = number(text)?;
+    let whole = number.as_f64().filter(|_| number.is_f64());
+    Ok(match whole.and_then(number::whole) {
+        Some(whole) => Number::from(whole),
+        None => number,
+    })
 }
 
 fn visit_items<'de, V: Visitor<'de>>(list: JsonText<'_>, visitor: V) -> Result<V::Value, Fault> {
@@ -138,7 +137,7 @@ impl<'de> serde::Deserializer<'de> for Node<'_> {
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.0.kind() {
-            Kind::String => visitor.visit_string(self.0.string().into_owned()),
+            Kind::String => visitor.visit_string(self.0.text()),
             other => Err(invalid_type(other, &visitor)),
         }
     }

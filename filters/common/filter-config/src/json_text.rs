@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::Number;
+use serde_json::{Number, Value};
+
+use crate::strict_json::{self, Limits};
 
 /// A value's own bytes, out of a text that [`crate::strict_json::check`] has found good. Of another text the parts mean nothing.
 #[derive(Clone, Copy)]
@@ -28,6 +30,7 @@ impl<'t> JsonText<'t> {
         JsonText(text.trim_ascii())
     }
 
+    #[inline(never)]
     pub(crate) fn kind(self) -> Kind {
         match self.0.first() {
             Some(b'{') => Kind::Object,
@@ -43,8 +46,18 @@ impl<'t> JsonText<'t> {
         self.0 == b"true"
     }
 
+    #[inline(never)]
     pub(crate) fn number(self) -> Option<Number> {
-        serde_json::from_slice(self.0).ok()
+        match self.value()? {
+            Value::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The text of a string, its own.
+    #[inline(never)]
+    pub(crate) fn text(self) -> String {
+        self.string().into_owned()
     }
 
     /// The text of a string.
@@ -53,8 +66,20 @@ impl<'t> JsonText<'t> {
         let inner = self.0.get(1..self.0.len().saturating_sub(1));
         match inner {
             Some(inner) if !inner.contains(&b'\\') => String::from_utf8_lossy(inner),
-            _ => Cow::Owned(serde_json::from_slice(self.0).unwrap_or_default()),
+            _ => match self.value() {
+                Some(Value::String(text)) => Cow::Owned(text),
+                _ => Cow::Borrowed(""),
+            },
         }
+    }
+
+    /// A number or a string, by the reader that has found it good: another would be one more in each module.
+    fn value(self) -> Option<Value> {
+        let limits = Limits {
+            max_depth: 0,
+            max_bytes: self.0.len(),
+        };
+        strict_json::from_slice(self.0, limits).ok()
     }
 
     /// What a list or an object consists of.
@@ -123,7 +148,7 @@ fn end(text: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::{Map, Value, json};
+    use serde_json::{Map, json};
 
     use super::*;
     use crate::strict_json::tests::values;

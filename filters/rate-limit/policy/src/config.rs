@@ -89,7 +89,7 @@ impl Policy {
                 config.address.unwrap_or_default(),
                 &root.field("address"),
             )?,
-            caller: Caller::compile(config.identity),
+            caller: Caller::compile(config.identity, &limits, &at)?,
             headers: Headers::new(config.headers),
             on_contention: config.on_contention,
             twins: TwinTable::of(twins, config.descriptor_set.as_ref(), &root)?,
@@ -391,6 +391,17 @@ mod tests {
             c["limits"][0]["plans"] = json!({ "rates": { "gold": ["9/s", "99/m", "999/h"] } });
         });
         assert!(in_a_plan > simple);
+        // A route may say any rate that its algorithm counts.
+        let overridden = |algorithm: &'static str| {
+            with(|c| {
+                c["limits"][0]["algorithm"] = json!(algorithm);
+                c["limits"][0]["route_override"] = json!(true);
+            })
+            .unwrap()
+            .table_bytes()
+        };
+        assert_eq!(overridden("token_bucket"), simple);
+        assert!(overridden("sliding_log") > 4096 * 24 * 256 * 12);
     }
 
     // More rates than a header can tell of would be told of none.

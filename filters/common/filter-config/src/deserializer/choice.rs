@@ -18,7 +18,7 @@ impl<'t> Choice<'t> {
     pub(super) fn new(value: JsonText<'t>, variants: &[&str]) -> Result<Self, Fault> {
         match value.kind() {
             Kind::String => Ok(Choice {
-                name: value.string().into_owned(),
+                name: value.text(),
                 value: None,
             }),
             Kind::Object => {

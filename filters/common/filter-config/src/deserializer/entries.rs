@@ -18,6 +18,7 @@ pub(super) struct Entries<'t> {
 }
 
 impl<'t> Entries<'t> {
+    #[inline(never)]
     pub(super) fn new(object: JsonText<'t>) -> Self {
         Entries {
             members: object.members().into_iter(),

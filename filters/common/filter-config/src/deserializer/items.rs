@@ -14,6 +14,7 @@ pub(super) struct Items<'t> {
 }
 
 impl<'t> Items<'t> {
+    #[inline(never)]
     pub(super) fn new(list: JsonText<'t>) -> Self {
         Items {
             values: list.parts(),

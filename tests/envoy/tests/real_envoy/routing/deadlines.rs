@@ -19,7 +19,7 @@ fn with_deadlines() -> (Bootstrap, TcpListener, Server) {
     let mut bootstrap = single(json!({ "grpc": {
         "statistics": true,
         "methods": [
-            { "service": "silent.v1.Clock", "method": "Tick", "deadline": { "max": "300ms" } },
+            { "service": "silent.v1.Clock", "method": "Tick", "deadline": { "max": "2s" } },
             { "service": "refusing.v1.Clock", "deadline": { "max": "5s" } },
             { "service": "users.v1.Users", "deadline": { "default": "2s", "max": "5s" } },
         ],
@@ -44,7 +44,7 @@ fn with_deadlines() -> (Bootstrap, TcpListener, Server) {
     ] {
         let route = json!({
             "match": { "prefix": format!("/{service}/") },
-            "route": { "cluster": cluster, "timeout": "0.3s" },
+            "route": { "cluster": cluster, "timeout": "2s" },
         });
         first_route(&mut bootstrap, route);
     }
@@ -75,14 +75,14 @@ fn a_call_that_takes_too_long_ends_as_deadline_exceeded() {
     let answer = gateway.h2().send(&call);
     let took = started.elapsed();
     assert_eq!(answer.grpc_status(), Some(4), "{answer:?}");
-    let bounds = Duration::from_millis(250)..Duration::from_secs(10);
+    let bounds = Duration::from_millis(1_900)..Duration::from_secs(10);
     assert!(bounds.contains(&took), "{took:?}");
     // A caller's own time, shorter than what is allowed, is kept.
     let short = Request::grpc("/silent.v1.Clock/Tick", b"").header("grpc-timeout", "20m");
     let started = Instant::now();
     assert_eq!(gateway.h2().send(&short).grpc_status(), Some(4));
     assert!(
-        started.elapsed() < Duration::from_millis(280),
+        started.elapsed() < Duration::from_millis(1_500),
         "{:?}",
         started.elapsed()
     );
