@@ -99,6 +99,13 @@ impl HttpContext for Request {
         }
     }
 
+    fn on_http_request_trailers(&mut self, _num_trailers: usize) -> Action {
+        match self.plugin.clean_trailers() {
+            Some(()) => Action::Continue,
+            None => Action::Pause,
+        }
+    }
+
     fn on_http_response_headers(&mut self, _num_headers: usize, end_of_stream: bool) -> Action {
         // Empty for a reply of our own, which has its headers already.
         let Served { answer, open } = std::mem::take(&mut self.served);
@@ -186,6 +193,21 @@ impl Plugin {
         }
         let edits = self.policy.mark(head, standings);
         headers::apply(Map::Request, &edits.writes(head.headers()))
+    }
+
+    /// Takes the mark out of trailers. Where that fails they do not go on, and so the request never ends; `None` then.
+    fn clean_trailers(&self) -> Option<()> {
+        if !self.marks {
+            return Some(());
+        }
+        let cleaned = headers::read(Map::RequestTrailers).and_then(|trailers| {
+            let edits = self.policy.without_marks(&trailers);
+            headers::apply(Map::RequestTrailers, &edits.writes(&trailers))
+        });
+        match cleaned {
+            Ok(()) => Some(()),
+            Err(error) => self.fail(&RequestHead::new(HeaderMap::default()), error),
+        }
     }
 
     /// The time since 1970, where an instant is told so.

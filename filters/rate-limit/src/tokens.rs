@@ -1,8 +1,8 @@
 //! Taking tokens from shared data: a bounded compare-and-swap loop around the policy's pure step.
 
 use http_message::HeaderMap;
-use proxy_host::shared_data::{self, Entry, Write};
-use proxy_host::{HostError, clock, property, random};
+use proxy_host::shared_data::{self, Write};
+use proxy_host::{HostError, clock, property};
 use rate_limit_policy::{
     Afterwards, Counter, Draw, Drawn, Effect, Instance, NAMESPACE, OnContention, Reading, Reason,
     Receipt, Refusal, Settled, Settlement, Standings,
@@ -45,7 +45,8 @@ impl Plugin {
             return Ok(instance);
         }
         let name = property::get(&["plugin_name"])?.unwrap_or_default();
-        let instance = self.policy.instance(shared_key()?, &name);
+        let secret = shared_data::secret(&format!("{NAMESPACE}/key"))?;
+        let instance = self.policy.instance(HashKey::new(secret), &name);
         Ok(self.instance.get_or_init(|| instance))
     }
 
@@ -157,7 +158,7 @@ impl Plugin {
 
     /// What the slot holds, and what taking from it would lead to.
     fn look<'d, 'a>(&self, draw: &'d Draw<'a>, now: u64) -> Result<Hand<'d, 'a>, HostError> {
-        let (value, write) = read(draw.slot())?;
+        let (value, write) = shared_data::read(draw.slot())?;
         Ok(Hand {
             draw,
             drawn: draw.take(value, now),
@@ -204,7 +205,7 @@ impl Plugin {
                 hand.taken = hand.drawn.admits();
                 return Ok(Take::Done);
             }
-            let (value, write) = read(hand.draw.slot())?;
+            let (value, write) = shared_data::read(hand.draw.slot())?;
             hand.drawn = hand.draw.take(value, now);
             hand.write = write;
         }
@@ -249,7 +250,7 @@ impl Plugin {
         step: &dyn Fn(Option<Vec<u8>>) -> Option<Slot>,
     ) -> Result<Option<()>, HostError> {
         for _ in 0..TRIES {
-            let (value, write) = read(key)?;
+            let (value, write) = shared_data::read(key)?;
             let Some(slot) = step(value) else {
                 return Ok(None);
             };
@@ -286,39 +287,6 @@ fn standings<'d>(hands: &[Hand<'d, '_>]) -> Standings<'d> {
     standings
 }
 
-/// What is stored under a key, and the condition of a write that must not overwrite another's.
-fn read(key: &str) -> Result<(Option<Vec<u8>>, Write), HostError> {
-    Ok(match shared_data::get(key.as_bytes())? {
-        Some(Entry { value, cas }) => (value, Write::IfUnchanged(cas)),
-        None => (None, Write::IfAbsent),
-    })
-}
-
 fn now() -> u64 {
     u64::try_from(clock::monotonic().as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// The shared key, or a new one if there is none. Whoever is first to write decides for all.
-fn shared_key() -> Result<HashKey, HostError> {
-    let name = format!("{NAMESPACE}/key");
-    let (value, write) = read(&name)?;
-    if let Some(key) = value.as_deref().and_then(as_key) {
-        return Ok(key);
-    }
-    let mut bytes = [0; HashKey::BYTES];
-    random::fill(&mut bytes)?;
-    if shared_data::set(name.as_bytes(), &bytes, write)? {
-        return Ok(HashKey::new(bytes));
-    }
-    let (value, _) = read(&name)?;
-    value
-        .as_deref()
-        .and_then(as_key)
-        .ok_or(HostError::Malformed)
-}
-
-fn as_key(bytes: &[u8]) -> Option<HashKey> {
-    <[u8; HashKey::BYTES]>::try_from(bytes)
-        .ok()
-        .map(HashKey::new)
 }

@@ -649,6 +649,36 @@ fn a_soft_limit_marks_the_request_and_the_response() {
     assert_eq!(vm.counter("gatehouse.rate_limit.limited"), 0);
 }
 
+// Envoy forwards a client's trailers, and some upstreams merge them into the headers: a client would mark its requests itself.
+#[test]
+fn the_mark_of_a_soft_limit_is_no_trailer() {
+    for (action, left) in [("soft", 1), ("reject", 4)] {
+        let host = Host::new();
+        let vm = start(
+            &host,
+            &config(json!([
+                { "name": "a", "key": { "header": "x-tenant" }, "rate": "1/h", "action": action },
+            ])),
+        );
+        let mut stream = vm.request(get("/", &[("x-tenant", "a")]));
+        assert_eq!(stream.request_headers(false), FilterStatus::Continue);
+        stream.request_body("abc", false);
+        let status = stream.request_trailers([
+            ("x-gatehouse-over-limit", "forged"),
+            ("X_Gatehouse_Over_Limit", "forged"),
+            ("x.gatehouse.over-limit", "forged"),
+            ("x-checksum", "abc"),
+        ]);
+        assert_eq!(status, FilterStatus::Continue, "{action}");
+        let trailers = stream.upstream().trailers;
+        assert_eq!(trailers.text("x-checksum"), Some("abc"), "{action}");
+        assert_eq!(trailers.len(), left, "{action}");
+        // Where no limit marks requests, their trailers cost nothing.
+        let calls = stream.host_calls("proxy_on_request_trailers");
+        assert_eq!(calls.is_empty(), action == "reject", "{calls:?}");
+    }
+}
+
 // A guard against guessing must count failures alone, and parallel guesses before the first answer is there.
 #[test]
 fn only_chosen_statuses_count() {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use proxy_host::CounterSet;
 use proxy_wasm::traits::HttpContext;
-use routing_policy::{Counter, Needs, Policy};
+use routing_policy::{Counter, Policy};
 
 use crate::request::Request;
 use crate::statistics::Statistics;
@@ -12,7 +12,6 @@ use crate::statistics::Statistics;
 /// What the requests of one configuration share.
 pub(crate) struct Plugin {
     pub(crate) policy: Policy,
-    pub(crate) needs: Needs,
     pub(crate) counters: CounterSet<Counter>,
     pub(crate) statistics: Statistics,
 }
@@ -23,7 +22,6 @@ impl proxy_host::Plugin for Plugin {
         let counters = CounterSet::define(Counter::ALL.map(|counter| (counter, counter.name())))
             .map_err(|error| format!("counters: {error}"))?;
         Ok(Plugin {
-            needs: policy.needs(),
             statistics: Statistics::new(policy.statistics()),
             policy,
             counters,

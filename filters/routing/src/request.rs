@@ -10,12 +10,14 @@ use proxy_host::headers::{self, Map};
 use proxy_host::{HostError, clock, foreign, property, random, request_head};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use routing_policy::{Facts, Forward, Reason, Step, Watch};
+use routing_policy::{Facts, Forward, Reason, RouteMetadata, Step, Watch};
 
 use crate::plugin::Plugin;
 
 /// Where auth leaves its record.
 const IDENTITY: &str = "wasm.gatehouse.identity";
+/// Where a route says something for itself.
+const METADATA: &str = "gatehouse.routing";
 /// What Envoy's router writes into the response code details where the time of a request is over, before anything or after
 /// the headers of the response.
 const TIMEOUTS: [&[u8]; 2] = [b"upstream_response_timeout", b"response_timeout"];
@@ -147,9 +149,18 @@ impl Plugin {
             true => property::get(path),
             false => Ok(None),
         };
+        let needs = self.policy.needs(head);
+        let of_route = |needed: bool, name: &str| {
+            let path = ["xds", "route_metadata", "filter_metadata", METADATA, name];
+            ask(needed, &path)
+        };
         Ok(Facts {
-            identity: ask(self.needs.identity, &["filter_state", IDENTITY])?,
-            address: ask(self.needs.address, &["source", "address"])?,
+            identity: ask(needs.identity, &["filter_state", IDENTITY])?,
+            address: ask(needs.address, &["source", "address"])?,
+            route: RouteMetadata {
+                default_version: of_route(needs.route_default_version, "default_version")?,
+                max_deadline: of_route(needs.route_max_deadline, "max_deadline")?,
+            },
             draw: match self.policy.needs_draw(head) {
                 true => {
                     let mut bytes = [0; 16];

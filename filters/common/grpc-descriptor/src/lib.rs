@@ -25,8 +25,10 @@
 )]
 
 mod descriptor;
+mod descriptor_set;
 mod http_rule;
 mod wire;
 
 pub use descriptor::{Descriptor, InvalidDescriptor, Method, MethodKind};
+pub use descriptor_set::DescriptorSet;
 pub use http_rule::HttpRule;

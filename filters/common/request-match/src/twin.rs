@@ -1,7 +1,7 @@
 //! REST twins of gRPC methods: what Envoy's transcoder turns into a call.
 
 use filter_config::{ConfigError, FieldPath, Text};
-use grpc_descriptor::{Descriptor, HttpRule, Method};
+use grpc_descriptor::{Descriptor, DescriptorSet, HttpRule, Method};
 use http_message::{CanonicalPath, GrpcMethod};
 use serde::Deserialize;
 
@@ -60,6 +60,23 @@ impl TwinTable {
         Ok(table)
     }
 
+    /// The twins of a filter: those that are written at `twins` below `root`, and those that the set at `descriptor_set` tells.
+    ///
+    /// # Errors
+    /// As for [`compile`](TwinTable::compile) and [`extend`](TwinTable::extend), or a set that cannot be read.
+    pub fn of(
+        configs: Vec<TwinConfig>,
+        set: Option<&DescriptorSet>,
+        root: &FieldPath,
+    ) -> Result<TwinTable, ConfigError> {
+        let mut table = TwinTable::compile(configs, &root.field("twins"))?;
+        if let Some(set) = set {
+            let at = root.field("descriptor_set");
+            table.extend(&set.read(&at)?, &at)?;
+        }
+        Ok(table)
+    }
+
     /// Adds the REST forms that a descriptor set tells, which stands at `at`: the rules of `google.api.http`, as the transcoder
     /// reads them from the same set.
     ///
@@ -84,6 +101,7 @@ impl TwinTable {
         Ok(())
     }
 
+    #[inline(never)]
     fn add(&mut self, twin: Twin, at: &FieldPath) -> Result<(), ConfigError> {
         match self.0.iter().find(|other| other.takes_the_same(&twin)) {
             None => {
@@ -176,6 +194,8 @@ impl TwinConfig {
 }
 
 impl Twin {
+    /// Once in a module, and not in each of its callers.
+    #[inline(never)]
     fn compile(config: TwinConfig, at: &FieldPath) -> Result<Twin, ConfigError> {
         check_method(config.method.as_str(), &at.field("method"))?;
         check_service(config.service.as_str(), &at.field("service"))?;

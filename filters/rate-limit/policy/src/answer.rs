@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use http_message::{HeaderEdits, HeaderName, HeaderValue, RequestHead, same_spelling};
+use http_message::{HeaderEdits, HeaderMap, HeaderName, HeaderValue, RequestHead, same_spelling};
 
 use crate::config::Policy;
 use crate::draw::{Draw, Drawn, Effect};
@@ -185,17 +185,23 @@ impl Policy {
         Refusal::new(Reason::Contended, vec![name], SECOND, headers)
     }
 
-    /// The edits that tell the upstream of soft limits that a request is beyond. What the client has written in their name goes, in
-    /// every spelling, also where there is nothing to tell.
+    /// The edits that tell the upstream of soft limits that a request is beyond. What the client has written in their name goes, also
+    /// where there is nothing to tell.
     pub fn mark(&self, head: &RequestHead, standings: &Standings<'_>) -> HeaderEdits {
+        let mut edits = self.without_marks(head.headers());
+        if let Some(value) = names(&standings.over()) {
+            edits.set(OVER_LIMIT, value);
+        }
+        edits
+    }
+
+    /// The edits that take out of headers or trailers what is written there in the name of the mark, in every spelling.
+    pub fn without_marks(&self, headers: &HeaderMap) -> HeaderEdits {
         let mut edits = HeaderEdits::new();
-        for (name, _) in head.headers() {
+        for (name, _) in headers {
             if same_spelling(name, OVER_LIMIT.as_bytes()) {
                 edits.remove(name);
             }
-        }
-        if let Some(value) = names(&standings.over()) {
-            edits.set(OVER_LIMIT, value);
         }
         edits
     }
@@ -220,8 +226,6 @@ fn seconds(nanoseconds: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use http_message::HeaderMap;
-
     use super::*;
 
     /// An hour after the beginning of 1970, and half a second.

@@ -1,8 +1,7 @@
 //! The configuration: its wire form, and the checks that make a [`Policy`] of it.
 
-use std::collections::BTreeSet;
-
 use filter_config::{Bounded, BoundedList, ConfigError, FieldPath, Version};
+use grpc_descriptor::DescriptorSet;
 use request_match::{Mode, Rule, Rules, TwinConfig, TwinTable};
 use serde::Deserialize;
 
@@ -10,7 +9,6 @@ use crate::address::{AddressConfig, Addresses};
 use crate::attribute::Attribute;
 use crate::caller::{Caller, CallerConfig};
 use crate::headers::{Headers, HeadersConfig, Reset};
-use crate::key::KeyPart;
 use crate::limit::{Action, Limit, LimitConfig};
 use crate::on_contention::OnContention;
 
@@ -35,6 +33,7 @@ pub struct Config {
     #[serde(default)]
     on_contention: OnContention,
     twins: Option<BoundedList<TwinConfig, 0, { TwinTable::MAX_TWINS }>>,
+    descriptor_set: Option<DescriptorSet>,
     limits: BoundedList<LimitConfig, 1, 16>,
 }
 
@@ -78,14 +77,6 @@ impl Policy {
             let reason = format!("more than {MAX_TOLD} rates in all, which no header can tell of");
             return Err(ConfigError::new(&at, reason));
         }
-        let parts = limits.iter().flat_map(|rule| rule.value.keys());
-        let claims: BTreeSet<&str> = parts
-            .filter_map(|part| match part {
-                KeyPart::Claim(name) => Some(name.as_str()),
-                _ => None,
-            })
-            .collect();
-        let caller = Caller::compile(config.identity, claims.into_iter());
         let twins = config
             .twins
             .map(BoundedList::into_inner)
@@ -98,10 +89,10 @@ impl Policy {
                 config.address.unwrap_or_default(),
                 &root.field("address"),
             )?,
-            caller,
+            caller: Caller::compile(config.identity, &limits, &at)?,
             headers: Headers::new(config.headers),
             on_contention: config.on_contention,
-            twins: TwinTable::compile(twins, &root.field("twins"))?,
+            twins: TwinTable::of(twins, config.descriptor_set.as_ref(), &root)?,
             limits: Rules::compile(limits, &at)?,
             attributes: Vec::new(),
         };
@@ -400,6 +391,17 @@ mod tests {
             c["limits"][0]["plans"] = json!({ "rates": { "gold": ["9/s", "99/m", "999/h"] } });
         });
         assert!(in_a_plan > simple);
+        // A route may say any rate that its algorithm counts.
+        let overridden = |algorithm: &'static str| {
+            with(|c| {
+                c["limits"][0]["algorithm"] = json!(algorithm);
+                c["limits"][0]["route_override"] = json!(true);
+            })
+            .unwrap()
+            .table_bytes()
+        };
+        assert_eq!(overridden("token_bucket"), simple);
+        assert!(overridden("sliding_log") > 4096 * 24 * 256 * 12);
     }
 
     // More rates than a header can tell of would be told of none.

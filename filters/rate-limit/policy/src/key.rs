@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
+use client_address::Masks;
 use filter_config::{BoundedList, Text};
 use http_message::{HeaderMap, HeaderName, same_spelling};
 use identity::Identity;
@@ -13,7 +14,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use shared_table::{Fingerprint, HashKey, Parts};
 
 use crate::attribute::{Attribute, Attributes};
-use crate::masks::Masks;
+use crate::rate_set::RateSet;
 
 /// One thing that tells clients apart.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -76,15 +77,15 @@ impl Key {
         &self.0
     }
 
-    /// The fingerprint of the client under the limit of this name. Values are hashed whole, whatever their length and bytes.
+    /// The fingerprint of the client under these rates of a limit. Values are hashed whole, whatever their length and bytes.
     pub(crate) fn fingerprint(
         &self,
-        limit: &str,
+        rates: &RateSet<'_>,
         source: &KeySource<'_>,
         hash: &HashKey,
     ) -> Result<Fingerprint, KeyFault> {
         let mut parts = hash.parts();
-        parts.push(limit.as_bytes());
+        rates.append(&mut parts);
         for part in &self.0 {
             part.append(source, &mut parts)?;
         }
@@ -94,14 +95,14 @@ impl Key {
     /// As [`fingerprint`](Key::fingerprint), for requests that lack the key of the limit: never that of one that has it.
     pub(crate) fn fallback(
         &self,
-        limit: &str,
+        rates: &RateSet<'_>,
         source: &KeySource<'_>,
         hash: &HashKey,
     ) -> Result<Fingerprint, KeyFault> {
         let mut parts = hash.parts();
-        // No other list begins with an empty part: limits have names.
+        // No other list begins with one empty part: limits have names.
         parts.push(b"");
-        parts.push(limit.as_bytes());
+        rates.append(&mut parts);
         for part in &self.0 {
             part.append(source, &mut parts)?;
         }
@@ -157,7 +158,7 @@ impl KeyPart {
                 text(identity.and_then(|identity| label(identity, name.as_str())))
             }
             KeyPart::Claim(name) => {
-                text(identity.and_then(|identity| one_of(&identity.claims, name.as_str())))
+                text(identity.and_then(|identity| claim(identity, name.as_str())))
             }
             KeyPart::Address => {
                 // All whose address cannot be told are one client, of no bytes.
@@ -195,10 +196,15 @@ impl KeyPart {
 
 /// What an operator wrote beside the credential.
 pub(crate) fn label<'a>(identity: &'a Identity, name: &str) -> Option<&'a str> {
-    one_of(&identity.labels, name)
+    named(&identity.labels, name)
 }
 
-fn one_of<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+/// A claim of the token that the operator selected.
+pub(crate) fn claim<'a>(identity: &'a Identity, name: &str) -> Option<&'a str> {
+    named(&identity.claims, name)
+}
+
+fn named<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let found = pairs.iter().find(|(other, _)| other == name);
     found.map(|(_, value)| value.as_str())
 }
@@ -282,6 +288,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::rate_set::RateSource;
+
+    const ORDERS: RateSet<'_> = RateSet {
+        limit: "orders",
+        source: RateSource::Limit,
+    };
 
     fn read(value: serde_json::Value) -> Result<Key, String> {
         filter_config::from_value(value).map_err(|error| error.to_string())
@@ -318,7 +330,7 @@ mod tests {
             route: None,
             attributes: Attributes::new(std::slice::from_ref(&attribute), &values),
         };
-        key.fingerprint("orders", &source, &HashKey::new([1; 16]))
+        key.fingerprint(&ORDERS, &source, &HashKey::new([1; 16]))
     }
 
     #[test]
@@ -346,6 +358,8 @@ mod tests {
             json!({ "header": ":path" }),
             json!({ "header": "a", "consumer": 1 }),
             json!({ "cookie": "" }),
+            json!({ "claim": "" }),
+            json!("claim"),
             json!({ "group": [] }),
             json!({ "path_parameter": { "template": "/users/{id}", "name": "other" } }),
             json!({ "path_parameter": { "template": "/users/{id=**}", "name": "id" } }),
@@ -376,6 +390,7 @@ mod tests {
             json!("credential"),
             json!({ "group": ["a"] }),
             json!({ "label": "tier" }),
+            json!({ "claim": "tenant" }),
             json!("route"),
             json!("host"),
             json!("grpc_service"),
@@ -455,28 +470,21 @@ mod tests {
             plan: Some(plan.to_owned()),
             groups: vec!["all".to_owned(), group.to_owned()],
             labels: vec![("tier".to_owned(), tier.to_owned())],
+            claims: vec![
+                ("tenant".to_owned(), format!("of {tier}")),
+                ("other".to_owned(), id.to_owned()),
+            ],
             ..Identity::anonymous()
         };
-        let base = Identity {
-            claims: vec![
-                ("org".to_owned(), "o".to_owned()),
-                ("tier".to_owned(), "t".to_owned()),
-            ],
-            ..who("c", "p", "g", "t", "i")
-        };
+        let base = who("c", "p", "g", "t", "i");
         for (part, other) in [
             (json!("consumer"), who("x", "p", "g", "t", "i")),
             (json!("plan"), who("c", "x", "g", "t", "i")),
             (json!({ "group": ["g", "x"] }), who("c", "p", "x", "t", "i")),
             (json!({ "label": "tier" }), who("c", "p", "g", "x", "i")),
+            (json!({ "claim": "tenant" }), who("c", "p", "g", "x", "i")),
+            (json!({ "claim": "other" }), who("c", "p", "g", "t", "x")),
             (json!("credential"), who("c", "p", "g", "t", "x")),
-            (
-                json!({ "claim": "tier" }),
-                Identity {
-                    claims: vec![("tier".to_owned(), "x".to_owned())],
-                    ..base.clone()
-                },
-            ),
         ] {
             let key = read(part.clone()).unwrap();
             let of = |identity| print(&key, &[], Some(identity));
@@ -556,9 +564,9 @@ mod tests {
             attributes: Attributes::new(&[], &[]),
         };
         let hash = HashKey::new([1; 16]);
-        let key = tenant.fingerprint("orders", &source, &hash);
-        assert_ne!(key, tenant.fallback("orders", &source, &hash));
-        assert!(address.fallback("orders", &source, &hash).is_ok());
+        let key = tenant.fingerprint(&ORDERS, &source, &hash);
+        assert_ne!(key, tenant.fallback(&ORDERS, &source, &hash));
+        assert!(address.fallback(&ORDERS, &source, &hash).is_ok());
     }
 
     #[test]

@@ -12,8 +12,9 @@ use crate::algorithm::Algorithm;
 use crate::attribute::Attribute;
 use crate::cost::{Cost, CostConfig, CostNumber};
 use crate::key::{Key, KeyPart};
+use crate::meter::Meter;
 use crate::missing_key::OnMissingKey;
-use crate::plans::{Plans, PlansConfig};
+use crate::plans::{PlanSource, Plans, PlansConfig};
 use crate::quota::Quota;
 use crate::quota_compiler::QuotaCompiler;
 use crate::rate::{MAX_REQUESTS, Rate, RateList};
@@ -98,10 +99,11 @@ impl Limit {
         let afterwards = Afterwards::compile(config.count_only, config.actual_cost, at)?;
         let penalty = config.penalty.map_or(0, Bounded::get);
         let actual = afterwards.as_ref().map_or(0, Afterwards::most);
-        // A cost that is the same for all requests is checked against the burst instead.
-        let dearest = match cost.is_number() {
-            true => 0,
-            false => cost.most(),
+        // A cost that is the same for all requests is checked against the burst instead; a leaky bucket holds one, and owes the rest.
+        let dearest = match (cost.is_number(), config.algorithm) {
+            (true, Algorithm::LeakyBucket) => cost.most().saturating_sub(1),
+            (true, _) => 0,
+            (false, _) => cost.most(),
         };
         let compiler = QuotaCompiler {
             name: config.name.as_str(),
@@ -187,16 +189,30 @@ impl Limit {
         self.key.parts().iter().chain(fallback)
     }
 
+    /// The claims that it looks at by their names.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = &str> {
+        let plan = self.plans.as_ref().map(Plans::by);
+        let plan = plan.and_then(|by| match by {
+            PlanSource::Claim(name) => Some(name.as_str()),
+            PlanSource::Plan | PlanSource::Label(_) => None,
+        });
+        let keys = self.keys().filter_map(|part| match part {
+            KeyPart::Claim(name) => Some(name.as_str()),
+            _ => None,
+        });
+        keys.chain(plan)
+    }
+
     fn quotas(&self) -> impl Iterator<Item = &Quota> {
         let plans = self.plans.iter().flat_map(Plans::quotas);
         std::iter::once(&*self.quota).chain(plans)
     }
 
     pub(crate) fn max_state(&self) -> usize {
-        self.quotas()
-            .map(Quota::max_bytes)
-            .max()
-            .unwrap_or_default()
+        let of_routes = self.override_at.as_ref();
+        let of_routes = of_routes.map(|_| Meter::most_bytes(self.algorithm));
+        let all = self.quotas().map(Quota::max_bytes).chain(of_routes);
+        all.max().unwrap_or_default()
     }
 
     pub(crate) fn most_rates(&self) -> usize {

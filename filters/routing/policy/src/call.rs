@@ -26,6 +26,15 @@ impl<'a> Call<'a> {
     }
 }
 
+/// What the transcoder leaves of the REST request that it makes a call: its path and its method.
+pub(crate) const TRACES: [&str; 2] = ["x-envoy-original-path", "x-envoy-original-method"];
+
+/// Whether the head looks as the transcoder leaves one. Any client can write one like it; the record of auth tells which it is.
+pub(crate) fn may_be_transcoded(head: &RequestHead) -> bool {
+    let has = |name: &str| head.headers().get_all(name).next().is_some();
+    head.protocol() == Protocol::Grpc && TRACES.into_iter().any(has)
+}
+
 /// What the client speaks, whatever a bridge has made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spoken {
@@ -38,8 +47,8 @@ pub(crate) enum Spoken {
 }
 
 impl Spoken {
-    /// What auth recorded in front of the bridges. Without a record, what the bridges leave in the head tells: gRPC-Web and
-    /// transcoded calls are known by it, a bridged Connect call is not, and a client can forge it.
+    /// What auth recorded in front of the bridges. Without a record the head tells, which a client can forge: a bridged gRPC-Web
+    /// call is known by `x-grpc-web`. What looks transcoded is a plain call then, since it matters to those behind.
     pub(crate) fn of(head: &RequestHead, identity: &Identity) -> Spoken {
         let here = head.protocol();
         match (recorded(identity), here) {
@@ -48,16 +57,10 @@ impl Spoken {
             (Some(RecordedProtocol::Connect), _) | (None, Protocol::Connect) => Spoken::Connect,
             (Some(RecordedProtocol::Http) | None, Protocol::Http) => Spoken::Rest,
             (Some(RecordedProtocol::Http), _) => Spoken::Transcoded,
-            (None, Protocol::Grpc) => {
-                let has = |name| head.headers().get_all(name).next().is_some();
-                if has("x-envoy-original-path") {
-                    Spoken::Transcoded
-                } else if has("x-grpc-web") {
-                    Spoken::GrpcWeb
-                } else {
-                    Spoken::Grpc
-                }
-            }
+            (None, Protocol::Grpc) => match head.headers().get_all("x-grpc-web").next() {
+                Some(_) => Spoken::GrpcWeb,
+                None => Spoken::Grpc,
+            },
         }
     }
 
@@ -136,7 +139,7 @@ mod tests {
                     ("content-type", "application/grpc"),
                     ("x-envoy-original-path", "/stock/7"),
                 ],
-                Spoken::Transcoded,
+                Spoken::Grpc,
             ),
             (&[("content-type", "application/grpc-web")], Spoken::GrpcWeb),
             (

@@ -5,6 +5,7 @@ use http_message::{HeaderName, HeaderValue, RequestHead, is_token};
 use request_match::{Mode, Rule, Rules, TwinTable};
 use serde::Deserialize;
 
+use crate::call::may_be_transcoded;
 use crate::headers::{Headers, HeadersConfig, Uses};
 use crate::lifecycle::{self, DeprecatedList};
 use crate::method_table::{GrpcConfig, MethodTable};
@@ -35,6 +36,8 @@ struct ApiVersionConfig {
     supported: BoundedList<Text<8>, 1, 64>,
     default: Text<8>,
     sources: BoundedList<SourceConfig, 1, 8>,
+    #[serde(default)]
+    route_override: bool,
     unknown: Option<UnknownStatus>,
     #[serde(default)]
     fallback: Fallback,
@@ -79,12 +82,16 @@ pub struct Policy {
 }
 
 /// What the policy wants to know of a request besides its head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// The record that auth has written.
     pub identity: bool,
     /// The address of the client.
     pub address: bool,
+    /// What the route says of the version of a request that names none.
+    pub route_default_version: bool,
+    /// What the route says of the longest that a call may take.
+    pub route_max_deadline: bool,
 }
 
 impl Policy {
@@ -141,19 +148,22 @@ impl Policy {
             }
         }
         let supported = versions.as_ref().and_then(supported_header);
+        let needs = Needs {
+            identity: headers.protocol.is_some()
+                || grpc.as_ref().is_some_and(MethodTable::needs_identity)
+                || active(&targets).any(|rule| rule.matcher.needs_identity())
+                || active(&splits)
+                    .any(|rule| rule.matcher.needs_identity() || rule.value.needs_identity()),
+            address: active(&splits).any(|rule| rule.value.needs_address()),
+            route_default_version: versions.as_ref().is_some_and(|all| all.route_override),
+            route_max_deadline: grpc.as_ref().is_some_and(MethodTable::asks_the_route),
+        };
         Ok(Policy {
             mode: config.mode,
             versions,
-            needs: Needs {
-                identity: config.mode != Mode::Off
-                    && (headers.protocol.is_some()
-                        || grpc.as_ref().is_some_and(MethodTable::needs_identity)
-                        || active(&targets).any(|rule| rule.matcher.needs_identity())
-                        || active(&splits).any(|rule| {
-                            rule.matcher.needs_identity() || rule.value.needs_identity()
-                        })),
-                address: config.mode != Mode::Off
-                    && active(&splits).any(|rule| rule.value.needs_address()),
+            needs: match config.mode {
+                Mode::Off => Needs::default(),
+                Mode::Enforce | Mode::Shadow => needs,
             },
             grpc,
             no_twins: TwinTable::default(),
@@ -164,9 +174,12 @@ impl Policy {
         })
     }
 
-    /// What has to be asked of the host: each answer has its price.
-    pub fn needs(&self) -> Needs {
-        self.needs
+    /// What has to be asked of the host for this request: each answer has its price.
+    pub fn needs(&self, head: &RequestHead) -> Needs {
+        Needs {
+            identity: self.needs.identity || (self.mode != Mode::Off && may_be_transcoded(head)),
+            ..self.needs
+        }
     }
 
     /// The REST forms of methods, as a descriptor set has them.
@@ -256,6 +269,7 @@ fn compile_versions(
         retired,
         default,
         sources,
+        route_override: config.route_override,
         falls_back: config.fallback == Fallback::Older,
         deprecated,
         upstream_path: config

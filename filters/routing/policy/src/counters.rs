@@ -23,6 +23,8 @@ pub enum Counter {
     GroupedUnknown,
     /// Forwarded; a target or a group that its mode `shadow` kept from being written.
     ShadowLabelled,
+    /// Forwarded; the route says something for itself that cannot be taken.
+    BadOverride,
     /// Refused: the version named is not served.
     UnknownVersion,
     /// Refused: the version named is no longer served.
@@ -53,7 +55,7 @@ pub enum Counter {
 
 impl Counter {
     /// Every counter, in the order of declaration.
-    pub const ALL: [Counter; 23] = [
+    pub const ALL: [Counter; 24] = [
         Counter::Versioned,
         Counter::Defaulted,
         Counter::FellBack,
@@ -64,6 +66,7 @@ impl Counter {
         Counter::Grouped,
         Counter::GroupedUnknown,
         Counter::ShadowLabelled,
+        Counter::BadOverride,
         Counter::UnknownVersion,
         Counter::RetiredVersion,
         Counter::PathNotAllowed,
@@ -92,6 +95,7 @@ impl Counter {
             Counter::Grouped => "gatehouse.routing.grouped",
             Counter::GroupedUnknown => "gatehouse.routing.grouped_unknown",
             Counter::ShadowLabelled => "gatehouse.routing.shadow_labelled",
+            Counter::BadOverride => "gatehouse.routing.bad_override",
             Counter::UnknownVersion => "gatehouse.routing.unknown_version",
             Counter::RetiredVersion => "gatehouse.routing.retired_version",
             Counter::PathNotAllowed => "gatehouse.routing.path_not_allowed",

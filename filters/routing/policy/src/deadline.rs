@@ -7,15 +7,18 @@ use http_message::{HeaderValue, Occurrence, Protocol, RequestHead};
 use serde::Deserialize;
 
 use crate::reason::Reason;
+use crate::route_override::{BadOverride, RouteMetadata};
 
 /// Its bounds keep a deadline within the eight digits of `grpc-timeout` in milliseconds.
-type Bounds = BoundedDuration<1, 86_400_000>;
+pub(crate) type Bounds = BoundedDuration<1, 86_400_000>;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeadlineConfig {
     default: Option<Bounds>,
     max: Option<Bounds>,
+    #[serde(default)]
+    route_override: bool,
 }
 
 /// What a method allows.
@@ -25,6 +28,8 @@ pub(crate) struct Deadline {
     default: Option<Duration>,
     /// No client gets more.
     max: Option<Duration>,
+    /// Whether a route may give another `max`.
+    pub(crate) route_override: bool,
 }
 
 /// The time that a call gets.
@@ -40,6 +45,7 @@ impl Deadline {
         let deadline = Deadline {
             default: config.default.map(BoundedDuration::get),
             max: config.max.map(BoundedDuration::get),
+            route_override: config.route_override,
         };
         match (deadline.default, deadline.max) {
             (None, None) => Err(ConfigError::new(at, "needs default, max or both")),
@@ -47,6 +53,17 @@ impl Deadline {
                 Err(ConfigError::new(&at.field("default"), "is longer than max"))
             }
             _ => Ok(deadline),
+        }
+    }
+
+    /// The same with the `max` of the route.
+    pub(crate) fn on_route(self, route: &RouteMetadata) -> Result<Deadline, BadOverride> {
+        match route.max_deadline()? {
+            Some(max) if self.route_override => Ok(Deadline {
+                max: Some(max),
+                ..self
+            }),
+            _ => Ok(self),
         }
     }
 
@@ -146,6 +163,7 @@ mod tests {
         Deadline {
             default: default.map(Duration::from_millis),
             max: max.map(Duration::from_millis),
+            route_override: false,
         }
     }
 

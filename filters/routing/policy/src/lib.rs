@@ -38,11 +38,16 @@ mod cookie;
 mod counters;
 mod deadline;
 mod decision;
+mod filter_state;
+mod findings;
 mod headers;
 mod instant;
+mod label;
 mod lifecycle;
+mod method_rule;
 mod method_table;
 mod reason;
+mod route_override;
 mod split;
 mod target;
 mod upstream_path;
@@ -51,9 +56,10 @@ mod version;
 pub use config::{Config, Needs, Policy};
 pub use counters::Counter;
 pub use deadline::{parse_connect_timeout, parse_grpc_timeout};
-pub use decision::{
-    Facts, Forward, STATE_API_VERSION, STATE_EXPERIMENT, STATE_GROUP, STATE_GRPC_KIND,
-    STATE_GRPC_METHOD, STATE_GRPC_PACKAGE, STATE_GRPC_SERVICE, STATE_PROTOCOL, STATE_TARGET, Step,
-    Watch,
+pub use decision::{Facts, Forward, Step, Watch};
+pub use filter_state::{
+    STATE_API_VERSION, STATE_EXPERIMENT, STATE_GROUP, STATE_GRPC_KIND, STATE_GRPC_METHOD,
+    STATE_GRPC_PACKAGE, STATE_GRPC_SERVICE, STATE_PROTOCOL, STATE_TARGET,
 };
 pub use reason::Reason;
+pub use route_override::RouteMetadata;

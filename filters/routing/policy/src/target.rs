@@ -5,8 +5,6 @@ use http_message::HeaderValue;
 use request_match::{MatchConfig, Mode, Placement, RequestMatch, Rule, Rules};
 use serde::Deserialize;
 
-use crate::method_table::target_value;
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TargetConfig {
@@ -50,4 +48,16 @@ pub(crate) fn matcher(config: MatchConfig, at: &FieldPath) -> Result<RequestMatc
         )),
         false => Ok(matcher),
     }
+}
+
+/// The name of a cluster, or whatever a route is to look for.
+pub(crate) fn target_value(text: &str, at: &FieldPath) -> Result<HeaderValue, ConfigError> {
+    let plain = !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b',');
+    HeaderValue::try_from(text)
+        .ok()
+        .filter(|_| plain)
+        .ok_or_else(|| ConfigError::new(at, "expected a name of visible ASCII without a comma"))
 }

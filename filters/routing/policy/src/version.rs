@@ -22,6 +22,8 @@ pub(crate) struct Versions {
     /// Among `supported`.
     pub(crate) default: ApiVersion,
     pub(crate) sources: Vec<Source>,
+    /// Whether a route may name another default.
+    pub(crate) route_override: bool,
     /// Whether a version that is not served becomes the nearest older one that is.
     pub(crate) falls_back: bool,
     /// What the responses of a version on its way out tell.
@@ -120,7 +122,7 @@ impl Label {
 }
 
 impl Versions {
-    /// Asks the sources in order; the first that names a version decides, and the others are not looked at.
+    /// Asks the sources in order; the first that names a version decides, and the others are not looked at. `None` if none does.
     ///
     /// `path` is absent where the request has none (CONNECT).
     pub(crate) fn select(
@@ -128,7 +130,7 @@ impl Versions {
         head: &RequestHead,
         path: Option<&CanonicalPath>,
         call: &Call<'_>,
-    ) -> Result<Selection, Reason> {
+    ) -> Result<Option<Selection>, Reason> {
         for source in &self.sources {
             let (label, unknown) = match source {
                 Source::PathPrefix => (path.and_then(in_path), Reason::UnknownVersionInPath),
@@ -145,10 +147,10 @@ impl Versions {
                 Source::GrpcPackage => (in_package(call), Reason::UnknownVersionInPath),
             };
             if let Some(label) = label {
-                return self.judge(label, unknown);
+                return self.judge(label, unknown).map(Some);
             }
         }
-        Ok(Selection::Default(self.default))
+        Ok(None)
     }
 
     /// What the response to a request for the version tells.

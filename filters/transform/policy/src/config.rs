@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use filter_config::{BoundedList, BoundedMap, ConfigError, FieldPath, Name, Text, Version};
+use grpc_descriptor::DescriptorSet;
 use http_message::{
     HeaderName, HeaderValue, NamePatterns, fold_name, is_reserved_request_header, same_spelling,
 };
@@ -24,6 +25,7 @@ pub struct Config {
     version: Version,
     #[serde(default)]
     twins: BoundedList<TwinConfig, 0, 1024>,
+    descriptor_set: Option<DescriptorSet>,
     rules: BoundedList<RuleConfig, 1, 256>,
 }
 
@@ -159,7 +161,11 @@ impl Policy {
     /// Checks what types cannot: references, duplicates, names that would harm a message.
     pub fn compile(config: Config) -> Result<Policy, ConfigError> {
         let root = FieldPath::root();
-        let twins = TwinTable::compile(config.twins.into_inner(), &root.field("twins"))?;
+        let twins = TwinTable::of(
+            config.twins.into_inner(),
+            config.descriptor_set.as_ref(),
+            &root,
+        )?;
         let rules_at = root.field("rules");
         let mut rules = Vec::new();
         let mut needs_identity = false;

@@ -5,6 +5,7 @@ mod calls;
 mod descriptor;
 mod evasion;
 mod junk;
+mod methods;
 mod refusals;
 mod rest;
 mod twins;

@@ -7,6 +7,7 @@
 mod attacks;
 mod auth_rules;
 mod chain;
+mod failed_attempts;
 mod forge;
 mod grpc;
 mod harness;
@@ -16,6 +17,7 @@ mod istio;
 mod jwks;
 mod rate_limit;
 mod reload;
+mod routing;
 mod scenarios;
 mod server;
 mod start;

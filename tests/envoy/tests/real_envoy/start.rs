@@ -3,13 +3,14 @@
 use envoy_harness::{Bootstrap, Gateway, Request, StartError, demo_key, skipped, validate};
 use serde_json::Value;
 
-const CONFIGURATIONS: [&str; 7] = [
+const CONFIGURATIONS: [&str; 8] = [
     "envoy/envoy.yaml",
     "envoy/single/auth.yaml",
     "envoy/single/rate-limit.yaml",
     "envoy/single/routing.yaml",
     "envoy/single/transform.yaml",
     "envoy/variants/cache.yaml",
+    "envoy/variants/criteria.yaml",
     "envoy/variants/jwks.yaml",
 ];
 

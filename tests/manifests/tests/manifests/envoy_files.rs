@@ -67,7 +67,14 @@ fn each_plugin_has_a_vm_of_its_own() {
                     .unwrap_or_default()
             })
             .collect();
-        assert_eq!(ids.len(), embedded.len(), "{}", path.display());
+        // The same plugin in two filter chains is one.
+        let mut plugins = Vec::new();
+        for wasm in &embedded {
+            if !plugins.contains(&&wasm.plugin) {
+                plugins.push(&wasm.plugin);
+            }
+        }
+        assert_eq!(ids.len(), plugins.len(), "{}", path.display());
         assert!(!ids.contains(""), "{}: a vm_id is missing", path.display());
     }
 }

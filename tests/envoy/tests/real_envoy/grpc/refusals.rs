@@ -12,45 +12,53 @@ use tonic::Code;
 use super::{Caller, gateway, outsider, reached_inventory, reader, writer};
 
 /// What a refusal says, to whomever.
-struct Refusal {
+pub(super) struct Refusal {
     http: u16,
     grpc: i32,
     title: &'static str,
+    /// By routing, behind the bridges: there gRPC-Web callers read the status as a header.
+    behind_bridges: bool,
 }
 
 /// Makes of a call one that is refused.
-type Prepare<'a> = &'a dyn Fn(Request) -> Request;
+pub(super) type Prepare<'a> = &'a dyn Fn(Request) -> Request;
 
 const UNAUTHORIZED: Refusal = Refusal {
     http: 401,
     grpc: 16,
     title: "Unauthorized",
+    behind_bridges: false,
 };
 const FORBIDDEN: Refusal = Refusal {
     http: 403,
     grpc: 7,
     title: "Forbidden",
+    behind_bridges: false,
 };
 const UNKNOWN_VERSION: Refusal = Refusal {
     http: 406,
     grpc: 12,
     title: "Not Acceptable",
+    behind_bridges: true,
 };
 const TWO_VERSIONS: Refusal = Refusal {
     http: 400,
     grpc: 3,
     title: "Bad Request",
+    behind_bridges: true,
 };
 
 const QUOTA_EXCEEDED: Refusal = Refusal {
     http: 429,
     grpc: 8,
     title: "Quota Exceeded",
+    behind_bridges: false,
 };
 const UNREADABLE_BODY: Refusal = Refusal {
     http: 415,
     grpc: 12,
     title: "Unsupported Media Type",
+    behind_bridges: false,
 };
 
 // Without it a gRPC caller could be told UNAVAILABLE, and try again; a browser get an answer that it cannot read; a REST
@@ -182,7 +190,12 @@ fn a_body_that_no_rule_can_read_is_refused_in_the_form_of_its_sender() {
 }
 
 /// Calls as each caller does, on each protocol that it speaks.
-fn check_every_caller(gateway: &Gateway, case: &str, prepare: Prepare<'_>, refusal: &Refusal) {
+pub(super) fn check_every_caller(
+    gateway: &Gateway,
+    case: &str,
+    prepare: Prepare<'_>,
+    refusal: &Refusal,
+) {
     for caller in Caller::ALL {
         // A gRPC client speaks HTTP/2, the others either.
         let mut clients = vec![gateway.h2()];
@@ -199,9 +212,14 @@ fn check_every_caller(gateway: &Gateway, case: &str, prepare: Prepare<'_>, refus
 }
 
 impl Refusal {
-    /// Whether it is one of routing's.
-    fn behind_bridges(&self) -> bool {
-        matches!(self.http, 400 | 406)
+    /// One of routing's.
+    pub(super) const fn by_routing(http: u16, grpc: i32, title: &'static str) -> Self {
+        Self {
+            http,
+            grpc,
+            title,
+            behind_bridges: true,
+        }
     }
 
     fn check(&self, caller: Caller, answer: &Response, at: &str) {
@@ -245,7 +263,7 @@ impl Refusal {
                 assert_eq!(answer.header("content-type"), Some(kind), "{at}");
                 let framed = web_status(caller, answer);
                 // In front of the bridges nobody but the filter makes the frame that clients read.
-                assert!(framed.is_some() || self.behind_bridges(), "no frame: {at}");
+                assert!(framed.is_some() || self.behind_bridges, "no frame: {at}");
                 let (status, message) = framed
                     .or_else(|| {
                         let message = answer.header("grpc-message")?.to_owned();
