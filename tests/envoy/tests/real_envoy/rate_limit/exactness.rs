@@ -84,8 +84,8 @@ fn logged(gateway: &Gateway, requests: usize) -> Vec<Logged> {
 ///
 /// The log says when a request's head was there, and the filter reads the clock a little later, before the request is over. So each
 /// key may have had one less than the model, and what comes in the longest time that a request took; and all together, of which few
-/// took that long, half a percent less.
-fn check(logged: &[Logged], rate: &Rate, elapsed: Duration) -> u64 {
+/// took that long, half a percent less. What a request took that was cut off before its answer is not in the log: `cut` more.
+fn check(logged: &[Logged], rate: &Rate, elapsed: Duration, cut: u64) -> u64 {
     let per = Duration::from_secs(rate.seconds);
     let most =
         u128::from(rate.burst) + elapsed.as_nanos() * u128::from(rate.requests) / per.as_nanos();
@@ -103,7 +103,7 @@ fn check(logged: &[Logged], rate: &Rate, elapsed: Duration) -> u64 {
     let late = (u128::from(longest * rate.requests)).div_ceil(u128::from(rate.seconds) * 1000);
     let (mut fewest, mut exact) = (0, 0);
     for (key, (admitted, given, _)) in &keys {
-        let fewer = given.saturating_sub(*admitted);
+        let fewer = given.saturating_sub(*admitted + u128::from(cut));
         assert!(
             fewer <= 1 + late,
             "{key}: {admitted} admitted, where a model admits {given}; a request took {longest} ms at most"
@@ -124,7 +124,7 @@ fn check(logged: &[Logged], rate: &Rate, elapsed: Duration) -> u64 {
         1 + late
     );
     assert!(
-        admitted * 1000 >= modelled * 995,
+        (admitted + cut) * 1000 >= modelled * 995,
         "{admitted} admitted, where a model admits {modelled}"
     );
     admitted
@@ -181,7 +181,7 @@ fn a_hundred_thousand_requests_over_one_key_a_hundred_and_ten_thousand() {
             }
         });
         let elapsed = start.elapsed();
-        let admitted = check(&logged(&gateway, requests), &rate, elapsed);
+        let admitted = check(&logged(&gateway, requests), &rate, elapsed, 0);
         assert_eq!(counter(&gateway, "admitted"), admitted);
         for name in ["contended", "unknown_form", "internal"] {
             assert_eq!(counter(&gateway, name), 0, "{name}");
@@ -209,24 +209,27 @@ fn buckets_are_exact_while_the_configuration_is_replaced_each_second() {
     let replacements = if is_long() { 60 } else { 6 };
     let done = AtomicBool::new(false);
     let start = Instant::now();
-    let requests: usize = std::thread::scope(|scope| {
+    let (requests, cut) = std::thread::scope(|scope| {
         let (gateway, done) = (&gateway, &done);
         let threads: Vec<_> = (0..8)
             .map(|thread| {
                 scope.spawn(move || {
                     let client = gateway.h1();
-                    let mut sent = 0;
+                    let (mut sent, mut cut) = (0, 0);
                     while !done.load(Ordering::Relaxed) {
                         let tenant = format!("tenant-{}", (thread + sent) % 3);
-                        let answer = client.send(&Request::get("/").header("x-tenant", &tenant));
-                        assert!(
-                            [200, 429].contains(&answer.status),
-                            "status {}",
-                            answer.status
-                        );
-                        sent += 1;
+                        let request = Request::get("/").header("x-tenant", &tenant);
+                        match client.try_send(&request) {
+                            Ok(answer) => {
+                                let status = answer.status;
+                                assert!([200, 429].contains(&status), "status {status}");
+                                sent += 1;
+                            }
+                            // Envoy closes a replaced listener after a second, with what a busy machine has not served.
+                            Err(_) => cut += 1,
+                        }
                     }
-                    sent
+                    (sent, cut)
                 })
             })
             .collect();
@@ -240,10 +243,16 @@ fn buckets_are_exact_while_the_configuration_is_replaced_each_second() {
         threads
             .into_iter()
             .map(|thread| thread.join().unwrap())
-            .sum()
+            .fold((0, 0), |sum: (usize, u64), one| {
+                (sum.0 + one.0, sum.1 + one.1)
+            })
     });
     let elapsed = start.elapsed();
-    check(&logged(&gateway, requests), &rate, elapsed);
+    assert!(
+        cut <= 8 * replacements as u64 && cut * 20 < requests as u64,
+        "{cut} of {requests} requests were cut off"
+    );
+    check(&logged(&gateway, requests), &rate, elapsed, cut);
     assert_eq!(counter(&gateway, "unknown_form"), 0);
     assert_eq!(counter(&gateway, "contended"), 0);
 }
