@@ -1,18 +1,22 @@
 //! The keys that were fetched, and their fetching: one fetch for each Envoy, made by whichever root leads.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use ahash::RandomState;
+use auth_policy::key_set::VerificationKey;
 use auth_policy::{
     Answer, Call, Counter, FetchFault, Fetched, FetchedKeys, KeyNeed, KeySource, NoKeys, Policy,
     Published,
 };
 use fetch::{Absent, Need, Outlook, Waiting};
 use proxy_host::body::{self, Buffer};
+use proxy_host::capabilities::Capabilities;
 use proxy_host::headers::{self, Map};
 use proxy_host::{CounterSet, Fetcher, HostError, Look, Stored, callout, random};
 
+use crate::signature;
 use crate::waiter::Waiter;
 
 /// The most unknown key ids of one provider that a worker remembers.
@@ -23,6 +27,9 @@ pub(crate) struct Keyring {
     fetched: Rc<FetchedKeys>,
     sources: Vec<Source>,
     hasher: RandomState,
+    /// How often keys were put in place or taken away.
+    changes: u64,
+    host: Capabilities,
 }
 
 /// One provider's source.
@@ -33,6 +40,10 @@ struct Source {
     fetcher: Fetcher,
     flight: Option<Flight>,
     absent: Absent,
+    /// When the keys in use were last known to be those that are published; nothing if there are none.
+    published: Option<Duration>,
+    /// Whether other keys are published by now, which this configuration does not take.
+    refused: bool,
 }
 
 /// A call that this root has made, and whose answer has not come.
@@ -47,7 +58,7 @@ struct Flight {
 
 impl Keyring {
     /// `holder` is a number that no other root has, and not zero; `seeds` are random.
-    pub(crate) fn new(policy: &Policy, holder: u64, seeds: [u64; 4]) -> Self {
+    pub(crate) fn new(policy: &Policy, holder: u64, seeds: [u64; 4], host: Capabilities) -> Self {
         let [a, b, c, d] = seeds;
         let sources = policy
             .key_sources()
@@ -55,7 +66,9 @@ impl Keyring {
                 provider,
                 fetcher: Fetcher::new(&source.name(), *source.timing(), holder),
                 flight: None,
-                absent: Absent::new(MAX_ABSENT, source.absent_for()),
+                absent: Absent::new(MAX_ABSENT),
+                published: None,
+                refused: false,
                 source: source.clone(),
             })
             .collect();
@@ -63,6 +76,8 @@ impl Keyring {
             fetched: Rc::default(),
             sources,
             hasher: RandomState::with_seeds(a, b, c, d),
+            changes: 0,
+            host,
         }
     }
 
@@ -85,9 +100,17 @@ impl Keyring {
     pub(crate) fn oldest(&self, now: Duration) -> Option<Duration> {
         self.sources
             .iter()
-            .filter(|source| self.fetched.get(source.provider).is_some())
-            .filter_map(|source| source.fetcher.age(now))
+            .filter_map(|source| source.published)
+            .map(|published| now.saturating_sub(published))
             .max()
+    }
+
+    /// Another number than before as soon as somebody who waits may be told something else than before.
+    pub(crate) fn changes(&self) -> u64 {
+        self.sources
+            .iter()
+            .map(|source| source.fetcher.changes())
+            .fold(self.changes, u64::wrapping_add)
     }
 
     /// Why a key that was asked for at `asked` is not waited for; nothing if it is.
@@ -103,8 +126,14 @@ impl Keyring {
             return Some(NoKeys::Absent);
         }
         match source.fetcher.outlook(asked, now) {
-            Outlook::Absent | Outlook::Refused => Some(NoKeys::Absent),
-            Outlook::Coming | Outlook::Wanted => None,
+            // It may be among the keys that are not taken.
+            Outlook::Absent { .. } if source.refused => Some(NoKeys::Unavailable),
+            Outlook::Absent { .. } => Some(NoKeys::Absent),
+            // To wait would only keep the place of somebody to whom it is of use.
+            Outlook::Later { at } if at >= asked.saturating_add(source.source.wait()) => {
+                Some(NoKeys::Unavailable)
+            }
+            Outlook::Later { .. } | Outlook::Coming | Outlook::Wanted => None,
         }
     }
 
@@ -129,28 +158,38 @@ impl Keyring {
             .iter_mut()
             .find(|source| source.provider == need.provider);
         if let Some(source) = source
-            && source.fetcher.outlook(asked, now) == Outlook::Absent
+            && let Outlook::Absent { until } = source.fetcher.outlook(asked, now)
+            && !source.refused
         {
-            source.absent.insert(fingerprint, now);
+            source.absent.insert(fingerprint, until, now);
         }
     }
 
     /// Looks at what other workers have fetched; the providers whose keys have changed.
     pub(crate) fn look(&mut self, now: Duration) -> Vec<usize> {
         let mut changed = Vec::new();
+        let host = self.host;
         for source in &mut self.sources {
             let keys = match source.fetcher.look(now) {
-                Ok(Look::Same) => continue,
-                Ok(Look::Nothing) if self.fetched.get(source.provider).is_none() => continue,
-                Ok(Look::Nothing) => {
+                Ok(Look::Same) if !source.is_outlived(now) => {
+                    source.confirm(now);
+                    continue;
+                }
+                Ok(Look::Nothing) if source.published.is_none() => continue,
+                Ok(Look::Same | Look::Nothing) => {
                     log::warn!("jwks provider={} too old", source.source.provider());
                     None
                 }
-                Ok(Look::Other(body)) => match source.source.read_shared(&body) {
+                Ok(Look::Other(body)) => match source
+                    .source
+                    .read_shared(&body, &|key| signature::judge(key, host))
+                {
                     Ok(published) => Some(published.keys),
                     // Another configuration took it, with laxer limits than these.
                     Err(fault) => {
                         log::warn!("jwks provider={} fault={fault}", source.source.provider());
+                        source.refused = true;
+                        source.absent.clear();
                         continue;
                     }
                 },
@@ -159,8 +198,11 @@ impl Keyring {
                     continue;
                 }
             };
+            source.published = keys.as_ref().and(source.fetched_at(now));
+            source.refused &= keys.is_none();
             source.absent.clear();
             Rc::make_mut(&mut self.fetched).set(source.provider, keys);
+            self.changes = self.changes.wrapping_add(1);
             changed.push(source.provider);
         }
         changed
@@ -173,6 +215,7 @@ impl Keyring {
         counters: &CounterSet<Counter>,
         now: Duration,
     ) {
+        let asked = self.last_asked(waiting, now);
         for source in &mut self.sources {
             // The host answers every call in time; a call that it has forgotten must not keep this root from leading again.
             if source
@@ -184,11 +227,9 @@ impl Keyring {
             if source.flight.is_some() {
                 continue;
             }
-            let wanted = waiting.iter().any(|(_, waiter)| {
-                waiter.need.provider == source.provider
-                    && waiter.need.key_id.is_some()
-                    && source.fetcher.outlook(waiter.asked, now) == Outlook::Wanted
-            });
+            let wanted = asked
+                .get(&source.provider)
+                .is_some_and(|asked| source.fetcher.outlook(*asked, now) == Outlook::Wanted);
             let need = if wanted {
                 Need::Missing
             } else {
@@ -225,7 +266,7 @@ impl Keyring {
         let Some(flight) = source.flight.take() else {
             return false;
         };
-        match source.read(flight.first, body_size) {
+        match source.read(flight.first, body_size, self.host) {
             Ok((Fetched::Next(call), _)) => {
                 source.call(&call, false, flight.ends, counters, now);
                 false
@@ -238,6 +279,23 @@ impl Keyring {
         }
     }
 
+    /// When a key that is not there was last asked for, by provider: if a fetch may be made for anybody, then for that one. Nobody
+    /// is looked for where no fetch may be made.
+    fn last_asked(&self, waiting: &Waiting<Waiter>, now: Duration) -> BTreeMap<usize, Duration> {
+        let mut asked = BTreeMap::new();
+        let may_fetch = |source: &Source| source.fetcher.outlook(now, now) == Outlook::Wanted;
+        if !self.sources.iter().any(may_fetch) {
+            return asked;
+        }
+        for (_, waiter) in waiting.iter() {
+            if waiter.need.key_id.is_some() {
+                let last = asked.entry(waiter.need.provider).or_insert(waiter.asked);
+                *last = waiter.asked.max(*last);
+            }
+        }
+        asked
+    }
+
     fn source(&self, need: &KeyNeed) -> Option<&Source> {
         self.sources
             .iter()
@@ -246,6 +304,28 @@ impl Keyring {
 }
 
 impl Source {
+    /// When the last fetch succeeded, by the last look.
+    fn fetched_at(&self, now: Duration) -> Option<Duration> {
+        self.fetcher.age(now).map(|age| now.saturating_sub(age))
+    }
+
+    /// Whether the keys in use, which are not those that are published, are too old by now. That others go on fetching does not
+    /// make them any younger.
+    fn is_outlived(&self, now: Duration) -> bool {
+        let timing = self.source.timing();
+        self.refused
+            && self
+                .published
+                .is_some_and(|published| !timing.allows(now.saturating_sub(published)))
+    }
+
+    /// After a look that found nothing new.
+    fn confirm(&mut self, now: Duration) {
+        if self.published.is_some() && !self.refused {
+            self.published = self.fetched_at(now);
+        }
+    }
+
     fn call(
         &mut self,
         call: &Call,
@@ -272,7 +352,12 @@ impl Source {
         }
     }
 
-    fn read(&self, first: bool, body_size: usize) -> Result<(Fetched, Vec<u8>), FetchFault> {
+    fn read(
+        &self,
+        first: bool,
+        body_size: usize,
+        host: Capabilities,
+    ) -> Result<(Fetched, Vec<u8>), FetchFault> {
         if body_size > self.source.max_bytes() {
             return Err(FetchFault::TooLarge);
         }
@@ -287,9 +372,10 @@ impl Source {
             content_type: headers.get_all("content-type").next(),
             body: &body,
         };
+        let judge = |key: &VerificationKey| signature::judge(key, host);
         let fetched = match first {
-            true => self.source.read_first(answer),
-            false => self.source.read_keys(answer),
+            true => self.source.read_first(answer, &judge),
+            false => self.source.read_keys(answer, &judge),
         }?;
         Ok((fetched, body))
     }

@@ -15,6 +15,7 @@
     )
 )]
 
+mod attempts;
 mod keyring;
 mod plugin;
 mod request;

@@ -12,10 +12,11 @@ use proxy_host::{
 };
 use proxy_wasm::traits::HttpContext;
 
+use crate::attempts::Attempts;
 use crate::keyring::Keyring;
 use crate::request::Request;
-use crate::state;
-use crate::waiter::{MAX_WAITING, Waiter};
+use crate::waiter::{MAX_WAITING, MAX_WAITING_BYTES, Waiter};
+use crate::{signature, state};
 
 /// How soon after its configuration a root looks for keys, so that they are there before the first request where possible. Not
 /// in `on_configure`: what is called there, VMs that never see a request call too.
@@ -27,6 +28,9 @@ const IDLE_TICK: Duration = Duration::from_secs(1);
 /// How often a root looks while somebody waits: it begins the fetches, ends the waits, and wakes whom its queue has not woken.
 const BUSY_TICK: Duration = Duration::from_millis(5);
 
+/// How soon a root goes on with the waits that one callback could not end all.
+const NEXT_TICK: Duration = Duration::from_millis(1);
+
 /// What the requests of one configuration share.
 pub(crate) struct Plugin {
     pub(crate) policy: Policy,
@@ -36,10 +40,14 @@ pub(crate) struct Plugin {
     pub(crate) counters: CounterSet<Counter>,
     /// What this worker has verified under this configuration.
     pub(crate) tokens: RefCell<TokenCache>,
+    /// Where failed attempts are counted.
+    pub(crate) attempts: Attempts,
     /// The keys that were fetched.
     pub(crate) keyring: RefCell<Keyring>,
     /// The requests that wait for some.
     pub(crate) waiting: RefCell<Waiting<Waiter>>,
+    /// The state of the keyring in which all of them were last looked at; nothing if some were not.
+    pub(crate) swept: Cell<Option<u64>>,
     waker: RefCell<Waker>,
     gauges: Vec<(Gauge, metric::Gauge)>,
     measured: Cell<Option<Duration>>,
@@ -50,6 +58,8 @@ impl proxy_host::Plugin for Plugin {
     fn configure(configuration: &[u8]) -> Result<Self, String> {
         let policy = Policy::from_bytes_in(configuration, &environment::variable)
             .map_err(|error| error.to_string())?;
+        let host = capabilities::probe();
+        signature::check_keys(&policy, host)?;
         let counters = CounterSet::define(Counter::all().map(|counter| (counter, counter.name())))
             .map_err(|error| format!("counters: {error}"))?;
         let gauges = Gauge::ALL
@@ -62,8 +72,7 @@ impl proxy_host::Plugin for Plugin {
         let [holder, ..] = seeds()?;
         // Zero stands for nobody.
         let holder = holder.max(1);
-        let keyring = RefCell::new(Keyring::new(&policy, holder, seeds()?));
-        let host = capabilities::probe();
+        let keyring = RefCell::new(Keyring::new(&policy, holder, seeds()?, host));
         if host.declare_property {
             state::declare();
         }
@@ -73,12 +82,21 @@ impl proxy_host::Plugin for Plugin {
             host,
             counters,
             tokens,
+            attempts: Attempts::default(),
             keyring,
-            waiting: RefCell::new(Waiting::new(MAX_WAITING)),
+            waiting: RefCell::new(Waiting::new(MAX_WAITING, MAX_WAITING_BYTES)),
+            swept: Cell::new(None),
             waker: RefCell::new(Waker::new(holder)),
             gauges,
             measured: Cell::new(None),
             tick_period: Cell::new(Duration::ZERO),
+        })
+    }
+
+    fn summary(&self) -> String {
+        let attempts = self.policy.failed_attempts();
+        attempts.map_or_else(String::new, |limit| {
+            format!("failed_attempts_max_bytes={}", limit.table_bytes())
         })
     }
 
@@ -88,10 +106,12 @@ impl proxy_host::Plugin for Plugin {
 }
 
 impl Plugin {
-    /// Asks for the first tick, if there is anything to fetch.
+    /// Asks for the first tick, if there is anything to fetch or to count.
     pub(crate) fn set_first_tick(&self) {
         if self.keyring.try_borrow().is_ok_and(|ring| !ring.is_empty()) {
             self.set_tick(FIRST_TICK);
+        } else if self.policy.has_providers() {
+            self.set_tick(IDLE_TICK);
         }
     }
 
@@ -109,13 +129,18 @@ impl Plugin {
         {
             ring.fetch(&waiting, &self.counters, now);
         }
-        self.resume_waiting(now);
+        let ended = self.resume_waiting(now);
         self.measure(now);
+        self.count_token_cache();
         let is_idle = self
             .waiting
             .try_borrow()
             .is_ok_and(|waiting| waiting.is_empty());
-        self.set_tick(if is_idle { IDLE_TICK } else { BUSY_TICK });
+        self.set_tick(match (is_idle, ended) {
+            (true, _) => IDLE_TICK,
+            (false, true) => BUSY_TICK,
+            (false, false) => NEXT_TICK,
+        });
     }
 
     /// Another worker has fetched something.
@@ -123,7 +148,9 @@ impl Plugin {
         Waker::drain(queue);
         let now = clock::monotonic();
         self.look(now);
-        self.resume_waiting(now);
+        if !self.resume_waiting(now) {
+            self.set_tick(NEXT_TICK);
+        }
     }
 
     /// The answer to a call has come.
@@ -142,7 +169,9 @@ impl Plugin {
             log::warn!("wake queue error={error}");
         }
         self.look(now);
-        self.resume_waiting(now);
+        if !self.resume_waiting(now) {
+            self.set_tick(NEXT_TICK);
+        }
     }
 
     /// Ticks often from now on: somebody waits.
@@ -170,6 +199,24 @@ impl Plugin {
         };
         for provider in ring.look(now) {
             tokens.keep_keys(provider, ring.fetched().get(provider));
+        }
+    }
+
+    /// Tells the host what became of the token cache: once a tick, so that a token that is there costs no call.
+    fn count_token_cache(&self) {
+        let Ok(uses) = self
+            .tokens
+            .try_borrow_mut()
+            .map(|mut tokens| tokens.take_uses())
+        else {
+            return;
+        };
+        for (counter, by) in [
+            (Counter::TokenCacheHits, uses.hits),
+            (Counter::TokenCacheMisses, uses.misses),
+            (Counter::TokenCacheEvicted, uses.evicted),
+        ] {
+            self.counters.add(counter, by);
         }
     }
 

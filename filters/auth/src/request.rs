@@ -1,20 +1,22 @@
 //! One request: read its head, ask the policy, do as it says.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use auth_policy::{
     Counter, Decision, Evidence, Facts, Forward, KeyNeed, NoKeys, Policy, Reason, Refusal, Step,
 };
+use fetch::Waiting;
 use http_message::{HeaderMap, HeaderValue, Place, Problem, RequestHead};
 use proxy_host::headers::{self, Map};
 use proxy_host::{HostError, clock, continue_request, property, request_head, with_stream};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
+use crate::keyring::Keyring;
 use crate::plugin::Plugin;
-use crate::waiter::{MOST_AT_ONCE, Waiter};
+use crate::waiter::{LONGEST_AT_ONCE, MOST_AT_ONCE, Waiter};
 use crate::{signature, state};
 
 /// Where routes say what they ask for.
@@ -22,15 +24,23 @@ const ROUTE_METADATA: &[&str] = &["xds", "route_metadata", "filter_metadata", "g
 
 const DEPRECATION: &[u8] = b"deprecation";
 
-/// What the response is to say of the API key: shared with the waiter, so that a request that has waited says it too.
-pub(crate) type Deprecation = Rc<OnceCell<HeaderValue>>;
+/// What became of a request: shared with the waiter, which is decided on behind its back.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    /// What the response is to say of the API key.
+    deprecation: OnceCell<HeaderValue>,
+    /// Whether it waited, and then passed.
+    passed: Cell<bool>,
+}
 
 /// The context of one stream. Whether it waits is known in one place: the list of those who do.
 pub(crate) struct Request {
     plugin: Rc<Plugin>,
     context_id: u32,
+    /// Whether its head was held back, to wait or for good.
+    stopped: bool,
     /// Made where it is needed: most requests have none.
-    deprecation: Option<Deprecation>,
+    outcome: Option<Rc<Outcome>>,
 }
 
 impl Request {
@@ -38,7 +48,22 @@ impl Request {
         Self {
             plugin,
             context_id,
-            deprecation: None,
+            stopped: false,
+            outcome: None,
+        }
+    }
+
+    /// What its body and trailers do. Where the host lets them come while the head is held (`allow_on_headers_stop_iteration`), a
+    /// callback that continues lets the whole request go.
+    fn onward(&self) -> Action {
+        let passed = || {
+            self.outcome
+                .as_ref()
+                .is_some_and(|outcome| outcome.passed.get())
+        };
+        match self.stopped && !passed() {
+            true => Action::Pause,
+            false => Action::Continue,
         }
     }
 }
@@ -46,9 +71,7 @@ impl Request {
 /// The stream is gone, and waits for nothing any more.
 impl Drop for Request {
     fn drop(&mut self) {
-        if let Ok(mut waiting) = self.plugin.waiting.try_borrow_mut() {
-            waiting.remove(self.context_id);
-        }
+        self.plugin.forget_waiter(self.context_id);
     }
 }
 
@@ -56,15 +79,33 @@ impl Context for Request {}
 
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        self.plugin.serve(self.context_id, &mut self.deprecation)
+        let action = self.plugin.serve(self.context_id, &mut self.outcome);
+        self.stopped = action == Action::Pause;
+        action
     }
 
+    fn on_http_request_body(&mut self, _body_size: usize, _end_of_stream: bool) -> Action {
+        self.onward()
+    }
+
+    /// Cleaned while the request waits too: the host does not come by again.
     fn on_http_request_trailers(&mut self, _num_trailers: usize) -> Action {
-        self.plugin.clean_trailers()
+        match self.plugin.clean_trailers() {
+            Ok(()) => self.onward(),
+            Err(error) => {
+                self.stopped = true;
+                self.plugin.forget_waiter(self.context_id);
+                self.plugin.fail(&unread_head(), error)
+            }
+        }
     }
 
     fn on_http_response_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        if let Some(since) = self.deprecation.as_ref().and_then(|told| told.get()) {
+        if let Some(since) = self
+            .outcome
+            .as_ref()
+            .and_then(|outcome| outcome.deprecation.get())
+        {
             tell_deprecation(since);
         }
         Action::Continue
@@ -72,7 +113,7 @@ impl HttpContext for Request {
 }
 
 impl Plugin {
-    fn serve(&self, context_id: u32, deprecation: &mut Option<Deprecation>) -> Action {
+    fn serve(&self, context_id: u32, outcome: &mut Option<Rc<Outcome>>) -> Action {
         let head = match request_head() {
             Ok(head) => head,
             Err(error) => return self.fail(&unread_head(), error),
@@ -82,8 +123,8 @@ impl Plugin {
             Err(error) => return self.fail(&head, error),
         };
         match self.settle(&head, &facts, None) {
-            Some(Step::Await(need)) => self.wait(context_id, head, facts, need, deprecation),
-            step => self.take(&head, step, deprecation),
+            Some(Step::Await(need)) => self.wait(context_id, head, facts, need, outcome),
+            step => self.take(&head, step, outcome),
         }
     }
 
@@ -92,7 +133,7 @@ impl Plugin {
         &self,
         head: &RequestHead,
         step: Option<Step<'_>>,
-        deprecation: &mut Option<Deprecation>,
+        outcome: &mut Option<Rc<Outcome>>,
     ) -> Action {
         let Some(step) = step else {
             return self.fail(head, HostError::Internal);
@@ -101,12 +142,15 @@ impl Plugin {
             Step::Forward(forward) => {
                 if let Some(since) = &forward.deprecation {
                     // A request is forwarded once.
-                    let _ = deprecation.get_or_insert_default().set(since.clone());
+                    let _ = outcome
+                        .get_or_insert_default()
+                        .deprecation
+                        .set(since.clone());
                 }
                 forward_request(head, forward)
             }
             Step::Reply(refusal) => Ok(refuse(head, refusal)),
-            Step::Verify(_) | Step::Await(_) => Err(HostError::Internal),
+            Step::Verify(_) | Step::Attempt | Step::Await(_) => Err(HostError::Internal),
         };
         match taken {
             Ok(action) => {
@@ -124,12 +168,10 @@ impl Plugin {
         head: RequestHead,
         facts: Facts,
         need: KeyNeed,
-        deprecation: &mut Option<Deprecation>,
+        outcome: &mut Option<Rc<Outcome>>,
     ) -> Action {
         let now = clock::monotonic();
-        let (Ok(ring), Ok(mut waiting)) =
-            (self.keyring.try_borrow(), self.waiting.try_borrow_mut())
-        else {
+        let Ok(ring) = self.keyring.try_borrow() else {
             return self.fail(&head, HostError::Internal);
         };
         let given_up = ring.given_up(&need, now, now);
@@ -137,7 +179,7 @@ impl Plugin {
         drop(ring);
         if given_up.is_some() {
             let step = self.settle(&head, &facts, given_up);
-            return self.take(&head, step, deprecation);
+            return self.take(&head, step, outcome);
         }
         let waiter = Waiter {
             head,
@@ -145,36 +187,74 @@ impl Plugin {
             need,
             asked: now,
             deadline,
-            deprecation: Rc::clone(deprecation.get_or_insert_default()),
+            outcome: Rc::clone(outcome.get_or_insert_default()),
         };
-        match waiting.insert(context_id, deadline, waiter) {
+        // Given back at once: who cannot wait is decided on, and a decision may end in a callback that ends waits.
+        let inserted = match self.waiting.try_borrow_mut() {
+            Ok(mut waiting) => waiting.insert(context_id, deadline, waiter.bytes(), waiter),
+            Err(_) => Err(waiter),
+        };
+        match inserted {
             Ok(()) => {
                 self.counters.count(Counter::JwksWaited);
                 self.hurry();
                 Action::Pause
             }
             Err(Waiter { head, facts, .. }) => {
+                self.counters.count(Counter::JwksCrowded);
                 let step = self.settle(&head, &facts, Some(NoKeys::Unavailable));
-                self.take(&head, step, deprecation)
+                self.take(&head, step, outcome)
             }
         }
     }
 
-    /// Decides again on those of whom there is something to say. A stream that is gone is not touched.
-    pub(crate) fn resume_waiting(&self, now: Duration) {
-        let ready = match (self.keyring.try_borrow(), self.waiting.try_borrow_mut()) {
-            (Ok(ring), Ok(mut waiting)) => waiting.take(MOST_AT_ONCE, now, |waiter| {
-                ring.is_ready(&waiter.need, waiter.asked, now)
-            }),
-            _ => return,
+    /// Decides again on those of whom there is something to say, as many as a callback may; whether those were all. A stream that is
+    /// gone is not touched.
+    pub(crate) fn resume_waiting(&self, now: Duration) -> bool {
+        let due = match (self.keyring.try_borrow(), self.waiting.try_borrow()) {
+            (Ok(ring), Ok(waiting)) => self.due(&ring, &waiting, now),
+            _ => return false,
         };
-        for (context_id, is_late, waiter) in ready {
-            with_stream(context_id, || self.resume(context_id, is_late, waiter, now));
+        let mut left = due.len();
+        for context_id in due {
+            if clock::monotonic() >= now.saturating_add(LONGEST_AT_ONCE) {
+                break;
+            }
+            left = left.saturating_sub(1);
+            let waiter = match self.waiting.try_borrow_mut() {
+                Ok(mut waiting) => waiting.remove(context_id),
+                Err(_) => None,
+            };
+            if let Some(waiter) = waiter {
+                with_stream(context_id, || self.resume(context_id, waiter, now));
+            }
         }
+        if left > 0 {
+            self.swept.set(None);
+        }
+        self.swept.get().is_some()
     }
 
-    fn resume(&self, context_id: u32, is_late: bool, waiter: Waiter, now: Duration) {
-        let mut no_keys = is_late.then_some(NoKeys::Unavailable);
+    /// The streams of those whose time is over, and then of those who can be told something. The latter are looked for only where
+    /// the keys, or what is known of them, have changed since all who wait were looked at: nothing else makes anybody ready.
+    fn due(&self, ring: &Keyring, waiting: &Waiting<Waiter>, now: Duration) -> Vec<u32> {
+        let mut due: Vec<u32> = waiting.late(now).take(MOST_AT_ONCE).collect();
+        let changes = Some(ring.changes());
+        if self.swept.get() == changes && due.len() < MOST_AT_ONCE {
+            return due;
+        }
+        let room = MOST_AT_ONCE.saturating_sub(due.len());
+        let ready = waiting.iter().filter(|(_, waiter)| {
+            now < waiter.deadline && ring.is_ready(&waiter.need, waiter.asked, now)
+        });
+        due.extend(ready.map(|(context_id, _)| context_id).take(room));
+        self.swept.set(changes.filter(|_| due.len() < MOST_AT_ONCE));
+        due
+    }
+
+    fn resume(&self, context_id: u32, waiter: Waiter, now: Duration) {
+        let outcome = Rc::clone(&waiter.outcome);
+        let mut no_keys = (now >= waiter.deadline).then_some(NoKeys::Unavailable);
         if let Ok(mut ring) = self.keyring.try_borrow_mut()
             && let Some(given_up) = ring.given_up(&waiter.need, waiter.asked, now)
         {
@@ -184,9 +264,13 @@ impl Plugin {
         let action = match self.settle(&waiter.head, &waiter.facts, no_keys) {
             // The set that came does not have its key, and another may be fetched. The deadline stays.
             Some(Step::Await(need)) => {
+                // Of this need nothing was asked yet.
+                self.swept.set(None);
                 let waiter = Waiter { need, ..waiter };
                 let inserted = match self.waiting.try_borrow_mut() {
-                    Ok(mut waiting) => waiting.insert(context_id, waiter.deadline, waiter),
+                    Ok(mut waiting) => {
+                        waiting.insert(context_id, waiter.deadline, waiter.bytes(), waiter)
+                    }
                     Err(_) => Err(waiter),
                 };
                 match inserted {
@@ -195,19 +279,21 @@ impl Plugin {
                 }
             }
             step => {
-                let mut deprecation = Some(waiter.deprecation);
-                self.take(&waiter.head, step, &mut deprecation)
+                let mut outcome = Some(Rc::clone(&outcome));
+                self.take(&waiter.head, step, &mut outcome)
             }
         };
-        if action == Action::Continue
-            && let Err(error) = continue_request()
-        {
-            log::error!("decision=allow continue error={error}");
+        if action == Action::Continue {
+            outcome.passed.set(true);
+            if let Err(error) = continue_request() {
+                log::error!("decision=allow continue error={error}");
+            }
         }
     }
 
     /// Answers the policy's questions about signatures until it needs no more: one at most for a token that names its
-    /// key. Each round adds an answer, and no decision asks for more than fit into the evidence.
+    /// key. Each round adds an answer, and no decision asks for more than fit into the evidence. An attempt that fails is
+    /// counted here.
     fn settle(
         &self,
         head: &RequestHead,
@@ -217,15 +303,30 @@ impl Plugin {
         let now = clock::realtime();
         let fetched = self.keyring.try_borrow().ok()?.fetched();
         let mut evidence = Evidence::with_keys(fetched, no_keys);
-        for _ in 0..=Evidence::MAX_ANSWERS {
+        let mut attempt = None;
+        // One round more, for the question whether anything may be tried.
+        for _ in 0..=Evidence::MAX_ANSWERS.saturating_add(1) {
             // Nothing that is called from within comes back here, so nobody else has borrowed it.
             let mut tokens = self.tokens.try_borrow_mut().ok()?;
             match self.policy.decide(head, facts, &evidence, &mut tokens, now) {
+                Step::Attempt => {
+                    let begun = self.begin_attempt(self.policy.failed_attempts()?, facts);
+                    let (leave, begun) = begun
+                        .inspect_err(|error| log::warn!("failed attempts error={error}"))
+                        .ok()?;
+                    evidence.set_leave(leave);
+                    attempt = Some(begun);
+                }
                 Step::Verify(check) => {
                     let holds = signature::holds(&check, self.host);
                     evidence.add(check, holds);
                 }
-                step => return Some(step),
+                step => {
+                    if step.is_failed_attempt() {
+                        self.fail_attempt(attempt, facts);
+                    }
+                    return Some(step);
+                }
             }
         }
         None
@@ -244,15 +345,17 @@ impl Plugin {
         })
     }
 
-    /// Trailers that cannot be cleaned do not go on, and so the request never ends.
-    fn clean_trailers(&self) -> Action {
-        let cleaned = headers::read(Map::RequestTrailers).and_then(|trailers| {
-            let edits = self.policy.clean_trailers(&trailers);
-            headers::apply(Map::RequestTrailers, &edits.writes(&trailers))
-        });
-        match cleaned {
-            Ok(()) => Action::Continue,
-            Err(error) => self.fail(&unread_head(), error),
+    /// Trailers that cannot be cleaned must not go on, and so the request never ends.
+    fn clean_trailers(&self) -> Result<(), HostError> {
+        let trailers = headers::read(Map::RequestTrailers)?;
+        let edits = self.policy.clean_trailers(&trailers);
+        headers::apply(Map::RequestTrailers, &edits.writes(&trailers))
+    }
+
+    /// The request is gone, or answered.
+    fn forget_waiter(&self, context_id: u32) {
+        if let Ok(mut waiting) = self.waiting.try_borrow_mut() {
+            waiting.remove(context_id);
         }
     }
 

@@ -4,11 +4,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http_message::{HeaderMap, HeaderName, HeaderValue, Place, RequestHead};
+use proxy_host::body::{self, Buffer};
 use proxy_host::headers::{self, Map};
 use proxy_host::{HostError, clock, property, request_head, send_local_reply};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use rate_limit_policy::{Afterwards, Counter, Facts, Reason, Receipt, Refusal, Standings, Step};
+use rate_limit_policy::{
+    Afterwards, Counter, Facts, Reading, Reason, Receipt, Refusal, Standings, Step,
+};
 
 use crate::plugin::Plugin;
 use crate::tokens::Outcome;
@@ -17,13 +20,18 @@ use crate::tokens::Outcome;
 const STATE_VIOLATED: &str = "gatehouse.rate_limit.violated";
 /// Where the record of auth is.
 const IDENTITY: &str = "wasm.gatehouse.identity";
-/// What the older headers start with.
+/// What the older headers start with, and the one that whoever writes them writes.
 const X_RATE_LIMIT: &str = "x-ratelimit-";
+const X_RATE_LIMIT_LIMIT: &[u8] = b"x-ratelimit-limit";
+/// How much of a chunk is copied into the VM at once.
+const PIECE: usize = 64 << 10;
 
 /// The context of one stream.
 pub(crate) struct Request {
     plugin: Rc<Plugin>,
     served: Served,
+    /// What has been taken for a cost that the body tells.
+    readings: Vec<(Reading, Receipt)>,
 }
 
 /// What is kept of an admitted request until its response.
@@ -40,7 +48,41 @@ impl Request {
         Request {
             plugin,
             served: Served::default(),
+            readings: Vec::new(),
         }
+    }
+
+    /// Reads a chunk. It goes on whatever is in it: what cannot be read is counted when the body is over.
+    fn read(&mut self, size: usize) {
+        let mut start = 0_usize;
+        while start < size && self.readings.iter().any(|(reading, _)| reading.goes_on()) {
+            let piece = match body::read(Buffer::Response, start, PIECE) {
+                Ok(piece) if !piece.is_empty() => piece,
+                other => {
+                    log::warn!("response body error={:?}", other.err());
+                    // What follows would be read with a gap in it.
+                    return self.end();
+                }
+            };
+            start = start.saturating_add(piece.len());
+            for (reading, _) in &mut self.readings {
+                reading.chunk(&piece);
+            }
+        }
+    }
+
+    /// Settles what the body was to tell.
+    fn end(&mut self) {
+        if !self.readings.is_empty() {
+            self.plugin.conclude(std::mem::take(&mut self.readings));
+        }
+    }
+}
+
+/// The host deletes the context of a stream once it is over. One that broke off has not been settled by then.
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -57,15 +99,36 @@ impl HttpContext for Request {
         }
     }
 
-    fn on_http_response_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
+    fn on_http_request_trailers(&mut self, _num_trailers: usize) -> Action {
+        match self.plugin.clean_trailers() {
+            Some(()) => Action::Continue,
+            None => Action::Pause,
+        }
+    }
+
+    fn on_http_response_headers(&mut self, _num_headers: usize, end_of_stream: bool) -> Action {
         // Empty for a reply of our own, which has its headers already.
         let Served { answer, open } = std::mem::take(&mut self.served);
-        let response = match !open.is_empty() || self.plugin.must_look(&answer) {
-            true => headers::read(Map::Response).ok(),
-            false => None,
-        };
-        self.plugin.settle(&open, response.as_ref());
-        self.plugin.tell(&answer, response.as_ref());
+        if !open.is_empty() {
+            let response = headers::read(Map::Response).ok();
+            self.readings = self.plugin.settle(open, response.as_ref(), !end_of_stream);
+        }
+        self.plugin.tell(&answer);
+        Action::Continue
+    }
+
+    fn on_http_response_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
+        if !self.readings.is_empty() {
+            self.read(body_size);
+            if end_of_stream {
+                self.end();
+            }
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_trailers(&mut self, _num_trailers: usize) -> Action {
+        self.end();
         Action::Continue
     }
 }
@@ -132,6 +195,21 @@ impl Plugin {
         headers::apply(Map::Request, &edits.writes(head.headers()))
     }
 
+    /// Takes the mark out of trailers. Where that fails they do not go on, and so the request never ends; `None` then.
+    fn clean_trailers(&self) -> Option<()> {
+        if !self.marks {
+            return Some(());
+        }
+        let cleaned = headers::read(Map::RequestTrailers).and_then(|trailers| {
+            let edits = self.policy.without_marks(&trailers);
+            headers::apply(Map::RequestTrailers, &edits.writes(&trailers))
+        });
+        match cleaned {
+            Ok(()) => Some(()),
+            Err(error) => self.fail(&RequestHead::new(HeaderMap::default()), error),
+        }
+    }
+
     /// The time since 1970, where an instant is told so.
     pub(crate) fn epoch(&self) -> Duration {
         match self.policy.tells_epoch() {
@@ -157,20 +235,20 @@ impl Plugin {
         })
     }
 
-    /// Whether the response has to be read before it can be told anything.
-    fn must_look(&self, answer: &[(HeaderName, HeaderValue)]) -> bool {
-        !answer.is_empty() && self.policy.writes_x_rate_limit()
-    }
-
     /// Writes what the limits say on the response. The response is not ours: a host that refuses is logged, not obeyed.
-    fn tell(&self, answer: &[(HeaderName, HeaderValue)], response: Option<&HeaderMap>) {
+    fn tell(&self, answer: &[(HeaderName, HeaderValue)]) {
         // The newer headers are lists, to which another limiter behind this one may have written too; the older ones take
         // one value, and the one that is there is nearer to the upstream.
-        let is_one = |name: &[u8]| name.starts_with(X_RATE_LIMIT.as_bytes());
-        let told = response.is_some_and(|map| map.iter().any(|(name, _)| is_one(name)));
-        let is_told = |name: &HeaderName| told && name.as_str().starts_with(X_RATE_LIMIT);
-        for (name, value) in answer.iter().filter(|(name, _)| !is_told(name)) {
-            if let Err(error) = headers::add(Map::Response, name.as_bytes(), value.as_bytes()) {
+        let is_older = |name: &HeaderName| name.as_str().starts_with(X_RATE_LIMIT);
+        let told = answer.iter().any(|(name, _)| is_older(name))
+            && headers::has(Map::Response, X_RATE_LIMIT_LIMIT).unwrap_or(false);
+        for (name, value) in answer {
+            let written = match is_older(name) {
+                true if told => continue,
+                true => headers::replace(Map::Response, name.as_bytes(), value.as_bytes()),
+                false => headers::add(Map::Response, name.as_bytes(), value.as_bytes()),
+            };
+            if let Err(error) = written {
                 log::warn!("response header error={error}");
                 return;
             }

@@ -1,11 +1,11 @@
 //! Taking tokens from shared data: a bounded compare-and-swap loop around the policy's pure step.
 
-use http_message::{HeaderMap, Occurrence};
-use proxy_host::shared_data::{self, Entry, Write};
-use proxy_host::{HostError, clock, property, random};
+use http_message::HeaderMap;
+use proxy_host::shared_data::{self, Write};
+use proxy_host::{HostError, clock, property};
 use rate_limit_policy::{
-    Afterwards, Counter, Draw, Drawn, Effect, Instance, NAMESPACE, OnContention, Reason, Receipt,
-    Refusal, Settlement, Standings,
+    Afterwards, Counter, Draw, Drawn, Effect, Instance, NAMESPACE, OnContention, Reading, Reason,
+    Receipt, Refusal, Settled, Settlement, Standings,
 };
 use shared_table::{HashKey, Slot};
 
@@ -45,7 +45,8 @@ impl Plugin {
             return Ok(instance);
         }
         let name = property::get(&["plugin_name"])?.unwrap_or_default();
-        let instance = self.policy.instance(shared_key()?, &name);
+        let secret = shared_data::secret(&format!("{NAMESPACE}/key"))?;
+        let instance = self.policy.instance(HashKey::new(secret), &name);
         Ok(self.instance.get_or_init(|| instance))
     }
 
@@ -102,53 +103,62 @@ impl Plugin {
         Ok(Outcome::Admitted(standings(&hands), open.collect()))
     }
 
-    /// Makes what has been taken what the request has cost, now that its response is known.
-    pub(crate) fn settle(&self, open: &[(Afterwards, Receipt)], response: Option<&HeaderMap>) {
-        if open.is_empty() {
-            return;
-        }
-        let now = now();
-        let header = |name: &str| match response?.occurrence(name) {
-            Occurrence::Once(value) => Some(value),
-            Occurrence::Absent | Occurrence::Repeated => None,
-        };
-        let status =
-            header(":status").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+    /// Makes what has been taken what the request has cost, as far as the head of its response tells; what its body has to
+    /// tell is left.
+    pub(crate) fn settle(
+        &self,
+        open: Vec<(Afterwards, Receipt)>,
+        response: Option<&HeaderMap>,
+        has_body: bool,
+    ) -> Vec<(Reading, Receipt)> {
+        let (now, mut readings) = (now(), Vec::new());
         for (afterwards, receipt) in open {
-            let told = afterwards.header().and_then(|name| header(name.as_str()));
-            let settlement = afterwards.settle(receipt.cost(), status, told);
-            let counter = match settlement {
-                Settlement::Even => continue,
-                Settlement::Untold => {
-                    self.counters.count(Counter::Unsettled);
-                    continue;
-                }
-                Settlement::GiveBack(_) => Counter::Refunded,
-                Settlement::Charge(_) => Counter::Charged,
-            };
-            let step = |slot| match settlement {
-                Settlement::GiveBack(back) => receipt.give_back(slot, now, back),
-                Settlement::Charge(more) => receipt.charge(slot, now, more),
-                Settlement::Even | Settlement::Untold => None,
-            };
-            self.counters.count(match self.swap(receipt.slot(), &step) {
-                Ok(Some(())) => counter,
-                // Given back by the time that has passed, or too contended.
-                Ok(None) => match counter {
-                    Counter::Refunded => Counter::Kept,
-                    _ => Counter::Unsettled,
-                },
-                Err(error) => {
-                    log::warn!("settle error={error}");
-                    Counter::Unsettled
-                }
-            });
+            match afterwards.settle(receipt.cost(), response, has_body) {
+                Settled::Now(settlement) => self.settle_one(&receipt, settlement, now),
+                Settled::AtTheEnd(reading) => readings.push((reading, receipt)),
+            }
         }
+        readings
+    }
+
+    /// The same, now that the body is over.
+    pub(crate) fn conclude(&self, readings: Vec<(Reading, Receipt)>) {
+        let now = now();
+        for (reading, receipt) in readings {
+            self.settle_one(&receipt, reading.end(), now);
+        }
+    }
+
+    fn settle_one(&self, receipt: &Receipt, settlement: Settlement, now: u64) {
+        let counter = match settlement {
+            Settlement::Even => return,
+            Settlement::Untold => return self.counters.count(Counter::Unsettled),
+            Settlement::Unread => return self.counters.count(Counter::Unread),
+            Settlement::GiveBack(_) => Counter::Refunded,
+            Settlement::Charge(_) => Counter::Charged,
+        };
+        let step = |slot| match settlement {
+            Settlement::GiveBack(back) => receipt.give_back(slot, now, back),
+            Settlement::Charge(more) => receipt.charge(slot, now, more),
+            Settlement::Even | Settlement::Untold | Settlement::Unread => None,
+        };
+        self.counters.count(match self.swap(receipt.slot(), &step) {
+            Ok(Some(())) => counter,
+            // Given back by the time that has passed, or too contended.
+            Ok(None) => match counter {
+                Counter::Refunded => Counter::Kept,
+                _ => Counter::Unsettled,
+            },
+            Err(error) => {
+                log::warn!("settle error={error}");
+                Counter::Unsettled
+            }
+        });
     }
 
     /// What the slot holds, and what taking from it would lead to.
     fn look<'d, 'a>(&self, draw: &'d Draw<'a>, now: u64) -> Result<Hand<'d, 'a>, HostError> {
-        let (value, write) = read(draw.slot())?;
+        let (value, write) = shared_data::read(draw.slot())?;
         Ok(Hand {
             draw,
             drawn: draw.take(value, now),
@@ -195,7 +205,7 @@ impl Plugin {
                 hand.taken = hand.drawn.admits();
                 return Ok(Take::Done);
             }
-            let (value, write) = read(hand.draw.slot())?;
+            let (value, write) = shared_data::read(hand.draw.slot())?;
             hand.drawn = hand.draw.take(value, now);
             hand.write = write;
         }
@@ -240,7 +250,7 @@ impl Plugin {
         step: &dyn Fn(Option<Vec<u8>>) -> Option<Slot>,
     ) -> Result<Option<()>, HostError> {
         for _ in 0..TRIES {
-            let (value, write) = read(key)?;
+            let (value, write) = shared_data::read(key)?;
             let Some(slot) = step(value) else {
                 return Ok(None);
             };
@@ -277,39 +287,6 @@ fn standings<'d>(hands: &[Hand<'d, '_>]) -> Standings<'d> {
     standings
 }
 
-/// What is stored under a key, and the condition of a write that must not overwrite another's.
-fn read(key: &str) -> Result<(Option<Vec<u8>>, Write), HostError> {
-    Ok(match shared_data::get(key.as_bytes())? {
-        Some(Entry { value, cas }) => (value, Write::IfUnchanged(cas)),
-        None => (None, Write::IfAbsent),
-    })
-}
-
 fn now() -> u64 {
     u64::try_from(clock::monotonic().as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// The shared key, or a new one if there is none. Whoever is first to write decides for all.
-fn shared_key() -> Result<HashKey, HostError> {
-    let name = format!("{NAMESPACE}/key");
-    let (value, write) = read(&name)?;
-    if let Some(key) = value.as_deref().and_then(as_key) {
-        return Ok(key);
-    }
-    let mut bytes = [0; HashKey::BYTES];
-    random::fill(&mut bytes)?;
-    if shared_data::set(name.as_bytes(), &bytes, write)? {
-        return Ok(HashKey::new(bytes));
-    }
-    let (value, _) = read(&name)?;
-    value
-        .as_deref()
-        .and_then(as_key)
-        .ok_or(HostError::Malformed)
-}
-
-fn as_key(bytes: &[u8]) -> Option<HashKey> {
-    <[u8; HashKey::BYTES]>::try_from(bytes)
-        .ok()
-        .map(HashKey::new)
 }

@@ -92,7 +92,9 @@ fn the_refusal_says_what_and_how_long() {
         Some(r#""tenant";q=20;w=2"#)
     );
     assert_eq!(reply.headers.text("ratelimit"), Some(r#""tenant";r=0;t=1"#));
-    assert_eq!(reply.headers.text("x-ratelimit-limit"), None);
+    assert_eq!(reply.headers.text("x-ratelimit-limit"), Some("20"));
+    assert_eq!(reply.headers.text("x-ratelimit-remaining"), Some("0"));
+    assert_eq!(reply.headers.text("x-ratelimit-reset"), Some("1"));
     assert_eq!(
         reply.headers.text("content-type"),
         Some("application/problem+json")
@@ -137,9 +139,7 @@ fn a_grpc_call_is_told_resource_exhausted() {
 #[test]
 fn an_admitted_request_is_told_what_is_left() {
     let host = Host::new();
-    let mut config = by_tenant();
-    config["headers"] = json!({ "x_rate_limit": true });
-    let vm = start(&host, &config);
+    let vm = start(&host, &by_tenant());
     let mut stream = tenant(&vm, "a");
     stream.response_headers([(":status", "200")], true);
     let client = stream.client().headers;
@@ -157,27 +157,32 @@ fn an_admitted_request_is_told_what_is_left() {
 #[test]
 fn what_another_limiter_said_is_kept() {
     let host = Host::new();
-    let mut config = by_tenant();
-    config["headers"] = json!({ "x_rate_limit": true });
-    let vm = start(&host, &config);
-    let mut stream = tenant(&vm, "a");
-    let said = [
-        (":status", "429"),
+    let vm = start(&host, &by_tenant());
+    let answered = |more: &[(&'static str, &'static str)]| {
+        let mut stream = tenant(&vm, "a");
+        stream.response_headers([&[(":status", "429")], more].concat(), true);
+        stream.client().headers
+    };
+    let client = answered(&[
         ("ratelimit", r#""other";r=0;t=9"#),
+        ("x-ratelimit-limit", "7"),
         ("x-ratelimit-remaining", "0"),
-    ];
-    stream.response_headers(said, true);
-    let client = stream.client().headers;
+    ]);
     assert_eq!(client.all("ratelimit").len(), 2);
+    assert_eq!(client.all("x-ratelimit-limit"), [b"7"]);
     assert_eq!(client.all("x-ratelimit-remaining"), [b"0"]);
-    assert_eq!(client.text("x-ratelimit-limit"), None);
+    assert_eq!(client.text("x-ratelimit-reset"), None);
+    // What is left of a limit that is not told is not told either: there is one value of each.
+    let client = answered(&[("x-ratelimit-remaining", "0")]);
+    assert_eq!(client.all("x-ratelimit-limit"), [b"20"]);
+    assert_eq!(client.all("x-ratelimit-remaining"), [b"18"]);
 }
 
 #[test]
 fn headers_can_be_switched_off() {
     let host = Host::new();
     let mut config = by_tenant();
-    config["headers"] = json!({ "rate_limit": false });
+    config["headers"] = json!({ "rate_limit": false, "x_rate_limit": false });
     let vm = start(&host, &config);
     let mut stream = tenant(&vm, "a");
     stream.response_headers([(":status", "200")], true);
@@ -572,7 +577,9 @@ fn two_host_calls_return_data() {
     assert!(calls.len() <= 5, "{calls:?}");
     stream.response_headers([(":status", "200")], true);
     let calls = stream.host_calls("proxy_on_response_headers");
-    assert_eq!(calls.len(), 2, "{calls:?}");
+    // Five writes, and a look whether another has written the older ones, which answers no.
+    assert_eq!(calls.len(), 6, "{calls:?}");
+    assert!(calls.iter().all(|call| call.returned == 0), "{calls:?}");
 }
 
 // A flood of refusals writes nothing, so it does not contend with those that are admitted, nor fill the log.
@@ -640,6 +647,36 @@ fn a_soft_limit_marks_the_request_and_the_response() {
     assert_eq!(told.text("ratelimit"), Some(r#""soft";r=0;t=3600"#));
     assert_eq!(vm.counter("gatehouse.rate_limit.soft_limited"), 1);
     assert_eq!(vm.counter("gatehouse.rate_limit.limited"), 0);
+}
+
+// Envoy forwards a client's trailers, and some upstreams merge them into the headers: a client would mark its requests itself.
+#[test]
+fn the_mark_of_a_soft_limit_is_no_trailer() {
+    for (action, left) in [("soft", 1), ("reject", 4)] {
+        let host = Host::new();
+        let vm = start(
+            &host,
+            &config(json!([
+                { "name": "a", "key": { "header": "x-tenant" }, "rate": "1/h", "action": action },
+            ])),
+        );
+        let mut stream = vm.request(get("/", &[("x-tenant", "a")]));
+        assert_eq!(stream.request_headers(false), FilterStatus::Continue);
+        stream.request_body("abc", false);
+        let status = stream.request_trailers([
+            ("x-gatehouse-over-limit", "forged"),
+            ("X_Gatehouse_Over_Limit", "forged"),
+            ("x.gatehouse.over-limit", "forged"),
+            ("x-checksum", "abc"),
+        ]);
+        assert_eq!(status, FilterStatus::Continue, "{action}");
+        let trailers = stream.upstream().trailers;
+        assert_eq!(trailers.text("x-checksum"), Some("abc"), "{action}");
+        assert_eq!(trailers.len(), left, "{action}");
+        // Where no limit marks requests, their trailers cost nothing.
+        let calls = stream.host_calls("proxy_on_request_trailers");
+        assert_eq!(calls.is_empty(), action == "reject", "{calls:?}");
+    }
 }
 
 // A guard against guessing must count failures alone, and parallel guesses before the first answer is there.
@@ -716,6 +753,222 @@ fn the_response_says_what_it_has_cost() {
         .unwrap();
     // 37 were left, 137 are taken: a hundred owed, and ten asked for.
     assert_eq!(wait, 110 * 36);
+}
+
+/// A limiter by tokens of a language model: ten in advance, and then what the response says in its body.
+fn by_usage(vm_limits: Value) -> Value {
+    let mut limit = json!({
+        "name": "tokens", "key": { "header": "x-tenant" }, "rate": "1000/h", "cost": 10,
+        "actual_cost": { "json": "/usage/total_tokens", "max": 500 },
+    });
+    let more = vm_limits.as_object().unwrap().clone();
+    limit.as_object_mut().unwrap().extend(more);
+    config(json!([limit]))
+}
+
+/// What a tenant has left. Asking takes its ten, which are given back.
+fn left(vm: &Vm) -> u64 {
+    let mut stream = tenant(vm, "a");
+    assert!(admitted(&stream));
+    stream.response_headers(
+        [(":status", "200"), ("content-type", "application/json")],
+        false,
+    );
+    let said = stream
+        .client()
+        .headers
+        .text("x-ratelimit-remaining")
+        .unwrap()
+        .parse();
+    stream.response_body(r#"{"usage":{"total_tokens":0}}"#, true);
+    said.unwrap()
+}
+
+// What a model has cost is known when its answer ends, and the answer must reach the client as it came, at once.
+#[test]
+fn the_body_of_the_response_says_what_it_has_cost() {
+    let host = Host::new();
+    let vm = start(&host, &by_usage(json!({})));
+    let json = "application/json";
+    let events = "text/event-stream";
+    let ask = |kind: &'static str, body: &str, size: usize, trailers: bool| {
+        let mut stream = tenant(&vm, "a");
+        stream.response_headers([(":status", "200"), ("content-type", kind)], false);
+        let chunks: Vec<_> = body.as_bytes().chunks(size).collect();
+        for (index, chunk) in chunks.iter().enumerate() {
+            let is_last = index + 1 == chunks.len();
+            let status = stream.response_body(chunk, is_last && !trailers);
+            assert_eq!(status, FilterStatus::Continue);
+            let sent: usize = chunks[..=index].iter().map(|chunk| chunk.len()).sum();
+            assert_eq!(
+                stream.client().body,
+                body.as_bytes()[..sent],
+                "nothing is held back"
+            );
+        }
+        if trailers {
+            stream.response_trailers([("x-checksum", "1")]);
+        }
+    };
+    let usage =
+        |tokens: &str| format!(r#"{{"text":"total_tokens","usage":{{"total_tokens":{tokens}}}}}"#);
+    let mut expected = 990;
+    assert_eq!(left(&vm), expected);
+    for (tokens, cost) in [("10", 10), ("3", 3), ("0", 0), ("40", 40), ("1e2", 100)] {
+        for (size, trailers) in [(1, false), (7, true), (1000, false)] {
+            ask(json, &usage(tokens), size, trailers);
+            expected -= cost;
+            assert_eq!(left(&vm), expected, "{tokens}");
+        }
+    }
+    ask(
+        events,
+        &format!(
+            "data: {{\"usage\":null}}\n\ndata: {}\n\ndata: [DONE]\n\n",
+            usage("50")
+        ),
+        3,
+        false,
+    );
+    assert_eq!(left(&vm), expected - 50);
+    let counter = |name: &str| vm.counter(&format!("gatehouse.rate_limit.{name}"));
+    assert_eq!((counter("unsettled"), counter("unread")), (0, 0));
+}
+
+// What cannot be read has cost what was taken in advance: that is what the operator sets, and what a client cannot change.
+#[test]
+fn a_body_that_says_nothing_costs_what_was_taken() {
+    let host = Host::new();
+    let vm = start(
+        &host,
+        &by_usage(json!({ "actual_cost": {
+        "json": "/usage/total_tokens", "max": 500, "read": "1KiB" } })),
+    );
+    let counter = |name: &str| vm.counter(&format!("gatehouse.rate_limit.{name}"));
+    let usage = r#"{"usage":{"total_tokens":400}}"#;
+    let json = ("content-type", "application/json");
+    let long = format!("{}{usage}", " ".repeat(2000));
+    let mut expected = 990;
+    for (headers, body, counted) in [
+        (&[json][..], "{}", "unsettled"),
+        (&[json], "", "unsettled"),
+        (&[json], r#"{"usage":{"total_tokens":"400"}}"#, "unsettled"),
+        (&[json], r#"{"usage":{"total_tokens":-400}}"#, "unsettled"),
+        (&[json], "<html>", "unread"),
+        (&[json], &usage[..usage.len() - 1], "unread"),
+        (&[json], &long, "unread"),
+        (&[json, ("content-encoding", "gzip")], usage, "unread"),
+        (&[("content-type", "application/grpc")], usage, "unread"),
+        (&[], usage, "unread"),
+    ] {
+        let before = counter(counted);
+        let mut stream = tenant(&vm, "a");
+        stream.response_headers([&[(":status", "200")], headers].concat(), false);
+        stream.response_body(body, true);
+        assert_eq!(stream.client().body, body.as_bytes());
+        assert_eq!(counter(counted), before + 1, "{headers:?} {body}");
+        expected -= 10;
+        assert_eq!(left(&vm), expected, "{headers:?} {body}");
+    }
+    // A call of gRPC is not even looked at.
+    let mut stream = tenant(&vm, "a");
+    stream.response_headers(
+        [(":status", "200"), ("content-type", "application/grpc")],
+        false,
+    );
+    stream.response_body("x", false);
+    assert_eq!(stream.host_calls("proxy_on_response_body").len(), 0);
+}
+
+// A client that hangs up before the end has had what came before it.
+#[test]
+fn a_stream_that_breaks_off_has_cost_what_it_has_said() {
+    let host = Host::new();
+    let vm = start(&host, &by_usage(json!({})));
+    let counter = |name: &str| vm.counter(&format!("gatehouse.rate_limit.{name}"));
+    let broken_off = |kind: &'static str, body: &str| {
+        let mut stream = tenant(&vm, "a");
+        stream.response_headers([(":status", "200"), ("content-type", kind)], false);
+        stream.response_body(body, false);
+        stream.close();
+    };
+    broken_off(
+        "text/event-stream",
+        "data: {\"usage\":{\"total_tokens\":100}}\n\ndata: {",
+    );
+    assert_eq!((left(&vm), counter("charged")), (890, 1));
+    broken_off("text/event-stream", "data: {\"usage\":null}\n\n");
+    assert_eq!((left(&vm), counter("unsettled")), (880, 1));
+    broken_off("application/json", "{\"usage\":{\"total_tokens\":3},");
+    assert_eq!((left(&vm), counter("unread")), (870, 1));
+    // One that has no response at all stays counted.
+    tenant(&vm, "a").close();
+    assert_eq!(left(&vm), 860);
+}
+
+// Only answers that count are read, and only what a limit asks for.
+#[test]
+fn a_body_is_read_where_its_cost_is_asked_for_and_nowhere_else() {
+    let host = Host::new();
+    let vm = start(&host, &by_usage(json!({ "count_only": [200] })));
+    let mut stream = tenant(&vm, "a");
+    let json = ("content-type", "application/json");
+    stream.response_headers([(":status", "500"), json], false);
+    stream.response_body(r#"{"usage":{"total_tokens":400}}"#, true);
+    assert_eq!(stream.host_calls("proxy_on_response_body").len(), 0);
+    assert_eq!(left(&vm), 990);
+    let plain = start(&Host::new(), &by_tenant());
+    let mut stream = tenant(&plain, "a");
+    stream.response_headers([(":status", "200"), json], false);
+    stream.response_body("{}", true);
+    assert_eq!(stream.host_calls("proxy_on_response_body").len(), 0);
+}
+
+// A REST request that the transcoder makes a call of gRPC is that call: else each method could be called twice as often.
+#[test]
+fn a_call_and_its_rest_form_are_counted_together() {
+    let host = Host::new();
+    let mut config =
+        config(json!([{ "name": "calls", "key": ["grpc_service", "grpc_method"], "rate": "3/h" }]));
+    config["twins"] = json!([
+        { "method": "GET", "template": "/stock/{id}", "service": "inventory.v1.Stock", "rpc": "Get" },
+    ]);
+    let vm = start(&host, &config);
+    let rest = || admitted(&send(&vm, get("/stock/7", &[])));
+    let call = |path: &'static str| {
+        let head = [
+            (":method", "POST"),
+            (":scheme", "https"),
+            (":authority", "api.test"),
+            (":path", path),
+            ("content-type", "application/grpc"),
+        ];
+        admitted(&send(&vm, head.to_vec()))
+    };
+    assert!(rest() && call("/inventory.v1.Stock/Get") && rest());
+    assert!(!rest() && !call("/inventory.v1.Stock/Get"));
+    assert!(call("/inventory.v1.Stock/List"));
+}
+
+// Clients that read an instant in seconds since 1970 would wait for half a century if they were told a distance, or not at all.
+#[test]
+fn a_reset_is_told_as_a_time_by_the_clock_of_the_host() {
+    let host = Host::new();
+    host.clock()
+        .set_realtime(Duration::from_millis(1_700_000_000_400));
+    let mut config = by_tenant();
+    config["headers"] = json!({ "x_rate_limit_reset": "epoch" });
+    let vm = start(&host, &config);
+    let mut stream = tenant(&vm, "a");
+    stream.response_headers([(":status", "200")], true);
+    let told = stream
+        .client()
+        .headers
+        .text("x-ratelimit-reset")
+        .unwrap()
+        .to_owned();
+    // A tenth of a second later the bucket is full.
+    assert_eq!(told, "1700000001");
 }
 
 // Plans are by who calls, never by what a client writes.

@@ -41,10 +41,10 @@ fn common_paths_keep_to_their_budgets() {
     cost(&vm, "/one");
     cost(&vm, "/pair");
     for (name, cost, [data_calls, other_calls, allocations]) in [
-        ("first", first, [2, 8, 27]),
-        ("admitted", cost(&vm, "/many"), [2, 4, 13]),
-        ("admitted by two limits", cost(&vm, "/pair"), [3, 5, 18]),
-        ("refused", cost(&vm, "/one"), [2, 5, 64]),
+        ("first", first, [2, 12, 29]),
+        ("admitted", cost(&vm, "/many"), [2, 8, 15]),
+        ("admitted by two limits", cost(&vm, "/pair"), [3, 9, 18]),
+        ("refused", cost(&vm, "/one"), [2, 5, 79]),
         ("no limit", cost(&vm, "/free"), [1, 1, 3]),
     ] {
         Budget {

@@ -14,13 +14,13 @@ const PER: u64 = 1000;
 
 /// What one client has used up, in the words of a textbook: nothing here knows of slots, states or swaps.
 enum Model {
-    /// Tokens times [`PER`], and when that was.
-    Tokens { level: u64, most: u64, at: u64 },
+    /// Tokens times [`PER`], less than none where some are owed, and when that was.
+    Tokens { level: i64, most: i64, at: u64 },
     /// The window's start and count.
     Fixed { start: u64, count: u64 },
     /// The window's start, the count before and in it.
     Sliding { start: u64, before: u64, count: u64 },
-    /// All times.
+    /// All times, each as often as it counts.
     Log(Vec<u64>),
 }
 
@@ -41,29 +41,36 @@ impl Model {
     }
 
     fn tokens(burst: u64) -> Model {
+        let most = signed(burst * PER);
         Model::Tokens {
-            level: burst * PER,
-            most: burst * PER,
+            level: most,
+            most,
             at: 0,
         }
     }
 
     /// Whether one request is admitted at this time, in milliseconds.
     fn admits(&mut self, now: u64) -> bool {
+        self.takes(now, 1)
+    }
+
+    /// The same for a request that costs so much. One that costs more than there ever is needs all of it.
+    fn takes(&mut self, now: u64, cost: u64) -> bool {
+        let needed = cost.min(REQUESTS);
         match self {
             Model::Tokens { level, most, at } => {
-                *level = (*most).min(*level + (now - *at) * REQUESTS);
+                *level = (*most).min(*level + signed((now - *at) * REQUESTS));
                 *at = now;
-                let admits = *level >= PER;
-                *level -= if admits { PER } else { 0 };
+                let admits = *level >= (*most).min(signed(cost * PER));
+                *level -= if admits { signed(cost * PER) } else { 0 };
                 admits
             }
             Model::Fixed { start, count } => {
                 if *count == 0 || now >= *start + PER {
                     (*start, *count) = (now, 0);
                 }
-                let admits = *count < REQUESTS;
-                *count += u64::from(admits);
+                let admits = *count + needed <= REQUESTS;
+                *count += if admits { cost } else { 0 };
                 admits
             }
             Model::Sliding {
@@ -78,20 +85,28 @@ impl Model {
                     *start = now;
                 }
                 let reaches = *start + PER - now;
-                let admits = *before * reaches + (*count + 1) * PER <= REQUESTS * PER;
-                *count += u64::from(admits);
+                let admits = *before * reaches + (*count + needed) * PER <= REQUESTS * PER;
+                *count += if admits { cost } else { 0 };
                 admits
             }
             Model::Log(times) => {
                 times.retain(|at| now < at + PER);
-                let admits = times.len() < usize::try_from(REQUESTS).unwrap();
+                let admits = times.len() + size(needed) <= size(REQUESTS);
                 if admits {
-                    times.push(now);
+                    times.extend(std::iter::repeat_n(now, size(cost)));
                 }
                 admits
             }
         }
     }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap()
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap()
 }
 
 fn start(host: &Host, config: &Value) -> Vm {
@@ -100,12 +115,19 @@ fn start(host: &Host, config: &Value) -> Vm {
 }
 
 fn admitted(vm: &Vm, tenant: &str) -> bool {
+    admitted_at(vm, tenant, 1)
+}
+
+/// A request whose header says this cost.
+fn admitted_at(vm: &Vm, tenant: &str, cost: u64) -> bool {
+    let cost = cost.to_string();
     let head = [
         (":method", "GET"),
         (":scheme", "https"),
         (":authority", "api.test"),
         (":path", "/"),
         ("x-tenant", tenant),
+        ("x-cost", cost.as_str()),
     ];
     let mut stream = vm.request(head);
     stream.request_headers(true) == FilterStatus::Continue
@@ -184,6 +206,63 @@ fn eight_workers_admit_what_a_sequential_model_admits() {
         let counter = |name: &str| host.counter(&format!("gatehouse.rate_limit.{name}"));
         for name in ["contended", "overflow", "unknown_form", "internal"] {
             assert_eq!(counter(name), 0, "{algorithm}: {name}");
+        }
+    }
+}
+
+/// A dear request that takes less than it costs is as many requests as the client likes: for each algorithm, with costs that are the same
+/// for all requests, and with costs that they tell, some of them more than there ever is.
+#[test]
+fn costs_are_taken_whole() {
+    let fixed = |algorithm: &str| match algorithm {
+        // One at a time, whatever it costs.
+        "leaky_bucket" => vec![1, 2, 5, 30],
+        _ => vec![1, 3, 7, REQUESTS],
+    };
+    for algorithm in [
+        "token_bucket",
+        "leaky_bucket",
+        "fixed_window",
+        "sliding_window",
+        "sliding_log",
+    ] {
+        let numbers = fixed(algorithm)
+            .into_iter()
+            .map(|cost| (json!(cost), vec![cost]));
+        let told = (
+            json!({ "header": "x-cost", "max": 50 }),
+            vec![1, 4, 50, 2, 25, 9, 20],
+        );
+        for (config, costs) in numbers.chain([told]) {
+            let host = Host::new();
+            let vm = start(
+                &host,
+                &json!({ "version": 1, "limits": [
+                    { "name": "tenant", "key": { "header": "x-tenant" }, "algorithm": algorithm, "cost": config,
+                      "rate": { "requests": REQUESTS, "per": format!("{PER}ms") } },
+                ] }),
+            );
+            let mut model = Model::new(algorithm);
+            let (mut now, mut taken) = (0, 0);
+            const EACH: usize = 24;
+            let mut costs = costs.iter().cycle();
+            for step in STEPS {
+                host.clock().advance(Duration::from_millis(step));
+                now += step;
+                for cost in costs.by_ref().take(EACH) {
+                    let admits = model.takes(now, *cost);
+                    taken += usize::from(admits);
+                    assert_eq!(
+                        admitted_at(&vm, "a", *cost),
+                        admits,
+                        "{algorithm}, cost {config}: {cost} at {now} ms"
+                    );
+                }
+            }
+            assert!(
+                (1..STEPS.len() * EACH).contains(&taken),
+                "{algorithm} {config}: {taken}"
+            );
         }
     }
 }

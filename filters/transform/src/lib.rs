@@ -1,7 +1,7 @@
 //! The transform filter as Envoy loads it.
 //!
 //! It changes the headers, the path and the JSON bodies of requests and responses while they stream by.
-//! `transform-policy` decides and rewrites; this crate reads heads and chunks, obeys, and counts.
+//! `transform-policy` decides; this crate reads heads and chunks, obeys, and counts.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

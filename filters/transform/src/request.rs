@@ -3,12 +3,13 @@
 use std::rc::Rc;
 
 use http_message::{HeaderMap, Place, RequestHead};
+use json_stream::Broken;
 use proxy_host::body::{self, Buffer};
 use proxy_host::headers::{self, Map};
 use proxy_host::{HostError, property, request_head};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use transform_policy::{Body, Broken, Chunk, Counter, Ended, Forward, Plan, Reason, Respond, Step};
+use transform_policy::{Body, Chunk, Counter, Ended, Forward, Plan, Reason, Respond, Step};
 
 use crate::plugin::Plugin;
 

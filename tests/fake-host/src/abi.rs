@@ -51,6 +51,9 @@ fn recorded(function: &'static str, f: impl FnOnce(&Arc<VmState>) -> Result<usiz
     };
     let (callback, context_id) = {
         let data = locked(&vm.data);
+        if data.trapped {
+            return Status::Internal as u32;
+        }
         (data.callback, data.current)
     };
     let answer = f(&vm);
@@ -426,6 +429,9 @@ unsafe extern "C" fn proxy_set_shared_data(
     // SAFETY: the caller passes slices of its own.
     let (key, value) = unsafe { (bytes(key, key_size), bytes(value, value_size)) };
     call("proxy_set_shared_data", |vm| {
+        if !locked(&vm.data).may_write() {
+            return Err(Status::Internal);
+        }
         done(locked(&vm.host.shared_data).set(&vm.vm_id, key, value, cas))
     })
 }

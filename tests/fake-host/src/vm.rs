@@ -285,6 +285,13 @@ impl Vm {
         locked(&self.0.worker).traps_next = true;
     }
 
+    /// The VM traps in the write to shared data that follows so many more: those before it stay, the callback ends there.
+    pub fn trap_after_writes(&self, writes: usize) {
+        if let Some(thread) = self.thread() {
+            locked(&thread.state.data).writes_left = Some(writes);
+        }
+    }
+
     /// Whether the VM is running; a reload happens with the next request.
     #[must_use]
     pub fn is_alive(&self) -> bool {
@@ -397,6 +404,10 @@ impl Vm {
             }
         }
         let (value, after) = thread.run(context, entry);
+        if locked(&thread.state.data).trapped {
+            locked(&self.0.worker).thread = None;
+            return Outcome::Trapped;
+        }
         Outcome::Returned { value, after }
     }
 
@@ -533,6 +544,10 @@ pub(crate) struct VmData {
     pub(crate) callouts: BTreeMap<u32, Callout>,
     pub(crate) answer: Option<Answer>,
     pub(crate) after: Vec<After>,
+    /// How many writes to shared data come before the one in which the VM traps.
+    pub(crate) writes_left: Option<usize>,
+    /// Whether it has: what the adapter still calls, natively, does not happen.
+    pub(crate) trapped: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -564,6 +579,8 @@ impl VmData {
             callouts: BTreeMap::new(),
             answer: None,
             after: Vec::new(),
+            writes_left: None,
+            trapped: false,
         }
     }
 
@@ -591,6 +608,16 @@ impl VmData {
             Some(Context::Stream { root, .. }) => *root,
             Some(Context::Root(_)) | None => acting,
         }
+    }
+
+    /// Counts a write to shared data; `false` if the VM traps in it.
+    pub(crate) fn may_write(&mut self) -> bool {
+        match &mut self.writes_left {
+            Some(0) => self.trapped = true,
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        !self.trapped
     }
 
     pub(crate) fn root(&mut self) -> Option<&mut Root> {

@@ -21,6 +21,8 @@ pub(crate) enum Call {
     Add(String, String),
     /// Removes a header.
     Remove(String),
+    /// Looks whether there is a header.
+    Has(String),
     /// Adds one to a counter.
     Count(String),
     /// Reads a key of shared data and writes it back, by compare-and-swap.
@@ -84,6 +86,7 @@ impl Call {
             }
             Self::Add(name, value) => headers::add(place.map, name.as_bytes(), value.as_bytes()),
             Self::Remove(name) => headers::remove(place.map, name.as_bytes()),
+            Self::Has(name) => headers::has(place.map, name.as_bytes()).map(drop),
             // Looked up at configure.
             Self::Count(_) => Ok(()),
             Self::Swap(key) => swap(key.as_bytes()),

@@ -46,6 +46,7 @@ targets! {
     "rate-limit-configuration" => rate_limit::configuration,
     "rate-limit-key" => rate_limit::key,
     "rate-limit-slot" => rate_limit::slot,
+    "rate-limit-usage" => rate_limit::usage,
     "routing-accept" => routing::accept,
     "routing-configuration" => routing::configuration,
     "routing-request" => routing::request,

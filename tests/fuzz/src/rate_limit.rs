@@ -3,3 +3,4 @@
 pub mod configuration;
 pub mod key;
 pub mod slot;
+pub mod usage;

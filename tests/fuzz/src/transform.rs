@@ -4,5 +4,5 @@ pub mod configuration;
 pub mod request;
 pub mod rewriter;
 
-#[path = "../../../filters/transform/policy/tests/support/model.rs"]
+#[path = "../../../filters/common/json-stream/tests/support/model.rs"]
 mod model;

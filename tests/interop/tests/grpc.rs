@@ -352,10 +352,14 @@ fn connect_node_calls_by_grpc_and_grpc_web() {
 // Envoy's bridge holds a unary call of Connect until it is whole, so that its connection must have the room for it.
 #[test]
 fn connect_node_calls_by_connect() {
-    let ways = [("connect 1.1", "connect", false), ("connect 2", "connect", true)];
+    let ways = [
+        ("connect 1.1", "connect", false),
+        ("connect 2", "connect", true),
+    ];
     check_connect_node("connect", &ways, |bootstrap| {
         let listener = &mut bootstrap.root_mut()["static_resources"]["listeners"][0];
         listener["per_connection_buffer_limit_bytes"] = WHOLE_MESSAGES.into();
-        bootstrap.cluster_mut("interop")["per_connection_buffer_limit_bytes"] = WHOLE_MESSAGES.into();
+        bootstrap.cluster_mut("interop")["per_connection_buffer_limit_bytes"] =
+            WHOLE_MESSAGES.into();
     });
 }

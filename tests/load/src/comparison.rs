@@ -78,6 +78,7 @@ fn filters() -> Vec<Variant> {
     vec![
         floor("empty", "an empty Wasm filter").with([floors::empty()]),
         floor("empty_4", "four of it").with((0..4).map(|_| floors::empty())),
+        floor("empty_vms", "four in four VMs").with(floors::four_vms()),
         ours("auth", "auth, warm token")
             .with([ours::auth(None)])
             .expecting(USER),
@@ -143,6 +144,16 @@ fn chains() -> Vec<Variant> {
             .expecting(USER)
             .expecting(TEAM)
             .expecting([HeaderIsThere("ratelimit"), VERSION]),
+        floor("chain_floor", "their host calls, nothing else")
+            .with(floors::chain())
+            .proxied()
+            .expecting(TEAM)
+            .expecting([HeaderIsThere("ratelimit"), VERSION]),
+        floor("joined_floor", "the same by one module")
+            .with([floors::joined()])
+            .proxied()
+            .expecting(TEAM)
+            .expecting([HeaderIsThere("ratelimit"), VERSION]),
         theirs("native", "those three of Envoy's")
             .with(native(false))
             .proxied()
@@ -202,21 +213,28 @@ fn tokens() -> Vec<Variant> {
     ]
 }
 
+/// What is compared is the work on the JSON: each is measured against the same host calls around a body that stays as it is.
 fn masks() -> Vec<Variant> {
     let masked = || [InBody("\"email\":\"***\""), NotInBody("@mail")];
     let mut all = Vec::new();
     for (size, body) in [("1k", small()), ("100k", large())] {
-        let base = format!("unfiltered_{size}");
+        let calls = format!("mask_floor_{size}");
         all.push(
-            ours(&format!("mask_{size}"), "transform masks a member")
+            floor(&calls, "its host calls, nothing else")
+                .with([floors::masking()])
+                .answering(&body, format!("unfiltered_{size}"))
+                .expecting([InBody("@mail")]),
+        );
+        all.push(
+            ours(&format!("mask_{size}"), "transform masks, over its calls")
                 .with([ours::masking()])
-                .answering(&body, base.as_str())
+                .answering(&body, calls.as_str())
                 .expecting(masked()),
         );
         all.push(
-            floor(&format!("dom_{size}"), "the same by a serde_json tree")
+            floor(&format!("dom_{size}"), "a serde_json tree, the same")
                 .with([floors::tree()])
-                .answering(&body, base)
+                .answering(&body, calls)
                 .expecting(masked()),
         );
     }
@@ -231,6 +249,11 @@ fn host_calls() -> Vec<Variant> {
             "replace",
             "one header replaced",
             json!({ "replace": ["x-floor", value] }),
+        ),
+        (
+            "add",
+            "one header added",
+            json!({ "add": ["x-floor", value] }),
         ),
         ("remove", "a header removed", json!({ "remove": "x-floor" })),
         (

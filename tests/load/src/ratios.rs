@@ -75,7 +75,7 @@ const fn times(name: &'static str, tree: &'static str, mask: &'static str) -> Co
 const BLOCK: usize = 8;
 
 /// All of them.
-pub(crate) const COMPARISONS: [Comparison; 18] = [
+pub(crate) const COMPARISONS: [Comparison; 21] = [
     at_most("chain_vs_native", "chain", "native", 0.40),
     at_most("chain_vs_native_cached", "chain", "native_cached", 2.0),
     at_most("auth_warm_vs_native", "auth", "jwt_authn_cached", 2.5),
@@ -102,6 +102,9 @@ pub(crate) const COMPARISONS: [Comparison; 18] = [
     told("transform_vs_lua", "transform", "lua"),
     told("garbage_vs_native", "garbage", "jwt_authn_garbage"),
     told("api_key_vs_jwt", "api_key", "auth"),
+    told("chain_vs_floor", "chain", "chain_floor"),
+    told("chain_floor_vs_native", "chain_floor", "native"),
+    told("joined_floor_vs_native", "joined_floor", "native"),
     told("four_empty_vs_one", "empty_4", "empty"),
     told("chain_vs_four_empty", "chain", "empty_4"),
 ];

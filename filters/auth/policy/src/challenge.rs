@@ -22,13 +22,15 @@ pub(crate) struct Challenges {
 const WWW_AUTHENTICATE: HeaderName = HeaderName::from_static("www-authenticate");
 
 impl Challenges {
-    /// The challenges of a realm, those for tokens with the URL of a metadata document (RFC 9728 section 5.1) if there is one.
+    /// The challenges of a realm, those for tokens with the URL of a metadata document (RFC 9728 section 5.1) if there is one. An API
+    /// key that is sent under a scheme is asked for by that scheme.
     ///
     /// # Errors
     /// What cannot be quoted as it is, or is no URL.
     pub(crate) fn compile(
         realm: &str,
         resource_metadata: Option<&str>,
+        key_scheme: Option<&str>,
         at: &FieldPath,
     ) -> Result<Self, ConfigError> {
         let quotable = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
@@ -55,7 +57,10 @@ impl Challenges {
             bearer: value(bearer(""))?,
             bearer_invalid: value(bearer(", error=\"invalid_token\""))?,
             bearer_insufficient: bearer(", error=\"insufficient_scope\""),
-            api_key: value(format!("ApiKey realm=\"{realm}\""))?,
+            api_key: value(format!(
+                "{} realm=\"{realm}\"",
+                key_scheme.unwrap_or("ApiKey")
+            ))?,
         })
     }
 

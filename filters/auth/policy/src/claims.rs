@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::claim_path::ClaimPath;
 use crate::jws::{MAX_TOKEN_BYTES, parse_object};
 
 /// The most leeway for clocks that disagree.
@@ -32,6 +33,8 @@ pub struct Expected {
     pub audiences: Vec<String>,
     /// The leeway for `exp`, `nbf` and `iat`, at most [`MAX_CLOCK_SKEW`].
     pub clock_skew: Duration,
+    /// The most time from `iat` to `exp`; both are then required.
+    pub max_lifetime: Option<Duration>,
 }
 
 /// When a token is good, the leeway for clocks included.
@@ -61,6 +64,9 @@ pub enum ClaimsError {
     /// `nbf` or `iat` has not come.
     #[error("the token is not valid yet")]
     NotYetValid,
+    /// More time from `iat` to `exp` than is allowed, or no `iat` to tell by.
+    #[error("the token lives too long")]
+    Lifetime,
     /// A claim is longer, or a list has more entries, than is handed on.
     #[error("a claim is too long")]
     TooLong,
@@ -105,6 +111,12 @@ impl Claims {
         if not_before.is_some_and(|not_before| expires <= not_before) {
             return Err(ClaimsError::Malformed);
         }
+        if let Some(most) = expected.max_lifetime {
+            let issued = issued.ok_or(ClaimsError::Lifetime)?;
+            if expires.saturating_sub(issued) > most {
+                return Err(ClaimsError::Lifetime);
+            }
+        }
         let start = not_before.max(issued).unwrap_or_default();
         Ok(Validity {
             from: start.saturating_sub(skew),
@@ -117,45 +129,27 @@ impl Claims {
     /// # Errors
     /// [`ClaimsError::Malformed`] for another type, [`ClaimsError::TooLong`] past [`MAX_TEXT_BYTES`].
     pub fn text(&self, name: &str) -> Result<Option<&str>, ClaimsError> {
-        match self.0.get(name) {
-            None => Ok(None),
-            Some(Value::String(text)) if text.len() > MAX_TEXT_BYTES => Err(ClaimsError::TooLong),
-            Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-            Some(_) => Err(ClaimsError::Malformed),
-        }
+        text(self.0.get(name))
     }
 
-    /// A claim that is a list of strings, or one string that stands for a list of one.
-    ///
-    /// # Errors
-    /// As for [`Claims::text`]; [`ClaimsError::TooLong`] too for more than `most` entries.
-    pub fn list(&self, name: &str, most: usize) -> Result<Vec<String>, ClaimsError> {
-        let mut list = Vec::new();
-        match self.0.get(name) {
-            None => {}
-            Some(Value::String(_)) => {
-                if let Some(text) = self.text(name)? {
-                    push(&mut list, text, most)?;
-                }
-            }
-            Some(Value::Array(values)) => {
-                for value in values {
-                    push(
-                        &mut list,
-                        value.as_str().ok_or(ClaimsError::Malformed)?,
-                        most,
-                    )?;
-                }
-            }
-            Some(_) => return Err(ClaimsError::Malformed),
-        }
-        Ok(list)
+    /// The claim at a path, as [`Claims::text`] has it.
+    pub(crate) fn text_at(&self, path: &ClaimPath) -> Result<Option<&str>, ClaimsError> {
+        text(path.find(&self.0))
+    }
+
+    /// The claim at a path: a list of strings, or one string that stands for a list of one.
+    pub(crate) fn list_at(
+        &self,
+        path: &ClaimPath,
+        most: usize,
+    ) -> Result<Vec<String>, ClaimsError> {
+        list(path.find(&self.0), most)
     }
 
     /// The scopes: `scope` (RFC 8693 section 4.2) and `scp`, each a list or one string with spaces between.
     ///
     /// # Errors
-    /// As for [`Claims::list`].
+    /// As for [`Claims::text`]; [`ClaimsError::TooLong`] too for more than `most` entries.
     pub fn scopes(&self, most: usize) -> Result<Vec<String>, ClaimsError> {
         let mut scopes = Vec::new();
         for name in ["scope", "scp"] {
@@ -166,7 +160,7 @@ impl Claims {
                     }
                 }
                 _ => {
-                    for scope in self.list(name, most)? {
+                    for scope in list(self.0.get(name), most)? {
                         push(&mut scopes, &scope, most)?;
                     }
                 }
@@ -223,6 +217,35 @@ impl Validity {
     }
 }
 
+/// A string, if there is anything. An empty one counts as none.
+fn text(value: Option<&Value>) -> Result<Option<&str>, ClaimsError> {
+    match value {
+        None => Ok(None),
+        Some(Value::String(text)) if text.len() > MAX_TEXT_BYTES => Err(ClaimsError::TooLong),
+        Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+        Some(_) => Err(ClaimsError::Malformed),
+    }
+}
+
+/// A list of strings, or one string that stands for a list of one.
+fn list(value: Option<&Value>, most: usize) -> Result<Vec<String>, ClaimsError> {
+    let mut list = Vec::new();
+    match value {
+        Some(Value::Array(values)) => {
+            for value in values {
+                let text = value.as_str().ok_or(ClaimsError::Malformed)?;
+                push(&mut list, text, most)?;
+            }
+        }
+        one => {
+            if let Some(text) = text(one)? {
+                push(&mut list, text, most)?;
+            }
+        }
+    }
+    Ok(list)
+}
+
 /// Adds a text to a list that holds each text once, none empty.
 fn push(list: &mut Vec<String>, text: &str, most: usize) -> Result<(), ClaimsError> {
     if text.is_empty() || list.iter().any(|held| held == text) {
@@ -246,6 +269,7 @@ mod tests {
             issuer: "https://issuer.test".into(),
             audiences: vec!["api".into(), "web".into()],
             clock_skew: MAX_CLOCK_SKEW,
+            max_lifetime: None,
         }
     }
 
@@ -291,6 +315,31 @@ mod tests {
                 .check(NOW),
             Err(ClaimsError::Expired)
         );
+    }
+
+    // An issuer that makes tokens for a year would make every leak of one last a year.
+    #[test]
+    fn a_lifetime_is_from_issue_to_expiry_and_bounded() {
+        let check = |dates: &str| {
+            let json = format!(r#"{{"iss":"https://issuer.test","aud":"api",{dates}}}"#);
+            let short = Expected {
+                max_lifetime: Some(Duration::from_secs(300)),
+                ..expected()
+            };
+            Claims::parse(json.as_bytes())
+                .unwrap()
+                .check(&short)
+                .map(drop)
+        };
+        assert_eq!(check(r#""iat":1800000000,"exp":1800000300"#), Ok(()));
+        for dates in [
+            r#""iat":1800000000,"exp":1800000301"#,
+            r#""iat":1800000000,"exp":1800000300.5"#,
+            r#""exp":1800000001"#,
+            r#""nbf":1800000000,"exp":1800000001"#,
+        ] {
+            assert_eq!(check(dates), Err(ClaimsError::Lifetime), "{dates}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::api_keys::{ApiKey, HexHash};
 use crate::claim_path::ClaimPath;
 use crate::claim_test::ClaimTestConfig;
 use crate::extraction::ClaimFormat;
+use crate::failed_attempts::FailedAttemptsConfig;
 use crate::networks::{AddressConfig, NetworksConfig};
 use crate::route_grants::RouteMetadataConfig;
 use crate::timestamp::Timestamp;
@@ -38,6 +39,7 @@ pub struct AuthConfig {
     pub(crate) jwt: Option<JwtConfig>,
     #[serde(default)]
     pub(crate) address: AddressConfig,
+    pub(crate) failed_attempts: Option<FailedAttemptsConfig>,
     #[serde(default)]
     pub(crate) upstream_headers: UpstreamHeadersConfig,
     #[serde(default)]
@@ -67,6 +69,14 @@ pub(crate) struct SourceConfig {
     pub(crate) cookie: Option<Text<128>>,
 }
 
+impl SourceConfig {
+    /// Whether it is the header that carries credentials by their schemes.
+    pub(crate) fn is_authorization(&self) -> bool {
+        let name = self.header.as_ref().map(HeaderName::as_str);
+        name == Some("authorization")
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApiKeyConfig {
@@ -89,6 +99,7 @@ pub(crate) struct ApiKeyConfig {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JwtConfig {
+    pub(crate) sources: Option<BoundedList<SourceConfig, 1, 8>>,
     pub(crate) providers: BoundedList<ProviderConfig, 1, 32>,
     #[serde(default)]
     pub(crate) token_cache: TokenCacheConfig,
@@ -111,7 +122,10 @@ pub(crate) struct ProviderConfig {
     pub(crate) audiences: BoundedList<Text<512>, 1, 32>,
     pub(crate) jwks: JwksConfig,
     pub(crate) clock_skew: Option<BoundedDuration<0, 60_000>>,
+    pub(crate) max_lifetime: Option<BoundedDuration<1_000, 31_536_000_000>>,
     pub(crate) typ: Option<BoundedList<Text<64>, 1, 16>>,
+    #[serde(default)]
+    pub(crate) required_claims: BoundedList<ClaimTestConfig, 0, 16>,
     #[serde(default)]
     pub(crate) claims: ClaimNamesConfig,
 }
@@ -198,9 +212,28 @@ limits!(RemoteConfig DiscoveryConfig);
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClaimNamesConfig {
-    pub(crate) consumer: Option<Text<128>>,
-    pub(crate) plan: Option<Text<128>>,
-    pub(crate) groups: Option<Text<128>>,
+    pub(crate) consumer: Option<NamedClaim>,
+    pub(crate) plan: Option<NamedClaim>,
+    pub(crate) groups: Option<NamedClaim>,
+}
+
+/// A claim by its name, or by the names that lead to it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Value")]
+pub(crate) struct NamedClaim(pub(crate) ClaimPath);
+
+impl TryFrom<Value> for NamedClaim {
+    type Error = &'static str;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        let names = match value {
+            Value::String(_) => Value::Array(vec![value]),
+            other => other,
+        };
+        filter_config::from_value(names)
+            .map(Self)
+            .map_err(|_| "expected a name of 1 to 128 bytes, or a list of 1 to 8 of them")
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

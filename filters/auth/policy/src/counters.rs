@@ -18,8 +18,22 @@ pub enum Counter {
     Anonymous,
     /// Requests passed on whose rule ignores a credential that is not good.
     InvalidIgnored,
+    /// Attempts with a credential that is not good, where those are throttled.
+    FailedAttempts,
+    /// Those of them that count for others too, because the table is full where the address belongs.
+    FailedAttemptsShared,
+    /// Those of them that could not be counted: other workers were faster in every try, or the host failed.
+    FailedAttemptsLost,
+    /// Tokens that were found among those that had been verified.
+    TokenCacheHits,
+    /// Tokens that were not.
+    TokenCacheMisses,
+    /// Verified tokens that made room for others.
+    TokenCacheEvicted,
     /// Requests that waited for keys.
     JwksWaited,
+    /// Requests that found no room to wait.
+    JwksCrowded,
     /// Fetches of keys that were begun.
     JwksFetches,
     /// Fetches of keys that failed.
@@ -52,14 +66,21 @@ impl Gauge {
 
 impl Counter {
     /// The counters that are not of one reason.
-    const TOTALS: [Self; 9] = [
+    const TOTALS: [Self; 16] = [
         Self::Allowed,
         Self::Denied,
         Self::ShadowDenied,
         Self::Off,
         Self::Anonymous,
         Self::InvalidIgnored,
+        Self::FailedAttempts,
+        Self::FailedAttemptsShared,
+        Self::FailedAttemptsLost,
+        Self::TokenCacheHits,
+        Self::TokenCacheMisses,
+        Self::TokenCacheEvicted,
         Self::JwksWaited,
+        Self::JwksCrowded,
         Self::JwksFetches,
         Self::JwksFailures,
     ];
@@ -80,7 +101,14 @@ impl Counter {
             Self::Off => "gatehouse.auth.off",
             Self::Anonymous => "gatehouse.auth.anonymous",
             Self::InvalidIgnored => "gatehouse.auth.invalid_ignored",
+            Self::FailedAttempts => "gatehouse.auth.failed_attempts",
+            Self::FailedAttemptsShared => "gatehouse.auth.failed_attempts_shared",
+            Self::FailedAttemptsLost => "gatehouse.auth.failed_attempts_lost",
+            Self::TokenCacheHits => "gatehouse.auth.token_cache_hits",
+            Self::TokenCacheMisses => "gatehouse.auth.token_cache_misses",
+            Self::TokenCacheEvicted => "gatehouse.auth.token_cache_evicted",
             Self::JwksWaited => "gatehouse.auth.jwks_waited",
+            Self::JwksCrowded => "gatehouse.auth.jwks_crowded",
             Self::JwksFetches => "gatehouse.auth.jwks_fetches",
             Self::JwksFailures => "gatehouse.auth.jwks_failures",
             Self::Reason(reason) => reason.counter(),
@@ -102,7 +130,7 @@ impl Counter {
                 (Some(total), forward.caller.is_anonymous(), forward.reason)
             }
             Step::Reply(refusal) => (Some(Self::Denied), false, Some(refusal.reason)),
-            Step::Verify(_) | Step::Await(_) => (None, false, None),
+            Step::Verify(_) | Step::Attempt | Step::Await(_) => (None, false, None),
         };
         total
             .into_iter()

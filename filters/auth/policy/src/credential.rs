@@ -11,19 +11,27 @@ use http_message::{
 use crate::config::SourceConfig;
 use crate::upstream::remove_matching;
 
-const BEARER: &[u8] = b"bearer";
+/// The scheme of tokens where nothing else is said (RFC 6750 section 2.1).
+const BEARER: &str = "bearer";
+const AUTHORIZATION: &str = "authorization";
 const COOKIE: HeaderName = HeaderName::from_static("cookie");
 
 /// Where credentials are looked for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sources {
-    headers: Vec<(HeaderName, String)>,
+    keys: Places,
+    tokens: Places,
     header_spellings: NamePatterns,
-    /// The scheme under which `authorization` carries API keys.
+}
+
+/// Where credentials of one kind are looked for.
+#[derive(Clone, Debug, Default)]
+struct Places {
+    headers: Vec<(HeaderName, String)>,
+    /// The scheme under which `authorization` carries them.
     scheme: Option<String>,
     query: Vec<String>,
     cookies: Vec<String>,
-    bearer: bool,
 }
 
 /// What a request presents of one kind.
@@ -33,7 +41,8 @@ pub(crate) enum Presented<'a> {
     Nothing,
     /// One credential, not yet checked.
     One(Cow<'a, [u8]>),
-    /// Several, or the same one twice: which of them counts would be for each reader to guess.
+    /// Several, or the same one twice: which of them counts would be for each reader to guess, and other readers take other
+    /// places (RFC 6750 section 2 lets a client use one).
     Several,
     /// Something in the place of a credential that cannot be one.
     Unreadable,
@@ -44,96 +53,155 @@ pub(crate) enum Presented<'a> {
 pub(crate) struct Stripped {
     /// Whether there was a credential.
     pub(crate) any: bool,
-    /// The request target without keys, if it held one.
+    /// The request target without credentials, if it held one.
     pub(crate) path: Option<Vec<u8>>,
 }
 
-/// The target without its key is more than may be written to a header.
+/// Where tokens are.
+#[derive(Debug)]
+pub(crate) enum TokenSources {
+    /// Nowhere: there is nobody who issues any.
+    None,
+    /// In `Authorization: Bearer`, where nothing is said.
+    Bearer,
+    /// Here.
+    These(Vec<SourceConfig>),
+}
+
+/// The target without its credential is more than may be written to a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CannotStrip;
 
 impl Sources {
-    /// Compiles the places of API keys; `bearer` says whether tokens are looked for.
+    /// Compiles the places of API keys and those of tokens.
     pub(crate) fn compile(
-        sources: Vec<SourceConfig>,
-        bearer: bool,
-        at: &FieldPath,
+        (keys, keys_at): (Vec<SourceConfig>, &FieldPath),
+        (tokens, tokens_at): (TokenSources, &FieldPath),
     ) -> Result<Self, ConfigError> {
-        let mut compiled = Self {
-            bearer,
-            ..Self::default()
-        };
-        for (index, source) in sources.into_iter().enumerate() {
-            let at = at.index(index);
-            if source.prefix.is_some() && source.header.is_none() {
-                let reason = "only a header has a prefix";
+        let mut compiled = Self::default();
+        for (index, source) in keys.into_iter().enumerate() {
+            let at = keys_at.index(index);
+            let is_bearer = |prefix: &Text<64>| scheme(prefix.as_str()).is_some_and(is_for_tokens);
+            if source.is_authorization() && source.prefix.as_ref().is_some_and(is_bearer) {
+                let reason = "this scheme is for tokens: choose another";
                 return Err(ConfigError::new(&at.field("prefix"), reason));
             }
-            match (source.header, source.query, source.cookie) {
-                (Some(name), None, None) => {
-                    let prefix = source.prefix.map_or_else(String::new, Text::into_inner);
-                    if name.as_str() == "authorization" && !prefix.is_empty() {
-                        compiled.add_scheme(&prefix, &at.field("prefix"))?;
-                        continue;
-                    }
-                    let at = at.field("header");
-                    if is_reserved_request_header(&name) {
-                        return Err(ConfigError::new(
-                            &at,
-                            "this header has a meaning of its own: choose another",
-                        ));
-                    }
-                    if compiled.header_spellings.matches(name.as_bytes()) {
-                        return Err(ConfigError::new(&at, "another source has the same header"));
-                    }
-                    compiled.header_spellings.add_name(&name);
-                    compiled.headers.push((name, prefix));
-                }
-                (None, None, Some(name)) => {
-                    let at = at.field("cookie");
-                    if !is_cookie_name(name.as_str()) {
-                        let reason = "the name of a cookie is visible ASCII without separators (RFC 6265 section 4.1.1)";
-                        return Err(ConfigError::new(&at, reason));
-                    }
-                    if compiled.cookies.iter().any(|other| other == name.as_str()) {
-                        return Err(ConfigError::new(&at, "another source has the same cookie"));
-                    }
-                    compiled.cookies.push(name.into_inner());
-                }
-                (None, Some(name), None) => {
-                    if compiled.query.iter().any(|other| other == name.as_str()) {
-                        return Err(ConfigError::new(
-                            &at.field("query"),
-                            "another source has the same parameter",
-                        ));
-                    }
-                    compiled.query.push(name.as_str().to_owned());
-                }
-                _ => {
-                    return Err(ConfigError::new(
-                        &at,
-                        "expected exactly one of header, query, cookie",
-                    ));
+            let mut places = std::mem::take(&mut compiled.keys);
+            compiled.add(&mut places, source, &at)?;
+            compiled.keys = places;
+        }
+        match tokens {
+            TokenSources::None => {}
+            TokenSources::Bearer => compiled.tokens.scheme = Some(BEARER.to_owned()),
+            TokenSources::These(sources) => {
+                for (index, source) in sources.into_iter().enumerate() {
+                    let mut places = std::mem::take(&mut compiled.tokens);
+                    compiled.add(&mut places, source, &tokens_at.index(index))?;
+                    compiled.tokens = places;
                 }
             }
         }
         Ok(compiled)
     }
 
-    fn add_scheme(&mut self, prefix: &str, at: &FieldPath) -> Result<(), ConfigError> {
-        let scheme = prefix.strip_suffix(' ').unwrap_or_default();
-        let is_token = !scheme.is_empty() && HeaderName::try_from(scheme).is_ok();
-        let reason = if !is_token {
-            "in authorization a prefix is a scheme and a space: \"ApiKey \""
-        } else if scheme.eq_ignore_ascii_case("bearer") {
-            "this scheme is for tokens: choose another"
-        } else if self.scheme.is_some() {
-            "another source has a scheme in authorization"
-        } else {
-            self.scheme = Some(scheme.to_owned());
-            return Ok(());
+    /// Adds a source to `places`, which are not among those of `self` meanwhile. No place is of two sources, of whichever kind.
+    fn add(
+        &mut self,
+        places: &mut Places,
+        source: SourceConfig,
+        at: &FieldPath,
+    ) -> Result<(), ConfigError> {
+        if source.prefix.is_some() && source.header.is_none() {
+            let reason = "only a header has a prefix";
+            return Err(ConfigError::new(&at.field("prefix"), reason));
+        }
+        match (source.header, source.query, source.cookie) {
+            (Some(name), None, None) => {
+                let prefix = source.prefix.map_or_else(String::new, Text::into_inner);
+                if name.as_str() == AUTHORIZATION && !prefix.is_empty() {
+                    return self.add_scheme(places, &prefix, &at.field("prefix"));
+                }
+                let at = at.field("header");
+                if is_reserved_request_header(&name) {
+                    return Err(ConfigError::new(
+                        &at,
+                        "this header has a meaning of its own: choose another",
+                    ));
+                }
+                if self.header_spellings.matches(name.as_bytes()) {
+                    return Err(ConfigError::new(&at, "another source has the same header"));
+                }
+                self.header_spellings.add_name(&name);
+                places.headers.push((name, prefix));
+            }
+            (None, None, Some(name)) => {
+                let at = at.field("cookie");
+                if !is_cookie_name(name.as_str()) {
+                    let reason = "the name of a cookie is visible ASCII without separators (RFC 6265 section 4.1.1)";
+                    return Err(ConfigError::new(&at, reason));
+                }
+                if self.has(places, |kind| &kind.cookies, name.as_str()) {
+                    return Err(ConfigError::new(&at, "another source has the same cookie"));
+                }
+                places.cookies.push(name.into_inner());
+            }
+            (None, Some(name), None) => {
+                if self.has(places, |kind| &kind.query, name.as_str()) {
+                    return Err(ConfigError::new(
+                        &at.field("query"),
+                        "another source has the same parameter",
+                    ));
+                }
+                places.query.push(name.into_inner());
+            }
+            _ => {
+                return Err(ConfigError::new(
+                    at,
+                    "expected exactly one of header, query, cookie",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_scheme(
+        &self,
+        places: &mut Places,
+        prefix: &str,
+        at: &FieldPath,
+    ) -> Result<(), ConfigError> {
+        let reason = match scheme(prefix) {
+            None => "in authorization a prefix is a scheme and a space: \"ApiKey \"",
+            Some(_) if places.scheme.is_some() => "another source has a scheme in authorization",
+            Some(scheme) => {
+                let is_same = |other: &str| other.eq_ignore_ascii_case(scheme);
+                if !self.schemes().any(is_same) {
+                    places.scheme = Some(scheme.to_owned());
+                    return Ok(());
+                }
+                "another source has the same scheme"
+            }
         };
         Err(ConfigError::new(at, reason))
+    }
+
+    /// The scheme in `authorization` under which API keys are sent, if they are.
+    pub(crate) fn key_scheme(&self) -> Option<&str> {
+        self.keys.scheme.as_deref()
+    }
+
+    /// Whether a list of `places`, or of the places of a kind, has this name.
+    fn has(&self, places: &Places, list: fn(&Places) -> &Vec<String>, name: &str) -> bool {
+        let mut names = self.kinds().chain([places]).flat_map(list);
+        names.any(|known| known == name)
+    }
+
+    fn kinds(&self) -> impl Iterator<Item = &Places> {
+        [&self.keys, &self.tokens].into_iter()
+    }
+
+    fn schemes(&self) -> impl Iterator<Item = &str> {
+        self.kinds().filter_map(|kind| kind.scheme.as_deref())
     }
 
     /// The names of headers that carry a credential.
@@ -143,6 +211,82 @@ impl Sources {
 
     /// The API key that a request presents.
     pub(crate) fn api_key<'a>(&self, head: &'a RequestHead) -> Presented<'a> {
+        self.keys.find(head)
+    }
+
+    /// The token that a request presents. Other schemes are none of ours.
+    pub(crate) fn token<'a>(&self, head: &'a RequestHead) -> Presented<'a> {
+        match self.tokens.find(head) {
+            // Held to the same form wherever it comes from.
+            Presented::One(token) if !is_one(&token) => Presented::Unreadable,
+            found => found,
+        }
+    }
+
+    /// Takes every credential out of a request.
+    pub(crate) fn strip(
+        &self,
+        head: &RequestHead,
+        edits: &mut HeaderEdits,
+    ) -> Result<Stripped, CannotStrip> {
+        let mut any = self.strip_headers(head.headers(), edits);
+        let path = self.path_without_credentials(head);
+        if let Some(path) = &path {
+            edits.set_path(HeaderValue::try_from(path.as_slice()).map_err(|_| CannotStrip)?);
+            any = true;
+        }
+        Ok(Stripped { any, path })
+    }
+
+    /// Takes every credential out of a map of headers or trailers; says whether there was one.
+    pub(crate) fn strip_headers(&self, headers: &HeaderMap, edits: &mut HeaderEdits) -> bool {
+        let keys = remove_matching(&self.header_spellings, headers, edits);
+        let sent = |value: &[u8]| {
+            let mut schemes = self.schemes();
+            schemes.any(|scheme| of_scheme(value, scheme.as_bytes()) != Presented::Nothing)
+        };
+        let authorization = headers.get_all(AUTHORIZATION).any(sent);
+        if authorization {
+            edits.remove(AUTHORIZATION.as_bytes());
+        }
+        let cookies = self.strip_cookies(headers, edits);
+        keys || authorization || cookies
+    }
+
+    /// Takes the cookies that carry credentials out, and leaves the others, in one header.
+    fn strip_cookies(&self, headers: &HeaderMap, edits: &mut HeaderEdits) -> bool {
+        let is_ours = |pair: &&[u8]| {
+            let mut names = self.kinds().flat_map(|kind| &kind.cookies);
+            names.any(|name| cookie_value(pair, name).is_some())
+        };
+        if self.kinds().all(|kind| kind.cookies.is_empty())
+            || !cookies(headers).any(|pair| is_ours(&pair))
+        {
+            return false;
+        }
+        let others: Vec<&[u8]> = cookies(headers).filter(|pair| !is_ours(pair)).collect();
+        let others = others.join(&b"; "[..]);
+        match HeaderValue::try_from(others.as_slice()) {
+            Ok(value) if !others.is_empty() => edits.set(COOKIE, value),
+            // Nothing is left, or more than may be written.
+            _ => edits.remove(COOKIE.as_bytes()),
+        }
+        true
+    }
+
+    /// The request target without the parameters that carry credentials, if there are any.
+    fn path_without_credentials(&self, head: &RequestHead) -> Option<Vec<u8>> {
+        let names = self.kinds().flat_map(|kind| &kind.query);
+        names.fold(None, |path: Option<Vec<u8>>, name| {
+            Query::of(path.as_deref().unwrap_or(head.raw_path()))
+                .without(name)
+                .or(path)
+        })
+    }
+}
+
+impl Places {
+    fn find<'a>(&self, head: &'a RequestHead) -> Presented<'a> {
         let mut found = Presented::Nothing;
         let mut add = |next: Presented<'a>| {
             found = match (&found, next) {
@@ -154,14 +298,14 @@ impl Sources {
             match head.headers().occurrence(name.as_str()) {
                 Occurrence::Absent => {}
                 Occurrence::Once(value) => add(match value.strip_prefix(prefix.as_bytes()) {
-                    Some(key) => Presented::One(Cow::Borrowed(key)),
+                    Some(credential) => Presented::One(Cow::Borrowed(credential)),
                     None => Presented::Unreadable,
                 }),
                 Occurrence::Repeated => add(Presented::Several),
             }
         }
         if let Some(scheme) = &self.scheme {
-            match head.headers().occurrence("authorization") {
+            match head.headers().occurrence(AUTHORIZATION) {
                 Occurrence::Absent => {}
                 Occurrence::Once(value) => match of_scheme(value, scheme.as_bytes()) {
                     Presented::Nothing => {}
@@ -182,78 +326,6 @@ impl Sources {
         }
         found
     }
-
-    /// The bearer token that a request presents (RFC 6750 section 2.1). Other schemes are none of ours.
-    pub(crate) fn bearer<'a>(&self, head: &'a RequestHead) -> Presented<'a> {
-        if !self.bearer {
-            return Presented::Nothing;
-        }
-        match head.headers().occurrence("authorization") {
-            Occurrence::Absent => Presented::Nothing,
-            Occurrence::Once(value) => of_scheme(value, BEARER),
-            Occurrence::Repeated => Presented::Several,
-        }
-    }
-
-    /// Takes every credential out of a request.
-    pub(crate) fn strip(
-        &self,
-        head: &RequestHead,
-        edits: &mut HeaderEdits,
-    ) -> Result<Stripped, CannotStrip> {
-        let mut any = self.strip_headers(head.headers(), edits);
-        let path = self.path_without_keys(head);
-        if let Some(path) = &path {
-            edits.set_path(HeaderValue::try_from(path.as_slice()).map_err(|_| CannotStrip)?);
-            any = true;
-        }
-        Ok(Stripped { any, path })
-    }
-
-    /// Takes every credential out of a map of headers or trailers; says whether there was one.
-    pub(crate) fn strip_headers(&self, headers: &HeaderMap, edits: &mut HeaderEdits) -> bool {
-        let keys = remove_matching(&self.header_spellings, headers, edits);
-        let scheme = self.scheme.as_deref().map(str::as_bytes);
-        let schemes = [self.bearer.then_some(BEARER), scheme];
-        let sent = |value: &[u8]| {
-            let mut schemes = schemes.into_iter().flatten();
-            schemes.any(|scheme| of_scheme(value, scheme) != Presented::Nothing)
-        };
-        let authorization = headers.get_all("authorization").any(sent);
-        if authorization {
-            edits.remove(b"authorization");
-        }
-        let cookies = self.strip_cookies(headers, edits);
-        keys || authorization || cookies
-    }
-
-    /// Takes the cookies that carry keys out, and leaves the others, in one header.
-    fn strip_cookies(&self, headers: &HeaderMap, edits: &mut HeaderEdits) -> bool {
-        let is_ours = |pair: &&[u8]| {
-            let mut names = self.cookies.iter();
-            names.any(|name| cookie_value(pair, name).is_some())
-        };
-        if self.cookies.is_empty() || !cookies(headers).any(|pair| is_ours(&pair)) {
-            return false;
-        }
-        let others: Vec<&[u8]> = cookies(headers).filter(|pair| !is_ours(pair)).collect();
-        let others = others.join(&b"; "[..]);
-        match HeaderValue::try_from(others.as_slice()) {
-            Ok(value) if !others.is_empty() => edits.set(COOKIE, value),
-            // Nothing is left, or more than may be written.
-            _ => edits.remove(COOKIE.as_bytes()),
-        }
-        true
-    }
-
-    /// The request target without the parameters that carry keys, if there are any.
-    fn path_without_keys(&self, head: &RequestHead) -> Option<Vec<u8>> {
-        self.query.iter().fold(None, |path: Option<Vec<u8>>, name| {
-            Query::of(path.as_deref().unwrap_or(head.raw_path()))
-                .without(name)
-                .or(path)
-        })
-    }
 }
 
 /// What is between the semicolons of all `cookie` headers (RFC 6265 section 4.2.1): HTTP/2 clients send several.
@@ -271,6 +343,23 @@ fn cookie_value<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let is_it = parts.next()?.trim_ascii() == name.as_bytes();
     let value = parts.next().unwrap_or_default();
     is_it.then_some(value.trim_ascii())
+}
+
+/// The scheme of a prefix in `authorization`.
+fn scheme(prefix: &str) -> Option<&str> {
+    prefix
+        .strip_suffix(' ')
+        .filter(|scheme| HeaderName::try_from(*scheme).is_ok())
+}
+
+fn is_for_tokens(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case(BEARER)
+}
+
+/// Whether this may be one credential: anything else in its place some reader may take for two, or for another.
+fn is_one(credential: &[u8]) -> bool {
+    let mut bytes = credential.iter();
+    !credential.is_empty() && bytes.all(|byte| byte.is_ascii_graphic() && *byte != b',')
 }
 
 fn is_cookie_name(name: &str) -> bool {
@@ -291,11 +380,7 @@ fn of_scheme<'a>(value: &'a [u8], wanted: &[u8]) -> Presented<'a> {
         None => Presented::Unreadable,
         Some((b' ', _)) => {
             let token = rest.trim_ascii();
-            let is_one = !token.is_empty()
-                && token
-                    .iter()
-                    .all(|byte| byte.is_ascii_graphic() && *byte != b',');
-            if is_one {
+            if is_one(token) {
                 Presented::One(Cow::Borrowed(token))
             } else {
                 Presented::Unreadable
@@ -339,12 +424,16 @@ mod tests {
 
     fn sources() -> Sources {
         Sources {
-            headers: vec![(HeaderName::from_static("x-api-key"), String::new())],
-            scheme: None,
-            cookies: vec![],
+            keys: Places {
+                headers: vec![(HeaderName::from_static("x-api-key"), String::new())],
+                query: vec!["api_key".into(), "key".into()],
+                ..Places::default()
+            },
+            tokens: Places {
+                scheme: Some(BEARER.into()),
+                ..Places::default()
+            },
             header_spellings: NamePatterns::new(["x-api-key"]).unwrap(),
-            query: vec!["api_key".into(), "key".into()],
-            bearer: true,
         }
     }
 
@@ -367,7 +456,11 @@ mod tests {
             "bearer   a.b.c ",
             " Bearer a.b.c",
         ] {
-            assert_eq!(of_scheme(value.as_bytes(), BEARER), one("a.b.c"), "{value}");
+            assert_eq!(
+                of_scheme(value.as_bytes(), BEARER.as_bytes()),
+                one("a.b.c"),
+                "{value}"
+            );
         }
     }
 
@@ -383,7 +476,7 @@ mod tests {
             "Digest username=\"bearer\", realm=\"Bearer\", nc=1",
         ] {
             assert_eq!(
-                of_scheme(value.as_bytes(), BEARER),
+                of_scheme(value.as_bytes(), BEARER.as_bytes()),
                 Presented::Nothing,
                 "{value}"
             );
@@ -402,7 +495,7 @@ mod tests {
             "Bearers a,Bearer b",
         ] {
             assert_eq!(
-                of_scheme(value.as_bytes(), BEARER),
+                of_scheme(value.as_bytes(), BEARER.as_bytes()),
                 Presented::Several,
                 "{value}"
             );
@@ -422,7 +515,7 @@ mod tests {
             "Bearer \u{e9}",
         ] {
             assert_eq!(
-                of_scheme(value.as_bytes(), BEARER),
+                of_scheme(value.as_bytes(), BEARER.as_bytes()),
                 Presented::Unreadable,
                 "{value:?}"
             );
@@ -460,7 +553,7 @@ mod tests {
             ("authorization", "Bearer a.b.c"),
             ("authorization", "Basic x"),
         ]);
-        assert_eq!(sources().bearer(&twice), Presented::Several);
+        assert_eq!(sources().token(&twice), Presented::Several);
     }
 
     #[test]
@@ -494,11 +587,11 @@ mod tests {
     #[test]
     fn tokens_are_none_of_ours_without_a_provider() {
         let keys_only = Sources {
-            bearer: false,
+            tokens: Places::default(),
             ..sources()
         };
         let head = head([("authorization", "Bearer opaque")]);
-        assert_eq!(keys_only.bearer(&head), Presented::Nothing);
+        assert_eq!(keys_only.token(&head), Presented::Nothing);
         let mut edits = HeaderEdits::new();
         assert!(!keys_only.strip(&head, &mut edits).unwrap().any);
         assert!(edits.is_empty());

@@ -7,6 +7,7 @@ use http_message::{HeaderEdits, HeaderValue, Problem};
 use identity::OriginalRequest;
 
 use crate::caller::Caller;
+use crate::failed_attempts::Leave;
 use crate::fetched_keys::FetchedKeys;
 use crate::key_set::KeySet;
 use crate::reason::Reason;
@@ -32,8 +33,21 @@ pub enum Step<'p> {
     Reply(Refusal<'p>),
     /// Find out whether a signature holds, add the answer to the [`crate::Evidence`], and ask again.
     Verify(SignatureCheck),
+    /// Find out whether the address of the request may try a credential, tell the [`crate::Evidence`], and ask again.
+    Attempt,
     /// Wait for keys, tell the [`crate::Evidence`] what came of it, and ask again.
     Await(KeyNeed),
+}
+
+impl Step<'_> {
+    /// Whether a credential was tried that is not good, which then has to be counted.
+    pub fn is_failed_attempt(&self) -> bool {
+        match self {
+            Self::Forward(forward) => forward.failed_attempt,
+            Self::Reply(refusal) => refusal.failed_attempt,
+            Self::Verify(_) | Self::Attempt | Self::Await(_) => false,
+        }
+    }
 }
 
 /// Keys that a request cannot be decided without.
@@ -48,9 +62,9 @@ pub struct KeyNeed {
 /// Why no more keys are waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoKeys {
-    /// The provider's present set was fetched since and does not have the key, or it is not asked for it now.
+    /// The provider's present set was fetched since and does not have the key.
     Absent,
-    /// None came in time.
+    /// None came in time, or none will.
     Unavailable,
 }
 
@@ -71,6 +85,8 @@ pub struct Forward<'p> {
     pub reason: Option<Reason>,
     /// The response header `deprecation`, for who uses an API key that should be replaced.
     pub deprecation: Option<HeaderValue>,
+    /// Whether a credential was tried that is not good, which then has to be counted.
+    pub failed_attempt: bool,
 }
 
 /// A request that is refused.
@@ -86,6 +102,8 @@ pub struct Refusal<'p> {
     pub rule: Option<&'p str>,
     /// Why.
     pub reason: Reason,
+    /// Whether a credential was tried that is not good, which then has to be counted.
+    pub failed_attempt: bool,
 }
 
 /// The decision as the access log has it.
@@ -121,6 +139,7 @@ pub struct Evidence {
     answers: Vec<(SignatureCheck, bool)>,
     fetched: Option<Rc<FetchedKeys>>,
     no_keys: Option<NoKeys>,
+    leave: Option<Leave>,
 }
 
 impl Evidence {
@@ -139,6 +158,15 @@ impl Evidence {
             no_keys,
             ..Self::default()
         }
+    }
+
+    /// Whether the address may try a credential.
+    pub fn set_leave(&mut self, leave: Leave) {
+        self.leave = Some(leave);
+    }
+
+    pub(crate) fn leave(&self) -> Option<Leave> {
+        self.leave
     }
 
     pub(crate) fn fetched(&self, provider: usize) -> Option<&KeySet> {

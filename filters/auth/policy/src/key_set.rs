@@ -9,13 +9,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use filter_config::{ConfigError, FieldPath};
-use jwt_simple::prelude::HS256Key;
 use p256::elliptic_curve::point::AffineCoordinates as _;
 use serde_json::{Map, Value};
 use superboring::reexports::rsa::{BigUint, RsaPublicKey};
 
+use crate::algorithm::Algorithm;
+use crate::curve::Curve;
 use crate::jws::{MAX_KID_BYTES, decode_base64url};
-use crate::{roca, spki};
+use crate::{roca, secp256k1, spki};
 
 /// The most keys in one set.
 pub const MAX_KEYS: usize = 64;
@@ -29,29 +30,15 @@ pub const MIN_RSA_BITS: usize = 2048;
 /// The longest RSA modulus, in bits: what the `rsa` crate accepts.
 pub const MAX_RSA_BITS: usize = 4096;
 
-/// The shortest secret for HS256, in bytes (RFC 7518 section 3.2).
-pub const MIN_SECRET_BYTES: usize = 32;
-
-/// The longest secret for HS256, in bytes.
+/// The longest secret for an HMAC, in bytes. The shortest is as long as the hash (RFC 7518 section 3.2).
 pub const MAX_SECRET_BYTES: usize = 1024;
-
-/// A signature algorithm of this version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Algorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// EdDSA on Ed25519.
-    EdDsa,
-    /// HMAC with SHA-256.
-    Hs256,
-}
 
 /// One key, and the one algorithm it is good for.
 pub struct VerificationKey {
     key_id: Option<String>,
+    algorithm: Algorithm,
     material: Material,
+    signature_bytes: usize,
     spki_der: Option<Vec<u8>>,
     fingerprint: KeyFingerprint,
 }
@@ -61,39 +48,24 @@ pub(crate) type KeyFingerprint = [u8; 32];
 
 /// What a key verifies with.
 pub(crate) enum Material {
-    /// With the length of its modulus in bytes, which is the length of its signatures.
-    Rs256(Box<RsaPublicKey>, usize),
-    Es256(p256::ecdsa::VerifyingKey),
-    EdDsa(ed25519_compact::PublicKey),
-    Hs256(HS256Key),
+    /// For which hash and padding is the algorithm's to say.
+    Rsa(Box<RsaPublicKey>),
+    P256(p256::ecdsa::VerifyingKey),
+    Secp256k1(secp256k1::ecdsa::VerifyingKey),
+    P384(p384::ecdsa::VerifyingKey),
+    /// A key of P-521: only the host verifies with it, by its DER.
+    OfHost,
+    Ed25519(ed25519_compact::PublicKey),
+    Secret(Box<[u8]>),
 }
+
+/// What the host says to a key that only it verifies with: nothing, or why it cannot.
+pub type HostJudge<'a> = &'a dyn Fn(&VerificationKey) -> Result<(), &'static str>;
 
 /// The keys of one provider.
 #[derive(Clone, Debug)]
 pub struct KeySet {
     keys: Vec<Arc<VerificationKey>>,
-}
-
-impl Algorithm {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Rs256, Self::Es256, Self::EdDsa, Self::Hs256];
-
-    /// The name in `alg` (RFC 7518 section 3.1, RFC 8037 section 3.1).
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Rs256 => "RS256",
-            Self::Es256 => "ES256",
-            Self::EdDsa => "EdDSA",
-            Self::Hs256 => "HS256",
-        }
-    }
-
-    /// The algorithm of exactly this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.name() == name)
-    }
 }
 
 impl VerificationKey {
@@ -104,12 +76,7 @@ impl VerificationKey {
 
     /// The algorithm that this key is bound to.
     pub fn algorithm(&self) -> Algorithm {
-        match self.material {
-            Material::Rs256(..) => Algorithm::Rs256,
-            Material::Es256(_) => Algorithm::Es256,
-            Material::EdDsa(_) => Algorithm::EdDsa,
-            Material::Hs256(_) => Algorithm::Hs256,
-        }
+        self.algorithm
     }
 
     pub(crate) fn fingerprint(&self) -> KeyFingerprint {
@@ -120,7 +87,12 @@ impl VerificationKey {
         &self.material
     }
 
-    /// The public key as a DER SubjectPublicKeyInfo, for RSA and P-256.
+    /// The length of its signatures, in bytes.
+    pub(crate) fn signature_bytes(&self) -> usize {
+        self.signature_bytes
+    }
+
+    /// The public key as a DER SubjectPublicKeyInfo, where a host can verify with it: RSA and the NIST curves.
     pub fn spki_der(&self) -> Option<&[u8]> {
         self.spki_der.as_deref()
     }
@@ -143,28 +115,28 @@ impl VerificationKey {
                 return Err("key_ops does not list verify: this key is not for signatures".into());
             }
         }
-        let (material, spki_der) = match required_string(members, "kty")? {
-            "RSA" => rsa(members)?,
-            "EC" => p256(members)?,
+        let named = optional_string(members, "alg")?;
+        let read = match required_string(members, "kty")? {
+            "RSA" => rsa(members, named)?,
+            "EC" => ec(members)?,
             "OKP" => ed25519(members)?,
-            "oct" => secret(members)?,
+            "oct" => secret(members, named)?,
             _ => return Err("kty is not one of RSA, EC, OKP, oct".into()),
         };
-        let key = Self {
-            key_id: key_id.map(Into::into),
-            material,
-            spki_der,
-            fingerprint: fingerprint(members),
-        };
-        if let Some(name) = optional_string(members, "alg")?
-            && Algorithm::from_name(name) != Some(key.algorithm())
-        {
-            let expected = key.algorithm().name();
+        if named.is_some_and(|name| name != read.algorithm.name()) {
+            let expected = read.algorithm.name();
             return Err(format!(
-                "alg does not fit: a key of this type verifies {expected} here"
+                "alg does not fit: a key of this type verifies {expected}"
             ));
         }
-        Ok(key)
+        Ok(Self {
+            key_id: key_id.map(Into::into),
+            algorithm: read.algorithm,
+            material: read.material,
+            signature_bytes: read.signature_bytes,
+            spki_der: read.spki_der,
+            fingerprint: fingerprint(members),
+        })
     }
 }
 
@@ -173,7 +145,7 @@ impl fmt::Debug for VerificationKey {
         formatter
             .debug_struct("VerificationKey")
             .field("key_id", &self.key_id)
-            .field("algorithm", &self.algorithm())
+            .field("algorithm", &self.algorithm)
             .finish_non_exhaustive()
     }
 }
@@ -223,7 +195,7 @@ impl KeySet {
         }
         let secrets = keys
             .iter()
-            .filter(|key| key.algorithm() == Algorithm::Hs256)
+            .filter(|key| key.algorithm().is_symmetric())
             .count();
         if secrets != 0 && secrets != keys.len() {
             return Err(ConfigError::new(
@@ -235,8 +207,9 @@ impl KeySet {
     }
 
     /// The keys that an issuer publishes, as far as they can be used, and the faults of the others. A secret is never published,
-    /// and of several keys with one id none is used: which of them a token means could not be told.
-    pub(crate) fn usable(values: &[Value]) -> (Self, Vec<ConfigError>) {
+    /// and of several keys with one id none is used: which of them a token means could not be told. Keys that only the host
+    /// verifies with are shown to it.
+    pub(crate) fn usable(values: &[Value], host: HostJudge<'_>) -> (Self, Vec<ConfigError>) {
         let at = FieldPath::root().field("keys");
         let mut refused = Vec::new();
         let mut ids = BTreeMap::new();
@@ -249,8 +222,11 @@ impl KeySet {
         let mut keys = Vec::with_capacity(values.len());
         for (index, value) in values.iter().enumerate() {
             let key = VerificationKey::from_jwk(value).and_then(|key| {
-                if key.algorithm() == Algorithm::Hs256 {
+                if key.algorithm().is_symmetric() {
                     return Err("a secret (oct) that is published is none".to_owned());
+                }
+                if key.algorithm().needs_host() {
+                    host(&key)?;
                 }
                 match key.key_id().and_then(|id| ids.get(id)) {
                     Some(2..) => Err("another key of this set has the same kid".to_owned()),
@@ -313,10 +289,22 @@ fn fingerprint(members: &Map<String, Value>) -> KeyFingerprint {
     hash.finalize()
 }
 
-type Read = Result<(Material, Option<Vec<u8>>), String>;
+/// A key but for its name.
+struct Read {
+    algorithm: Algorithm,
+    material: Material,
+    signature_bytes: usize,
+    spki_der: Option<Vec<u8>>,
+}
 
-fn rsa(members: &Map<String, Value>) -> Read {
+/// A key that names no `alg` verifies RS256, which issuers that leave it out mean.
+fn rsa(members: &Map<String, Value>, named: Option<&str>) -> Result<Read, String> {
     refuse_private_members(members)?;
+    let named = named.map_or(Some(Algorithm::Rs256), Algorithm::from_name);
+    let Some(algorithm) = named.filter(|algorithm| algorithm.is_rsa()) else {
+        let fitting = "RS256, RS384, RS512, PS256, PS384 or PS512";
+        return Err(format!("alg does not fit: an RSA key verifies {fitting}"));
+    };
     let modulus = bytes(members, "n")?;
     let exponent = bytes(members, "e")?;
     let bits = bit_length(&modulus);
@@ -342,30 +330,58 @@ fn rsa(members: &Map<String, Value>) -> Read {
     let number = BigUint::from_bytes_be;
     let key = RsaPublicKey::new(number(&modulus), number(&exponent))
         .map_err(|_| "not a usable RSA key".to_owned())?;
-    let der = spki::rsa(&modulus, &exponent);
-    Ok((Material::Rs256(Box::new(key), bits.div_ceil(8)), Some(der)))
+    Ok(Read {
+        algorithm,
+        material: Material::Rsa(Box::new(key)),
+        signature_bytes: bits.div_ceil(8),
+        spki_der: Some(spki::rsa(&modulus, &exponent)),
+    })
 }
 
-fn p256(members: &Map<String, Value>) -> Read {
+/// The key of a crate for one curve, by its coordinates. Not read as an encoded point: the compressed form, which no JSON Web
+/// Key has, would be in the module too.
+macro_rules! point {
+    ($curve:ident, $x:ident, $y:ident) => {{
+        let number = |bytes: &[u8]| $curve::FieldBytes::try_from(bytes).ok();
+        let point = number(&$x)
+            .zip(number(&$y))
+            .and_then(|(x, y)| $curve::AffinePoint::from_coordinates(&x, &y).into_option());
+        point
+            .and_then(|point| $curve::ecdsa::VerifyingKey::from_affine(point).ok())
+            .ok_or("the point is not on the curve")?
+    }};
+}
+
+fn ec(members: &Map<String, Value>) -> Result<Read, String> {
     refuse_private_members(members)?;
-    if required_string(members, "crv")? != "P-256" {
-        return Err("crv is not P-256".into());
-    }
-    let (x, y) = (bytes(members, "x")?, bytes(members, "y")?);
-    let number = |bytes: &[u8]| p256::FieldBytes::try_from(bytes);
-    let (Ok(x), Ok(y)) = (number(&x), number(&y)) else {
-        return Err("x and y have to be 32 bytes each".into());
+    let Some(curve) = Curve::from_name(required_string(members, "crv")?) else {
+        return Err("crv is not one of P-256, P-384, P-521, secp256k1".into());
     };
-    // Not read as an encoded point: the compressed form, which no JSON Web Key has, would be in the module too.
-    let key = p256::AffinePoint::from_coordinates(&x, &y)
-        .into_option()
-        .and_then(|point| p256::ecdsa::VerifyingKey::from_affine(point).ok())
-        .ok_or("the point is not on the curve")?;
-    let der = spki::p256(&x, &y);
-    Ok((Material::Es256(key), Some(der)))
+    let (x, y) = (bytes(members, "x")?, bytes(members, "y")?);
+    let length = curve.number_bytes();
+    if x.len() != length || y.len() != length {
+        return Err(format!("x and y have to be {length} bytes each"));
+    }
+    let (algorithm, material) = match curve {
+        Curve::P256 => (Algorithm::Es256, Material::P256(point!(p256, x, y))),
+        Curve::Secp256k1 => (
+            Algorithm::Es256k,
+            Material::Secp256k1(point!(secp256k1, x, y)),
+        ),
+        Curve::P384 => (Algorithm::Es384, Material::P384(point!(p384, x, y))),
+        // Whether the point is on this curve only the host can say.
+        Curve::P521 => (Algorithm::Es512, Material::OfHost),
+    };
+    let known_to_hosts = algorithm.is_known_to_hosts();
+    Ok(Read {
+        algorithm,
+        material,
+        signature_bytes: length.saturating_mul(2),
+        spki_der: known_to_hosts.then(|| spki::ec(curve.identifier(), &x, &y)),
+    })
 }
 
-fn ed25519(members: &Map<String, Value>) -> Read {
+fn ed25519(members: &Map<String, Value>) -> Result<Read, String> {
     refuse_private_members(members)?;
     if required_string(members, "crv")? != "Ed25519" {
         return Err("crv is not Ed25519".into());
@@ -376,17 +392,34 @@ fn ed25519(members: &Map<String, Value>) -> Read {
         .ok()
         .filter(|key| key.validate().is_ok())
         .ok_or("not a usable Ed25519 key")?;
-    Ok((Material::EdDsa(key), None))
+    Ok(Read {
+        algorithm: Algorithm::EdDsa,
+        material: Material::Ed25519(key),
+        signature_bytes: 64,
+        spki_der: None,
+    })
 }
 
-fn secret(members: &Map<String, Value>) -> Read {
+/// A secret that names no `alg` is for HS256.
+fn secret(members: &Map<String, Value>, named: Option<&str>) -> Result<Read, String> {
     let secret = bytes(members, "k")?;
-    if secret.len() < MIN_SECRET_BYTES || secret.len() > MAX_SECRET_BYTES {
+    let named = named.map_or(Some(Algorithm::Hs256), Algorithm::from_name);
+    let Some(algorithm) = named.filter(|algorithm| algorithm.is_symmetric()) else {
+        return Err("alg does not fit: a secret verifies HS256, HS384 or HS512".into());
+    };
+    let hash_bytes = algorithm.digest().bytes();
+    if secret.len() < hash_bytes || secret.len() > MAX_SECRET_BYTES {
+        let name = algorithm.name();
         return Err(format!(
-            "k has to be {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} bytes"
+            "k has to be {hash_bytes} to {MAX_SECRET_BYTES} bytes for {name}"
         ));
     }
-    Ok((Material::Hs256(HS256Key::from_bytes(&secret)), None))
+    Ok(Read {
+        algorithm,
+        material: Material::Secret(secret.into()),
+        signature_bytes: hash_bytes,
+        spki_der: None,
+    })
 }
 
 fn refuse_private_members(members: &Map<String, Value>) -> Result<(), String> {

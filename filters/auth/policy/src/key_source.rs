@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::config::{DiscoveryConfig, FetchLimitsConfig, RemoteConfig};
 use crate::jws::MAX_JSON_DEPTH;
-use crate::key_set::{KeySet, MAX_KEYS};
+use crate::key_set::{HostJudge, KeySet, MAX_KEYS};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);
@@ -26,9 +26,6 @@ const DEFAULT_BYTES: u64 = 128 << 10;
 /// Where the metadata of an issuer is, behind its name (OpenID Connect Discovery 1.0 section 4).
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
-/// How often in a row the same unknown key id may lead to a fetch: it is remembered for so many cool-downs.
-const ABSENT_COOL_DOWNS: u32 = 4;
-
 /// A provider's keys, to be fetched.
 #[derive(Clone, Debug)]
 pub struct KeySource {
@@ -37,7 +34,6 @@ pub struct KeySource {
     discovery: Option<Discovery>,
     timing: Timing,
     wait: Duration,
-    cool_down: Duration,
     max_bytes: usize,
     max_keys: usize,
 }
@@ -226,7 +222,6 @@ impl KeySource {
             discovery,
             timing: Timing::new(timeout, refresh, max_stale, cool_down),
             wait,
-            cool_down,
             max_bytes: usize::try_from(max_bytes).unwrap_or(usize::MAX),
             max_keys: limits.max_keys.unwrap_or(MAX_KEYS),
         })
@@ -265,11 +260,6 @@ impl KeySource {
         self.wait
     }
 
-    /// How long an unknown key id is remembered.
-    pub fn absent_for(&self) -> Duration {
-        self.cool_down.saturating_mul(ABSENT_COOL_DOWNS)
-    }
-
     /// The most bytes of an answer. One that has more is not read, but is [`FetchFault::TooLarge`].
     pub fn max_bytes(&self) -> usize {
         self.max_bytes
@@ -284,9 +274,13 @@ impl KeySource {
     ///
     /// # Errors
     /// Why it is not taken.
-    pub fn read_first(&self, answer: Answer<'_>) -> Result<Fetched, FetchFault> {
+    pub fn read_first(
+        &self,
+        answer: Answer<'_>,
+        host: HostJudge<'_>,
+    ) -> Result<Fetched, FetchFault> {
         match &self.discovery {
-            None => self.read_keys(answer),
+            None => self.read_keys(answer, host),
             Some(discovery) => discovery
                 .read(&self.json(answer, &["json"])?)
                 .map(Fetched::Next),
@@ -297,17 +291,21 @@ impl KeySource {
     ///
     /// # Errors
     /// Why it is not taken.
-    pub fn read_keys(&self, answer: Answer<'_>) -> Result<Fetched, FetchFault> {
+    pub fn read_keys(
+        &self,
+        answer: Answer<'_>,
+        host: HostJudge<'_>,
+    ) -> Result<Fetched, FetchFault> {
         let members = self.json(answer, &["json", "jwk-set+json"])?;
-        self.published(&members).map(Fetched::Keys)
+        self.published(&members, host).map(Fetched::Keys)
     }
 
     /// Reads what another worker has fetched and found good.
     ///
     /// # Errors
     /// Why it is not taken: this configuration may be stricter than that of the other.
-    pub fn read_shared(&self, body: &[u8]) -> Result<Published, FetchFault> {
-        self.published(&self.object(body)?)
+    pub fn read_shared(&self, body: &[u8], host: HostJudge<'_>) -> Result<Published, FetchFault> {
+        self.published(&self.object(body)?, host)
     }
 
     fn json(
@@ -344,14 +342,18 @@ impl KeySource {
         }
     }
 
-    fn published(&self, members: &Map<String, Value>) -> Result<Published, FetchFault> {
+    fn published(
+        &self,
+        members: &Map<String, Value>,
+        host: HostJudge<'_>,
+    ) -> Result<Published, FetchFault> {
         let Some(Value::Array(values)) = members.get("keys") else {
             return Err(FetchFault::Malformed);
         };
         if values.len() > self.max_keys {
             return Err(FetchFault::TooManyKeys);
         }
-        let (keys, refused) = KeySet::usable(values);
+        let (keys, refused) = KeySet::usable(values, host);
         if keys.is_empty() {
             return Err(FetchFault::NoUsableKey);
         }

@@ -36,6 +36,7 @@
     )
 )]
 
+mod algorithm;
 pub mod api_keys;
 mod caller;
 mod challenge;
@@ -45,8 +46,10 @@ pub mod claims;
 mod config;
 mod counters;
 mod credential;
+mod curve;
 mod decision;
 mod extraction;
+mod failed_attempts;
 mod fetched_keys;
 pub mod jws;
 pub mod key_set;
@@ -59,6 +62,7 @@ mod requirement;
 mod roca;
 mod route_grants;
 mod rules;
+mod secp256k1;
 pub mod signature;
 mod spki;
 mod timestamp;
@@ -67,13 +71,15 @@ mod tree;
 mod upstream;
 mod verified;
 
+pub use algorithm::{Algorithm, Digest};
 pub use caller::Caller;
 pub use config::AuthConfig;
 pub use counters::{Counter, Gauge};
 pub use decision::{Decision, Evidence, Facts, Forward, KeyNeed, NoKeys, Refusal, Step};
+pub use failed_attempts::{AttemptTable, Attempter, FailedAttempts, Failure, Leave, NAMESPACE};
 pub use fetched_keys::FetchedKeys;
 pub use key_source::{Answer, Call, FetchFault, Fetched, KeySource, Published};
 pub use policy::{Needs, Policy};
 pub use reason::Reason;
 pub use signature::SignatureCheck;
-pub use token_cache::{TokenCache, TokenCacheLimits};
+pub use token_cache::{TokenCache, TokenCacheLimits, TokenCacheUses};

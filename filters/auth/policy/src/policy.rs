@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use filter_config::{ConfigError, FieldPath, Text};
+use filter_config::{BoundedList, ConfigError, FieldPath, Text};
 use http_message::{
     GrpcStatus, HeaderEdits, HeaderMap, HeaderName, HeaderValue, Problem, Protocol, RequestHead,
 };
@@ -15,9 +15,11 @@ use crate::api_keys::{ApiKeys, MAX_API_KEY_BYTES, Pepper};
 use crate::caller::Caller;
 use crate::challenge::{Challenges, Scheme};
 use crate::config::{AuthConfig, TokenCacheConfig};
-use crate::credential::{Presented, Sources, Stripped};
+use crate::credential::{Presented, Sources, Stripped, TokenSources};
 use crate::decision::{Decision, Evidence, Facts, Forward, KeyNeed, Refusal, Step};
 use crate::extraction::{Extracted, Extraction};
+use crate::failed_attempts::{FailedAttempts, Leave};
+use crate::key_set::VerificationKey;
 use crate::key_source::KeySource;
 use crate::networks::AddressConfig;
 use crate::provider::{Providers, Token};
@@ -31,6 +33,8 @@ use crate::verified::{Callers, Verified};
 
 const DEFAULT_REALM: &str = "api";
 const CACHE_CONTROL: HeaderName = HeaderName::from_static("cache-control");
+const RETRY_AFTER: HeaderName = HeaderName::from_static("retry-after");
+const RETRY_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The most of the original request target that is recorded, in bytes.
@@ -53,6 +57,7 @@ pub struct Policy {
     twins: TwinTable,
     rules: Rules<Access>,
     address: AddressConfig,
+    failed_attempts: Option<FailedAttempts>,
 }
 
 /// What a policy wants to know of a request beside its head: the [`Facts`] that it looks at.
@@ -73,6 +78,10 @@ struct Denied<'p> {
     caller: Arc<Caller>,
     asks_token_for: Option<Vec<String>>,
     bearer_is_bad: bool,
+    /// Whether a credential was tried that is not good.
+    failed_attempt: bool,
+    /// How long no other may be tried.
+    wait: Option<Duration>,
 }
 
 /// What checking the credentials of a request came to.
@@ -83,6 +92,10 @@ enum Checked {
         reason: Reason,
         bearer: bool,
     },
+    /// Nothing may be tried for so long.
+    Throttled(Duration),
+    /// Whether anything may be tried has to be known first.
+    Attempts,
     Unknown(SignatureCheck),
     Awaits(KeyNeed),
 }
@@ -122,8 +135,6 @@ impl Policy {
             .as_ref()
             .map_or(DEFAULT_REALM, |realm| realm.as_str());
         let metadata = config.resource_metadata.as_ref().map(|url| url.as_str());
-        let challenges = Challenges::compile(realm, metadata, &root)?;
-
         let keys_at = root.field("api_keys");
         let has_keys = config.api_keys.is_some();
         let (sources, keys, pepper) = match config.api_keys {
@@ -136,19 +147,30 @@ impl Policy {
             }
             None => (Vec::new(), Vec::new(), None),
         };
-        let sources = Sources::compile(sources, config.jwt.is_some(), &keys_at.field("sources"))?;
         let api_keys = ApiKeys::compile(keys, pepper, &keys_at.field("keys"))?;
+        let jwt_at = root.field("jwt");
         let mut extraction = Extraction::default();
-        let (providers, token_cache) = match config.jwt {
+        let (providers, token_cache, token_sources) = match config.jwt {
             Some(jwt) => {
                 extraction.select(&jwt.selected_claims);
-                (jwt.providers.into_inner(), jwt.token_cache)
+                let sources = jwt.sources.map(BoundedList::into_inner);
+                let sources = sources.map_or(TokenSources::Bearer, TokenSources::These);
+                (jwt.providers.into_inner(), jwt.token_cache, sources)
             }
-            None => (Vec::new(), TokenCacheConfig::default()),
+            None => (Vec::new(), TokenCacheConfig::default(), TokenSources::None),
         };
-        let providers = Providers::compile(providers, &root.field("jwt").field("providers"))?;
+        let sources = Sources::compile(
+            (sources, &keys_at.field("sources")),
+            (token_sources, &jwt_at.field("sources")),
+        )?;
+        let challenges = Challenges::compile(realm, metadata, sources.key_scheme(), &root)?;
+        let providers = Providers::compile(providers, &jwt_at.field("providers"))?;
 
-        let cache_at = root.field("jwt").field("token_cache");
+        let failed_attempts = config.failed_attempts.as_ref().map(|attempts| {
+            let at = root.field("failed_attempts");
+            FailedAttempts::compile(attempts, config.address, &at)
+        });
+        let cache_at = jwt_at.field("token_cache");
         let token_cache = TokenCacheLimits::compile(&token_cache, &cache_at)?;
 
         let names = providers.names();
@@ -197,6 +219,7 @@ impl Policy {
             providers: providers.taking(extraction),
             token_cache,
             address: config.address,
+            failed_attempts: failed_attempts.transpose()?,
             twins: TwinTable::of(
                 config.twins.into_inner(),
                 config.descriptor_set.as_ref(),
@@ -222,6 +245,22 @@ impl Policy {
     /// The providers whose keys have to be fetched, by their places in the configuration.
     pub fn key_sources(&self) -> impl Iterator<Item = (usize, &KeySource)> {
         self.providers.key_sources()
+    }
+
+    /// Whether it knows any tokens.
+    pub fn has_providers(&self) -> bool {
+        !self.providers.names().is_empty()
+    }
+
+    /// How often an address may fail, if there is an end to it.
+    pub fn failed_attempts(&self) -> Option<&FailedAttempts> {
+        self.failed_attempts.as_ref()
+    }
+
+    /// The keys of the configuration that only a host verifies with, and their paths. The adapter refuses a configuration that
+    /// has one where the host cannot.
+    pub fn keys_for_host(&self) -> impl Iterator<Item = (FieldPath, &VerificationKey)> {
+        self.providers.keys_for_host()
     }
 
     /// An empty cache for the tokens that this configuration verifies, and no other. `seeds` have to be random.
@@ -256,10 +295,12 @@ impl Policy {
                 decision: Decision::Off,
                 reason: None,
                 deprecation: None,
+                failed_attempt: false,
             });
         }
         match self.judge(head, facts, evidence, tokens, now) {
             Ok(Judged::Unknown(check)) => Step::Verify(check),
+            Ok(Judged::Attempts) => Step::Attempt,
             Ok(Judged::Awaits(need)) => Step::Await(need),
             Ok(Judged::Allowed(allowed)) => {
                 let Allowed {
@@ -279,6 +320,7 @@ impl Policy {
                     decision: Decision::Allow,
                     reason: ignored,
                     deprecation: deprecated.and_then(deprecation),
+                    failed_attempt: ignored.is_some_and(|reason| self.is_failed_attempt(reason)),
                 })
             }
             Err(denied)
@@ -335,17 +377,28 @@ impl Policy {
             Checked::Good(verified, ignored) => (verified, ignored),
             Checked::Unknown(check) => return Ok(Judged::Unknown(check)),
             Checked::Awaits(need) => return Ok(Judged::Awaits(need)),
+            Checked::Attempts => return Ok(Judged::Attempts),
+            Checked::Throttled(wait) => {
+                return Err(Denied {
+                    rule,
+                    wait: Some(wait),
+                    ..Denied::anonymous(Reason::Throttled)
+                });
+            }
             Checked::Bad { reason, bearer } => {
                 return Err(Denied {
                     rule,
                     bearer_is_bad: bearer,
+                    failed_attempt: self.is_failed_attempt(reason),
                     ..Denied::anonymous(reason)
                 });
             }
         };
+        let failed_attempt = ignored.is_some_and(|reason| self.is_failed_attempt(reason));
         let Some(rule) = rule else {
             return Err(Denied {
                 caller: verified.identity(),
+                failed_attempt,
                 ..Denied::anonymous(Reason::NoRule)
             });
         };
@@ -359,7 +412,8 @@ impl Policy {
                 reason,
                 caller: verified.identity(),
                 asks_token_for,
-                bearer_is_bad: false,
+                failed_attempt,
+                ..Denied::anonymous(reason)
             })?;
         match self.values(head, &caller, &verified, callers) {
             Ok(values) => Ok(Judged::Allowed(Allowed {
@@ -372,6 +426,7 @@ impl Policy {
             Err(_) => Err(Denied {
                 rule: Some(rule),
                 bearer_is_bad: verified.jwt.is_some(),
+                failed_attempt,
                 ..Denied::anonymous(Reason::ClaimTooLong)
             }),
         }
@@ -391,7 +446,7 @@ impl Policy {
         }
         let token = verified.token_of(callers);
         let extracted = token.and_then(|token| token.extracted.as_deref());
-        let sent = match self.sources.bearer(head) {
+        let sent = match self.sources.token(head) {
             Presented::One(sent) if token.is_some() && self.upstream.wants_payload() => Some(sent),
             _ => None,
         };
@@ -425,12 +480,15 @@ impl Policy {
             (!lenient).then_some(Checked::Bad { reason, bearer })
         };
         let api_key = self.sources.api_key(head);
-        let bearer = self.sources.bearer(head);
+        let token = self.sources.token(head);
         // Before any work: sending credentials twice costs nothing.
-        if (api_key == Presented::Several || bearer == Presented::Several)
+        if (api_key == Presented::Several || token == Presented::Several)
             && let Some(refused) = bad(Reason::CredentialRepeated, false)
         {
             return refused;
+        }
+        if let Some(attempts) = self.may_try(&api_key, &token, evidence, tokens) {
+            return attempts;
         }
         let mut verified = Verified::default();
         let fault = match api_key {
@@ -451,7 +509,7 @@ impl Policy {
         if let Some(refused) = fault.and_then(|reason| bad(reason, false)) {
             return refused;
         }
-        let fault = match bearer {
+        let fault = match token {
             Presented::Nothing | Presented::Several => None,
             Presented::One(token) => match self.providers.check(&token, evidence, tokens, now) {
                 Token::Good(token) => {
@@ -468,6 +526,32 @@ impl Policy {
             return refused;
         }
         Checked::Good(Box::new(verified), ignored)
+    }
+
+    /// Why no credential is looked at, or not yet. A token that was verified before costs nothing, and a forger cannot make one: it
+    /// passes, so that who is at work behind the same address is not stopped by another's guesses.
+    fn may_try(
+        &self,
+        api_key: &Presented<'_>,
+        bearer: &Presented<'_>,
+        evidence: &Evidence,
+        tokens: &TokenCache,
+    ) -> Option<Checked> {
+        self.failed_attempts.as_ref()?;
+        let tries_key = matches!(api_key, Presented::One(_));
+        let tries_token = matches!(bearer, Presented::One(token) if !tokens.holds(token));
+        if !tries_key && !tries_token {
+            return None;
+        }
+        match evidence.leave() {
+            None => Some(Checked::Attempts),
+            Some(Leave::Given) => None,
+            Some(Leave::After(wait)) => Some(Checked::Throttled(wait)),
+        }
+    }
+
+    fn is_failed_attempt(&self, reason: Reason) -> bool {
+        self.failed_attempts.is_some() && reason.is_failed_attempt()
     }
 
     /// A request that passes only because somebody is watching what would happen.
@@ -492,6 +576,7 @@ impl Policy {
             decision: Decision::ShadowDeny,
             reason: Some(denied.reason),
             deprecation: None,
+            failed_attempt: denied.failed_attempt,
         }
     }
 
@@ -502,15 +587,16 @@ impl Policy {
         denied: Denied<'p>,
     ) -> Refusal<'p> {
         Refusal {
-            problem: self.problem(&denied),
+            problem: self.problem(head, &denied),
             rule: denied.rule.map(|rule| rule.name.as_str()),
             reason: denied.reason,
+            failed_attempt: denied.failed_attempt,
             caller: denied.caller,
             original: original(head, path),
         }
     }
 
-    fn problem(&self, denied: &Denied<'_>) -> Problem {
+    fn problem(&self, head: &RequestHead, denied: &Denied<'_>) -> Problem {
         match denied.reason {
             Reason::BadPath => Problem {
                 status: 400,
@@ -546,6 +632,14 @@ impl Policy {
                 detail: "The credential cannot be checked at present.",
                 code_details: "gatehouse_auth_unavailable",
                 headers: Vec::new(),
+            },
+            Reason::Throttled => Problem {
+                status: 429,
+                grpc_status: GrpcStatus::ResourceExhausted,
+                title: "Too Many Requests",
+                detail: "Too many failed attempts. Retry-After says when another can be made.",
+                code_details: "gatehouse_auth_throttled",
+                headers: retry_after(head, denied.wait.unwrap_or_default()),
             },
             _ => self.unauthenticated(denied),
         }
@@ -590,6 +684,7 @@ impl Policy {
 )]
 enum Judged<'p> {
     Allowed(Allowed<'p>),
+    Attempts,
     Unknown(SignatureCheck),
     Awaits(KeyNeed),
 }
@@ -613,6 +708,8 @@ impl Denied<'_> {
             caller: Caller::anonymous(),
             asks_token_for: None,
             bearer_is_bad: false,
+            failed_attempt: false,
+            wait: None,
         }
     }
 }
@@ -620,6 +717,21 @@ impl Denied<'_> {
 /// RFC 9745 section 2.1: a date of structured fields.
 fn deprecation(since: Duration) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("@{}", since.as_secs()).as_str()).ok()
+}
+
+/// When another attempt may be made: in whole seconds (RFC 9110 section 10.2.3), in milliseconds for clients of gRPC (gRFC A6).
+fn retry_after(head: &RequestHead, wait: Duration) -> Vec<(HeaderName, HeaderValue)> {
+    let up = |wait: u128, unit: u128| wait.div_ceil(unit).max(1).to_string();
+    let nanos = wait.as_nanos();
+    let pushback = match head.protocol() {
+        Protocol::Grpc | Protocol::GrpcWeb => Some((RETRY_PUSHBACK, up(nanos, 1_000_000))),
+        Protocol::Http | Protocol::Connect => None,
+    };
+    let headers = [(RETRY_AFTER, up(nanos, 1_000_000_000))].into_iter();
+    headers
+        .chain(pushback)
+        .filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?)))
+        .collect()
 }
 
 /// Without this, a cache behind this filter, which sees no credential, would hand one caller's answer to another.

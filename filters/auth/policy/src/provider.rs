@@ -7,13 +7,15 @@ use std::time::Duration;
 use filter_config::{ConfigError, FieldPath};
 use identity::{CredentialKind, Identity, MAX_GROUPS, MAX_SCOPES};
 
+use crate::algorithm::Algorithm;
 use crate::caller::Caller;
+use crate::claim_test::ClaimTest;
 use crate::claims::{Claims, Expected, MAX_CLOCK_SKEW};
-use crate::config::{JwksConfig, ProviderConfig};
+use crate::config::{JwksConfig, NamedClaim, ProviderConfig};
 use crate::decision::{Evidence, KeyNeed, NoKeys};
 use crate::extraction::Extraction;
 use crate::jws::{CompactJws, JoseHeader, media_subtype};
-use crate::key_set::{Algorithm, KeyFingerprint, KeySet, VerificationKey};
+use crate::key_set::{KeyFingerprint, KeySet, VerificationKey};
 use crate::key_source::KeySource;
 use crate::reason::Reason;
 use crate::signature::SignatureCheck;
@@ -29,9 +31,10 @@ pub(crate) struct Provider {
     expected: Expected,
     keys: Keys,
     types: Vec<String>,
-    consumer_claim: Option<String>,
-    plan_claim: Option<String>,
-    groups_claim: Option<String>,
+    required: Vec<ClaimTest>,
+    consumer_claim: Option<NamedClaim>,
+    plan_claim: Option<NamedClaim>,
+    groups_claim: Option<NamedClaim>,
 }
 
 /// The keys of an issuer.
@@ -120,6 +123,22 @@ impl Providers {
             })
     }
 
+    /// The keys of the configuration that only a host verifies with, and their paths.
+    pub(crate) fn keys_for_host(&self) -> impl Iterator<Item = (FieldPath, &VerificationKey)> {
+        let providers = self.list.iter().enumerate();
+        providers.flat_map(|(index, provider)| {
+            let at = FieldPath::root().field("jwt").field("providers");
+            let at = at.index(index).field("jwks").field("keys");
+            let keys = match &provider.keys {
+                Keys::Inline(keys) => Some(keys.iter()),
+                Keys::Fetched(_) => None,
+            };
+            let keys = keys.into_iter().flatten().enumerate();
+            keys.filter(|(_, key)| key.algorithm().needs_host())
+                .map(move |(index, key)| (at.index(index), key.as_ref()))
+        })
+    }
+
     pub(crate) fn names(&self) -> Vec<&str> {
         self.list
             .iter()
@@ -135,8 +154,16 @@ impl Providers {
         known: &mut TokenCache,
         now: Duration,
     ) -> Token {
-        self.try_check(token, evidence, known, now)
-            .unwrap_or_else(Token::Bad)
+        if let Some(verified) = known.get(token, now) {
+            return verified.map_or_else(|fault| Token::Bad(fault.into()), Token::Good);
+        }
+        let checked = self
+            .try_check(token, evidence, known, now)
+            .unwrap_or_else(Token::Bad);
+        if matches!(checked, Token::Good(_) | Token::Bad(_)) {
+            known.missed();
+        }
+        checked
     }
 
     fn try_check(
@@ -146,9 +173,6 @@ impl Providers {
         known: &mut TokenCache,
         now: Duration,
     ) -> Result<Token, Reason> {
-        if let Some(verified) = known.get(token, now) {
-            return Ok(Token::Good(verified?));
-        }
         let jws = CompactJws::parse(token)?;
         let claims = Claims::parse(jws.payload())?;
         // Not verified yet: it chooses whose keys the token is tried with, and every later check is against those.
@@ -174,6 +198,10 @@ impl Providers {
         };
         let validity = claims.check(&provider.expected)?;
         validity.check(now)?;
+        let mut required = provider.required.iter();
+        if !required.all(|test| test.holds(claims.members())) {
+            return Err(Reason::ClaimRequired);
+        }
         let verified = VerifiedToken {
             provider: index,
             key,
@@ -204,8 +232,11 @@ impl Provider {
             config.issuer.as_str(),
             &at.field("jwks"),
         )?;
-        let claim =
-            |name: Option<filter_config::Text<128>>| name.map(filter_config::Text::into_inner);
+        let required_at = at.field("required_claims");
+        let mut required = Vec::with_capacity(config.required_claims.len());
+        for (index, test) in config.required_claims.into_iter().enumerate() {
+            required.push(ClaimTest::compile(test, &required_at.index(index))?);
+        }
         Ok(Self {
             name: config.name.as_str().to_owned(),
             expected: Expected {
@@ -216,12 +247,14 @@ impl Provider {
                     .map(filter_config::Text::into_inner)
                     .collect(),
                 clock_skew: config.clock_skew.map_or(MAX_CLOCK_SKEW, |skew| skew.get()),
+                max_lifetime: config.max_lifetime.map(|most| most.get()),
             },
             keys,
             types,
-            consumer_claim: claim(config.claims.consumer),
-            plan_claim: claim(config.claims.plan),
-            groups_claim: claim(config.claims.groups),
+            required,
+            consumer_claim: config.claims.consumer,
+            plan_claim: config.claims.plan,
+            groups_claim: config.claims.groups,
         })
     }
 
@@ -262,14 +295,14 @@ impl Provider {
 
     /// Who the claims of a verified token speak of.
     fn identity(&self, claims: &Claims) -> Result<Identity, Reason> {
-        let text = |name: &Option<String>| -> Result<Option<String>, Reason> {
-            match name {
-                Some(name) => Ok(claims.text(name)?.map(Into::into)),
+        let text = |claim: &Option<NamedClaim>| -> Result<Option<String>, Reason> {
+            match claim {
+                Some(claim) => Ok(claims.text_at(&claim.0)?.map(Into::into)),
                 None => Ok(None),
             }
         };
         let groups = match &self.groups_claim {
-            Some(name) => claims.list(name, MAX_GROUPS)?,
+            Some(claim) => claims.list_at(&claim.0, MAX_GROUPS)?,
             None => Vec::new(),
         };
         Ok(Identity {

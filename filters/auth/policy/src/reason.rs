@@ -78,8 +78,14 @@ reasons! {
     TokenExpired = "token_expired",
     /// The token is not valid yet (401).
     TokenNotYetValid = "token_not_yet_valid",
+    /// The token lives longer than its provider allows, or does not say since when (401).
+    TokenLifetime = "token_lifetime",
+    /// A claim that the provider requires is missing or another (401).
+    ClaimRequired = "claim_required",
     /// A claim is longer than is handed on, or than fits into its header (401).
     ClaimTooLong = "claim_too_long",
+    /// The address has failed too often (429).
+    Throttled = "throttled",
     /// A scope is missing (403).
     ScopeMissing = "scope_missing",
     /// The caller is in none of the groups (403).
@@ -102,6 +108,51 @@ reasons! {
     Internal = "internal",
 }
 
+impl Reason {
+    /// Whether it is one of somebody who has tried a credential that is not good. A credential that is sent twice is not tried, and
+    /// keys that cannot be fetched are nobody's fault.
+    pub(crate) fn is_failed_attempt(self) -> bool {
+        match self {
+            Self::ApiKeyMalformed
+            | Self::ApiKeyUnknown
+            | Self::ApiKeyExpired
+            | Self::ApiKeyNotYetValid
+            | Self::TokenMalformed
+            | Self::TokenTooLong
+            | Self::TokenHeader
+            | Self::TokenType
+            | Self::TokenIssuer
+            | Self::TokenAlgorithm
+            | Self::TokenKey
+            | Self::TokenSignature
+            | Self::TokenClaims
+            | Self::TokenAudience
+            | Self::TokenExpired
+            | Self::TokenNotYetValid
+            | Self::TokenLifetime
+            | Self::ClaimRequired
+            | Self::ClaimTooLong => true,
+            Self::BadPath
+            | Self::BadHost
+            | Self::CredentialRepeated
+            | Self::CredentialMissing
+            | Self::CredentialNotAccepted
+            | Self::KeysUnavailable
+            | Self::Throttled
+            | Self::ScopeMissing
+            | Self::GroupMissing
+            | Self::PlanMissing
+            | Self::ClaimMissing
+            | Self::AddressNotAllowed
+            | Self::AddressUnknown
+            | Self::Excluded
+            | Self::RouteMetadataMissing
+            | Self::NoRule
+            | Self::Internal => false,
+        }
+    }
+}
+
 impl From<JwsError> for Reason {
     fn from(error: JwsError) -> Self {
         match error {
@@ -121,6 +172,7 @@ impl From<ClaimsError> for Reason {
             ClaimsError::Audience => Self::TokenAudience,
             ClaimsError::Expired => Self::TokenExpired,
             ClaimsError::NotYetValid => Self::TokenNotYetValid,
+            ClaimsError::Lifetime => Self::TokenLifetime,
             ClaimsError::TooLong => Self::ClaimTooLong,
         }
     }

@@ -5,14 +5,12 @@ const RSA: [u8; 15] = [
     0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
 ];
 
-/// `id-ecPublicKey` on `secp256r1` (RFC 5480 section 2.1.1).
-const P256: [u8; 21] = [
-    0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
-    0xce, 0x3d, 0x03, 0x01, 0x07,
-];
+/// `id-ecPublicKey` (RFC 5480 section 2.1.1).
+const EC: [u8; 9] = [0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
+const OBJECT_IDENTIFIER: u8 = 0x06;
 const SEQUENCE: u8 = 0x30;
 
 /// An RSA key; both numbers are big-endian.
@@ -25,10 +23,12 @@ pub(crate) fn rsa(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
     public_key(&RSA, &key)
 }
 
-/// A P-256 key by the coordinates of its point, of 32 bytes each.
-pub(crate) fn p256(x: &[u8], y: &[u8]) -> Vec<u8> {
+/// A point on a named curve, by the curve's object identifier and the coordinates in their full length.
+pub(crate) fn ec(curve: &[u8], x: &[u8], y: &[u8]) -> Vec<u8> {
+    let mut parameters = EC.to_vec();
+    push(&mut parameters, OBJECT_IDENTIFIER, &[curve]);
     // Uncompressed (SEC 1 section 2.3.3).
-    public_key(&P256, &[&[4], x, y].concat())
+    public_key(&sequence(&parameters), &[&[4], x, y].concat())
 }
 
 fn public_key(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
@@ -75,9 +75,13 @@ fn push(out: &mut Vec<u8>, tag: u8, content: &[&[u8]]) {
 
 #[cfg(test)]
 mod tests {
-    use jwt_simple::prelude::{ECDSAP256PublicKeyLike as _, ES256KeyPair, RS256PublicKey};
+    use jwt_simple::prelude::{
+        ECDSAP256PublicKeyLike as _, ECDSAP384PublicKeyLike as _, ES256KeyPair, ES384KeyPair,
+        RS256PublicKey,
+    };
 
     use super::*;
+    use crate::curve::Curve;
 
     // What BoringSSL refuses to read cannot verify; another library must agree on every byte.
     #[test]
@@ -108,6 +112,11 @@ mod tests {
     fn points_are_as_another_library_writes_them() {
         let key = ES256KeyPair::generate().public_key();
         let point = key.public_key().to_bytes_uncompressed();
-        assert_eq!(p256(&point[1..33], &point[33..]), key.to_der().unwrap());
+        let der = ec(Curve::P256.identifier(), &point[1..33], &point[33..]);
+        assert_eq!(der, key.to_der().unwrap());
+        let key = ES384KeyPair::generate().public_key();
+        let point = key.public_key().to_bytes_uncompressed();
+        let der = ec(Curve::P384.identifier(), &point[1..49], &point[49..]);
+        assert_eq!(der, key.to_der().unwrap());
     }
 }

@@ -41,6 +41,18 @@ pub struct TokenCache {
     entries: LruCache<Box<[u8]>, Entry, RandomState>,
     bytes: usize,
     limits: TokenCacheLimits,
+    uses: TokenCacheUses,
+}
+
+/// How often a cache was of use, since it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenCacheUses {
+    /// Tokens that were there.
+    pub hits: u64,
+    /// Tokens that were not.
+    pub misses: u64,
+    /// Tokens that made room for others; not those that had expired, or whose key is gone.
+    pub evicted: u64,
 }
 
 /// What a verified token says.
@@ -86,6 +98,7 @@ impl TokenCache {
             entries: LruCache::unbounded_with_hasher(RandomState::with_seeds(a, b, c, d)),
             bytes: 0,
             limits,
+            uses: TokenCacheUses::default(),
         }
     }
 
@@ -104,6 +117,16 @@ impl TokenCache {
         self.bytes
     }
 
+    /// Whether it holds the token, whatever the time. It is not used by this.
+    pub(crate) fn holds(&self, token: &[u8]) -> bool {
+        self.entries.contains(token)
+    }
+
+    /// What became of it since it was last asked.
+    pub fn take_uses(&mut self) -> TokenCacheUses {
+        std::mem::take(&mut self.uses)
+    }
+
     /// What is known of the token, if it is good at this time; the fault of its dates otherwise. One that has expired goes.
     pub(crate) fn get(
         &mut self,
@@ -111,6 +134,7 @@ impl TokenCache {
         now: Duration,
     ) -> Option<Result<VerifiedToken, ClaimsError>> {
         let entry = self.entries.get(token)?;
+        self.uses.hits = self.uses.hits.saturating_add(1);
         match entry.token.validity.check(now) {
             Ok(()) => Some(Ok(entry.token.clone())),
             Err(fault) => {
@@ -120,6 +144,11 @@ impl TokenCache {
                 Some(Err(fault))
             }
         }
+    }
+
+    /// Counts a token that was decided on without any help of the cache.
+    pub(crate) fn missed(&mut self) {
+        self.uses.misses = self.uses.misses.saturating_add(1);
     }
 
     /// Keeps what was verified, in place of what was least recently used.
@@ -141,6 +170,7 @@ impl TokenCache {
                 break;
             };
             self.bytes = self.bytes.saturating_sub(oldest.bytes);
+            self.uses.evicted = self.uses.evicted.saturating_add(1);
         }
         self.bytes = self.bytes.saturating_add(bytes);
         let entry = Entry {

@@ -374,3 +374,21 @@ fn keys_come_by_every_source_and_go_no_further() {
     let names: Vec<&[u8]> = edits.iter().map(|edit| edit.name()).collect();
     assert_eq!(names, [&b"authorization"[..], b"cookie"]);
 }
+
+// A client that is asked for `ApiKey` and has to send `Token` has been told nothing.
+#[test]
+fn keys_are_asked_for_by_the_scheme_that_they_are_sent_under() {
+    let challenge = |sources: Value| {
+        let policy = compile(&keys(sources, None, one_key(json!({})))).unwrap();
+        let Step::Reply(refusal) = decide(&policy, &request("/", &[]), NOW) else {
+            panic!("passed")
+        };
+        let [(_, value)] = &refusal.problem.headers[..] else {
+            panic!("one challenge: {:?}", refusal.problem.headers)
+        };
+        String::from_utf8_lossy(value.as_bytes()).into_owned()
+    };
+    let token = json!([{ "header": "authorization", "prefix": "Token " }]);
+    assert_eq!(challenge(token), "Token realm=\"api\"");
+    assert_eq!(challenge(header()), "ApiKey realm=\"api\"");
+}

@@ -81,7 +81,7 @@ fn identity(step: Step<'_>) -> Identity {
             original: refusal.original,
             ..Identity::clone(&refusal.caller)
         },
-        Step::Verify(_) | Step::Await(_) => panic!("undecided"),
+        Step::Verify(_) | Step::Attempt | Step::Await(_) => panic!("undecided"),
     }
 }
 
@@ -487,7 +487,7 @@ fn headers_are_taken_at_their_word_only_where_they_agree_with_the_key() {
         (r#"{"alg":"","kid":"hs"}"#, "token_algorithm"),
         (r#"{"alg":["HS256"],"kid":"hs"}"#, "token_algorithm"),
         (r#"{"alg":"hs256","kid":"hs"}"#, "token_algorithm"),
-        (r#"{"alg":"HS512","kid":"hs"}"#, "token_algorithm"),
+        (r#"{"alg":"HS512","kid":"hs"}"#, "token_key"),
         (r#"{"alg":"RS256","kid":"hs"}"#, "token_key"),
         (r#"{"alg":"HS256","kid":"HS"}"#, "token_key"),
         (r#"{"alg":"HS256","kid":"../hs"}"#, "token_key"),

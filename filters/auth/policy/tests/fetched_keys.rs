@@ -4,6 +4,7 @@ mod support;
 
 use std::rc::Rc;
 
+use auth_policy::key_set::{HostJudge, VerificationKey};
 use auth_policy::{
     Answer, Evidence, Facts, FetchFault, Fetched, FetchedKeys, NoKeys, Policy, Published, Step,
 };
@@ -53,6 +54,9 @@ fn ok<'a>(content_type: &'a str, body: &'a str) -> Answer<'a> {
     }
 }
 
+/// A host that verifies with every key.
+const ANY_HOST: fn(&VerificationKey) -> Result<(), &'static str> = |_| Ok(());
+
 fn published(fetched: Result<Fetched, FetchFault>) -> Published {
     match fetched {
         Ok(Fetched::Keys(published)) => published,
@@ -66,7 +70,7 @@ fn decide(policy: &Policy, token: &str, keys: Option<&Value>, no_keys: Option<No
     let mut fetched = FetchedKeys::default();
     let set = keys.map(|keys| {
         let body = keys.to_string();
-        published(source.read_keys(ok("application/json", &body))).keys
+        published(source.read_keys(ok("application/json", &body), &ANY_HOST)).keys
     });
     fetched.set(0, set);
     let mut evidence = Evidence::with_keys(Rc::new(fetched), no_keys);
@@ -149,8 +153,9 @@ fn nothing_else_is_waited_for() {
 fn a_key_that_leaves_takes_its_tokens_along() {
     let policy = policy(&remote(json!({})));
     let (_, source) = policy.key_sources().next().unwrap();
-    let read =
-        |keys: &Value| published(source.read_keys(ok("application/json", &keys.to_string()))).keys;
+    let read = |keys: &Value| {
+        published(source.read_keys(ok("application/json", &keys.to_string()), &ANY_HOST)).keys
+    };
     let all = read(&KEYS.jwks());
     let mut fetched = FetchedKeys::default();
     fetched.set(0, Some(all.clone()));
@@ -187,7 +192,7 @@ fn answers_are_read_strictly() {
     let policy = policy(&remote(json!({ "max_bytes": "4KiB", "max_keys": 3 })));
     let (_, source) = policy.key_sources().next().unwrap();
     let good = KEYS.jwks().to_string();
-    let fault = |answer| source.read_keys(answer).expect_err("refused");
+    let fault = |answer| source.read_keys(answer, &ANY_HOST).expect_err("refused");
     for (status, expected) in [
         (Some(&b"301"[..]), FetchFault::Redirect),
         (Some(b"302"), FetchFault::Redirect),
@@ -236,7 +241,7 @@ fn answers_are_read_strictly() {
         "Application/JWK-Set+json; charset=utf-8",
         "application/json;charset=UTF-8",
     ] {
-        let keys = published(source.read_keys(ok(content_type, &good)));
+        let keys = published(source.read_keys(ok(content_type, &good), &ANY_HOST));
         assert_eq!(keys.keys.iter().count(), 3, "{content_type}");
     }
 }
@@ -249,6 +254,7 @@ fn unusable_keys_are_refused_one_by_one() {
     let mut keys = KEYS.jwks();
     let list = keys["keys"].as_array_mut().unwrap();
     list.push(json!({ "kty": "oct", "kid": "s", "k": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0" }));
+    list.push(json!({ "kty": "oct", "kid": "s2", "alg": "HS512", "k": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0" }));
     list.push(json!({ "kty": "ML-DSA", "kid": "future" }));
     let mut twin = list[1].clone();
     twin["alg"] = "ES256".into();
@@ -257,7 +263,8 @@ fn unusable_keys_are_refused_one_by_one() {
     private["kid"] = "private".into();
     private["d"] = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A".into();
     list.push(private);
-    let published = published(source.read_keys(ok("application/json", &keys.to_string())));
+    let published =
+        published(source.read_keys(ok("application/json", &keys.to_string()), &ANY_HOST));
     let ids: Vec<_> = published
         .keys
         .iter()
@@ -265,13 +272,37 @@ fn unusable_keys_are_refused_one_by_one() {
         .collect();
     assert_eq!(ids, ["rs", "ed"]);
     let refused: Vec<_> = published.refused.iter().map(ToString::to_string).collect();
-    assert_eq!(refused.len(), 5, "{refused:?}");
-    for place in ["keys[1]", "keys[3]", "keys[4]", "keys[5]", "keys[6]"] {
+    assert_eq!(refused.len(), 6, "{refused:?}");
+    for place in [
+        "keys[1]", "keys[3]", "keys[4]", "keys[5]", "keys[6]", "keys[7]",
+    ] {
         assert!(
             refused.iter().any(|line| line.starts_with(place)),
             "{place} in {refused:?}"
         );
     }
+}
+
+// A key that nobody can verify with would refuse every token that it signs, and nobody would know why.
+#[test]
+fn a_key_that_the_host_cannot_use_is_left_out_with_the_reason() {
+    let policy = policy(&remote(json!({})));
+    let (_, source) = policy.key_sources().next().unwrap();
+    let mut keys = KEYS.jwks();
+    let number = "AX".to_owned() + &"7".repeat(86);
+    let p521 = json!({ "kty": "EC", "crv": "P-521", "kid": "es512", "x": number, "y": number });
+    keys["keys"].as_array_mut().unwrap().push(p521);
+    let read = |host: HostJudge<'_>| {
+        let keys = published(source.read_keys(ok("application/json", &keys.to_string()), host));
+        let refused: Vec<_> = keys.refused.iter().map(ToString::to_string).collect();
+        (keys.keys.iter().count(), refused)
+    };
+    assert_eq!(read(&ANY_HOST), (4, vec![]));
+    // Only the key that needs it is shown to the host.
+    assert_eq!(
+        read(&|_| Err("not here")),
+        (3, vec!["keys[3]: not here".to_owned()])
+    );
 }
 
 // An issuer, or whoever answers for it, must not choose whom the gateway talks to, or pass for another issuer.
@@ -290,7 +321,7 @@ fn discovery_leads_to_one_host_of_one_issuer() {
     );
     let read = |issuer: &str, uri: &str| {
         let body = json!({ "issuer": issuer, "jwks_uri": uri }).to_string();
-        source.read_first(ok("application/json", &body))
+        source.read_first(ok("application/json", &body), &ANY_HOST)
     };
     for issuer in ["https://issuer.gatehouse.test/", "https://other.test", ""] {
         assert_eq!(
@@ -333,7 +364,7 @@ fn discovery_leads_to_one_host_of_one_issuer() {
     }
     assert!(
         source
-            .read_first(ok("application/jwk-set+json", "{}"))
+            .read_first(ok("application/jwk-set+json", "{}"), &ANY_HOST)
             .is_err()
     );
 }
@@ -346,7 +377,7 @@ fn discovery_may_lead_to_another_host_that_is_named() {
     let (_, source) = policy.key_sources().next().unwrap();
     let read = |uri: &str| {
         let body = json!({ "issuer": ISSUER, "jwks_uri": uri }).to_string();
-        source.read_first(ok("application/json", &body))
+        source.read_first(ok("application/json", &body), &ANY_HOST)
     };
     assert_eq!(
         read("https://issuer.gatehouse.test/k").unwrap_err(),

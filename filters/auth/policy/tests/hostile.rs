@@ -36,7 +36,7 @@ fn passes(path: &[u8], pairs: &[(Vec<u8>, Vec<u8>)]) -> bool {
             forward.decision == Decision::Allow && forward.rule != Some("health")
         }
         Step::Reply(_) => false,
-        Step::Verify(_) | Step::Await(_) => unreachable!("`decide` answers these"),
+        Step::Verify(_) | Step::Attempt | Step::Await(_) => unreachable!("`decide` answers these"),
     }
 }
 

@@ -20,9 +20,11 @@
     )
 )]
 
+mod masks;
 mod network;
 mod source;
 
 pub use ipnet::IpNet;
+pub use masks::Masks;
 pub use network::network;
 pub use source::Source;

@@ -23,7 +23,7 @@
 //! assert!(stored.lead(&timing, Need::Scheduled, 8, now).is_none());
 //!
 //! // Its answer makes the next fetch due in some nine minutes; nothing is due before.
-//! let done = stored.succeed(&timing, 7, Some(1), 0, now).unwrap();
+//! let done = stored.succeed(&timing, 7, 1, 0, now).unwrap();
 //! assert!(done.lead(&timing, Need::Scheduled, 8, now + Duration::from_secs(60)).is_none());
 //! assert!(done.lead(&timing, Need::Scheduled, 8, now + Duration::from_secs(600)).is_some());
 //! ```
@@ -52,5 +52,5 @@ pub use absent::Absent;
 pub use document::Document;
 pub use members::{MAX_MEMBERS, Members};
 pub use record::{Need, Outlook, Record};
-pub use timing::{LEASE_GRACE, MAX_BACKOFF, MIN_BACKOFF, Timing};
+pub use timing::{LEASE_GRACE, MAX_BACKOFF, MAX_COLD_BACKOFF, MIN_BACKOFF, Timing};
 pub use waiting::Waiting;

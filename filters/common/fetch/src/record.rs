@@ -40,14 +40,20 @@ pub enum Need {
 /// What somebody may hope for who has asked for something that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outlook {
-    /// A fetch that began since has not brought it: it does not exist.
-    Absent,
+    /// A fetch that began since has not brought it: it does not exist, and one cool-down from then this may be taken for granted.
+    Absent {
+        /// Until when.
+        until: Duration,
+    },
     /// A fetch is under way, or will be: wait.
     Coming,
     /// No fetch is under way, but one may be made for it: wait, and [`Record::lead`] with [`Need::Missing`].
     Wanted,
-    /// No fetch is made for it now: the cool-down is not over.
-    Refused,
+    /// The cool-down is not over. It may exist, and a fetch may be made for it from `at` on.
+    Later {
+        /// From when on.
+        at: Duration,
+    },
 }
 
 impl Record {
@@ -105,7 +111,10 @@ impl Record {
 
     /// Whether what was fetched may still be used.
     pub fn is_usable(&self, timing: &Timing, now: Duration) -> bool {
-        self.succeeded != 0 && nanos(now).saturating_sub(self.succeeded) <= timing.max_stale()
+        self.succeeded != 0
+            && timing.allows(Duration::from_nanos(
+                nanos(now).saturating_sub(self.succeeded),
+            ))
     }
 
     /// The record with `holder` leading a fetch, to be swapped in; nothing if none is needed or another leads.
@@ -123,7 +132,10 @@ impl Record {
         let due = match (lost, self.failures) {
             (false, _) => self.due_at(timing),
             (true, 0) => self.lease_ends,
-            (true, failures) => self.lease_ends.saturating_add(timing.backoff(failures, 0)),
+            (true, failures) => {
+                self.lease_ends
+                    .saturating_add(timing.backoff(failures, self.is_cold(), 0))
+            }
         };
         let scheduled = now >= due;
         if !scheduled && (need == Need::Scheduled || lost || !self.has_cooled(timing, now)) {
@@ -145,19 +157,19 @@ impl Record {
         holder != 0 && self.holder == holder
     }
 
-    /// The record after `holder` has fetched, with the generation of the document if it is another one than before; nothing if
-    /// it does not lead any more.
+    /// The record after `holder` has fetched, with the generation of the document that is stored now; nothing if it does not lead
+    /// any more.
     pub fn succeed(
         &self,
         timing: &Timing,
         holder: u64,
-        generation: Option<u64>,
+        generation: u64,
         random: u64,
         now: Duration,
     ) -> Option<Self> {
         let now = nanos(now);
         self.is_held_by(holder).then(|| Self {
-            generation: generation.unwrap_or(self.generation),
+            generation,
             succeeded_began: self.began,
             succeeded: now.max(1),
             failures: 0,
@@ -172,7 +184,7 @@ impl Record {
         let failures = self.failures.saturating_add(1);
         self.is_held_by(holder).then(|| Self {
             failures,
-            due: nanos(now).saturating_add(timing.backoff(failures, random)),
+            due: nanos(now).saturating_add(timing.backoff(failures, self.is_cold(), random)),
             holder: 0,
             ..*self
         })
@@ -182,7 +194,10 @@ impl Record {
     pub fn outlook(&self, timing: &Timing, asked: Duration, now: Duration) -> Outlook {
         let (asked, now) = (nanos(asked), nanos(now));
         if self.succeeded_began >= asked.max(1) {
-            Outlook::Absent
+            let until = self.succeeded_began.saturating_add(timing.cool_down());
+            Outlook::Absent {
+                until: Duration::from_nanos(until),
+            }
         } else if self.is_led(now)
             || self.holder != 0
             || self.failures > 0
@@ -194,8 +209,15 @@ impl Record {
         } else if self.has_cooled(timing, now) {
             Outlook::Wanted
         } else {
-            Outlook::Refused
+            let at = self.cooled_at(timing).min(self.due_at(timing));
+            Outlook::Later {
+                at: Duration::from_nanos(at),
+            }
         }
+    }
+
+    fn is_cold(&self) -> bool {
+        self.succeeded == 0
     }
 
     fn is_led(&self, now: u64) -> bool {
@@ -203,7 +225,11 @@ impl Record {
     }
 
     fn has_cooled(&self, timing: &Timing, now: u64) -> bool {
-        self.asked == 0 || now >= self.asked.saturating_add(timing.cool_down())
+        self.asked == 0 || now >= self.cooled_at(timing)
+    }
+
+    fn cooled_at(&self, timing: &Timing) -> u64 {
+        self.asked.saturating_add(timing.cool_down())
     }
 
     /// A configuration with a shorter interval than that of whoever fetched last does not wait for the longer one.

@@ -8,6 +8,9 @@ pub const LEASE_GRACE: Duration = Duration::from_millis(500);
 /// The wait after the first failure, doubled by each further one.
 pub const MIN_BACKOFF: Duration = Duration::from_secs(1);
 
+/// The longest wait while nothing was ever fetched: until then nobody with a token gets in.
+pub const MAX_COLD_BACKOFF: Duration = Duration::from_secs(4);
+
 /// The longest wait after a failure, unless the refresh interval is shorter.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
@@ -50,8 +53,9 @@ impl Timing {
         self.refresh
     }
 
-    pub(crate) fn max_stale(&self) -> u64 {
-        self.max_stale
+    /// Whether what was fetched may still be used at this age.
+    pub fn allows(&self, age: Duration) -> bool {
+        nanos(age) <= self.max_stale
     }
 
     pub(crate) fn lease(&self) -> u64 {
@@ -65,10 +69,12 @@ impl Timing {
         self.refresh.saturating_sub(part(tenth, random))
     }
 
-    /// From the given number of failures in a row to the next try: between half and all of the doubled wait.
-    pub(crate) fn backoff(&self, failures: u32, random: u64) -> u64 {
+    /// From the given number of failures in a row to the next try: between half and all of the doubled wait. `cold` is where
+    /// nothing was ever fetched.
+    pub(crate) fn backoff(&self, failures: u32, cold: bool, random: u64) -> u64 {
         let doublings = failures.saturating_sub(1).min(16);
-        let longest = nanos(MAX_BACKOFF).min(self.refresh);
+        let longest = if cold { MAX_COLD_BACKOFF } else { MAX_BACKOFF };
+        let longest = nanos(longest).min(self.refresh);
         let wait = nanos(MIN_BACKOFF)
             .saturating_mul(1 << doublings)
             .min(longest);
@@ -99,21 +105,30 @@ mod tests {
     #[test]
     fn failures_wait_longer_and_longer() {
         let waits: Vec<u64> = (1..10)
-            .map(|failures| timing(600).backoff(failures, 0) / 1_000_000_000)
+            .map(|failures| timing(600).backoff(failures, false, 0) / 1_000_000_000)
             .collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        assert_eq!(timing(600).backoff(u32::MAX, 0), 60_000_000_000);
+        assert_eq!(timing(600).backoff(u32::MAX, false, 0), 60_000_000_000);
         assert_eq!(
-            timing(5).backoff(9, 0),
+            timing(5).backoff(9, false, 0),
             5_000_000_000,
             "a refresh is no rarer for failing"
         );
     }
 
+    // An issuer that comes up a minute after the gateway would leave every caller out for another minute.
+    #[test]
+    fn who_has_nothing_does_not_wait_long() {
+        let waits: Vec<u64> = (1..6)
+            .map(|failures| timing(600).backoff(failures, true, 0) / 1_000_000_000)
+            .collect();
+        assert_eq!(waits, [1, 2, 4, 4, 4]);
+    }
+
     // Without it all Envoys of a fleet ask in the same moment.
     #[test]
     fn waits_are_spread() {
-        assert_eq!(timing(600).backoff(3, u64::MAX) / 1_000_000, 2_000);
+        assert_eq!(timing(600).backoff(3, false, u64::MAX) / 1_000_000, 2_000);
         assert_eq!(timing(600).until_refresh(0) / 1_000_000, 600_000);
         assert_eq!(timing(600).until_refresh(u64::MAX) / 1_000_000, 540_000);
     }

@@ -1,44 +1,65 @@
 //! Those who wait, each until a deadline of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What waits, by the number of its stream.
 #[derive(Debug)]
 pub struct Waiting<T> {
-    entries: BTreeMap<u32, (Duration, T)>,
+    entries: BTreeMap<u32, Entry<T>>,
+    /// The streams by their deadlines: whose time is over is found without a look at the others.
+    deadlines: BTreeSet<(Duration, u32)>,
+    bytes: usize,
     most: usize,
+    most_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    deadline: Duration,
+    bytes: usize,
+    one: T,
 }
 
 impl<T> Waiting<T> {
-    /// At most `most` of them.
-    pub fn new(most: usize) -> Self {
+    /// At most `most` of them, of `most_bytes` together.
+    pub fn new(most: usize, most_bytes: usize) -> Self {
         Self {
             entries: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            bytes: 0,
             most,
+            most_bytes,
         }
     }
 
-    /// Lets one wait until `deadline`.
+    /// Lets one of so many bytes wait until `deadline`.
     ///
     /// # Errors
-    /// The one itself if there are too many.
-    pub fn insert(&mut self, id: u32, deadline: Duration, one: T) -> Result<(), T> {
-        if self.entries.len() >= self.most {
+    /// The one itself if there are too many, or they are too large.
+    pub fn insert(&mut self, id: u32, deadline: Duration, bytes: usize, one: T) -> Result<(), T> {
+        self.remove(id);
+        let together = self.bytes.saturating_add(bytes);
+        if self.entries.len() >= self.most || together > self.most_bytes {
             return Err(one);
         }
-        self.entries.insert(id, (deadline, one));
+        self.bytes = together;
+        self.deadlines.insert((deadline, id));
+        let entry = Entry {
+            deadline,
+            bytes,
+            one,
+        };
+        self.entries.insert(id, entry);
         Ok(())
     }
 
-    /// Forgets one whose stream is gone.
-    pub fn remove(&mut self, id: u32) {
-        self.entries.remove(&id);
-    }
-
-    /// How many wait.
-    pub fn len(&self) -> usize {
-        self.entries.len()
+    /// Takes one out: it is decided on, or its stream is gone.
+    pub fn remove(&mut self, id: u32) -> Option<T> {
+        let entry = self.entries.remove(&id)?;
+        self.deadlines.remove(&(entry.deadline, id));
+        self.bytes = self.bytes.saturating_sub(entry.bytes);
+        Some(entry.one)
     }
 
     /// Whether nobody waits.
@@ -48,29 +69,15 @@ impl<T> Waiting<T> {
 
     /// Those who wait, in the order in which their streams began.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.entries.iter().map(|(id, (_, one))| (*id, one))
+        self.entries.iter().map(|(id, entry)| (*id, &entry.one))
     }
 
-    /// Takes out at most `most` of those who are past their deadline, or of whom `is_ready` says so: the stream, whether it is the
-    /// deadline, and the one.
-    pub fn take(
-        &mut self,
-        most: usize,
-        now: Duration,
-        is_ready: impl Fn(&T) -> bool,
-    ) -> Vec<(u32, bool, T)> {
-        let due: Vec<(u32, bool)> = self
-            .entries
+    /// The streams of those past their deadline, the longest past it first.
+    pub fn late(&self, now: Duration) -> impl Iterator<Item = u32> {
+        self.deadlines
             .iter()
-            .filter_map(|(id, (deadline, one))| {
-                let late = now >= *deadline;
-                (late || is_ready(one)).then_some((*id, late))
-            })
-            .take(most)
-            .collect();
-        due.into_iter()
-            .filter_map(|(id, late)| Some((id, late, self.entries.remove(&id)?.1)))
-            .collect()
+            .take_while(move |(deadline, _)| *deadline <= now)
+            .map(|(_, id)| *id)
     }
 }
 
@@ -82,29 +89,45 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    // A request without a deadline hangs until its client gives up.
-    #[test]
-    fn everyone_leaves_by_the_deadline() {
-        let mut waiting = Waiting::new(3);
-        for (id, deadline) in [(1, 5), (2, 6), (3, 7)] {
-            waiting.insert(id, at(deadline), id).unwrap();
-        }
-        assert_eq!(waiting.insert(4, at(1), 4), Err(4), "there is an end to it");
-        waiting.remove(2);
-        assert_eq!(waiting.take(9, at(4), |_| false), []);
-        assert_eq!(waiting.take(9, at(5), |_| false), [(1, true, 1)]);
-        assert_eq!(waiting.take(9, at(5), |one| *one == 3), [(3, false, 3)]);
-        assert!(waiting.is_empty());
+    fn late(waiting: &Waiting<u32>, now: u64) -> Vec<u32> {
+        waiting.late(at(now)).collect()
     }
 
-    // A worker that does a thousand signatures in one callback answers nobody else meanwhile.
+    // A request without a deadline hangs until its client gives up.
     #[test]
-    fn few_leave_at_a_time() {
-        let mut waiting = Waiting::new(100);
-        for id in 0..10 {
-            waiting.insert(id, at(1), ()).unwrap();
+    fn everyone_is_late_at_the_deadline() {
+        let mut waiting = Waiting::new(9, 9);
+        for (id, deadline) in [(1, 6), (2, 7), (3, 5)] {
+            waiting.insert(id, at(deadline), 1, id).unwrap();
         }
-        assert_eq!(waiting.take(4, at(0), |()| true).len(), 4);
-        assert_eq!(waiting.iter().next().map(|(id, ())| id), Some(4));
+        assert_eq!(late(&waiting, 4), []);
+        assert_eq!(late(&waiting, 6), [3, 1]);
+        assert_eq!(waiting.remove(3), Some(3));
+        assert_eq!(waiting.remove(3), None);
+        // Who waits again, waits once.
+        waiting.insert(1, at(8), 1, 1).unwrap();
+        assert_eq!(late(&waiting, 9), [2, 1]);
+        assert_eq!(waiting.iter().map(|(id, _)| id).collect::<Vec<_>>(), [1, 2]);
+        assert!(waiting.remove(1).is_some() && waiting.remove(2).is_some());
+        assert!(waiting.is_empty() && late(&waiting, 9).is_empty());
+    }
+
+    // Memory that a VM has once taken it never gives back.
+    #[test]
+    fn there_is_an_end_to_their_number_and_size() {
+        let mut waiting = Waiting::new(3, 100);
+        for id in 0..3 {
+            waiting.insert(id, at(1), 10, id).unwrap();
+        }
+        assert_eq!(waiting.insert(3, at(1), 10, 3), Err(3));
+        assert!(waiting.remove(0).is_some());
+        assert_eq!(waiting.insert(3, at(1), 81, 3), Err(3));
+        assert_eq!(waiting.insert(3, at(1), 80, 3), Ok(()));
+        assert!(waiting.remove(3).is_some());
+        assert_eq!(
+            waiting.insert(4, at(1), 80, 4),
+            Ok(()),
+            "what left counts no more"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! serde's deserializer over a tree of JSON values that knows where it is.
+//! serde's deserializer over a JSON text that was found good, and that knows where it is.
 
 mod choice;
 mod entries;
@@ -6,62 +6,68 @@ mod items;
 mod key;
 
 use serde::de::{Error, Expected, Unexpected, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::Number;
 
 use crate::fault::Fault;
+use crate::json_text::{JsonText, Kind};
 use crate::number;
 use choice::Choice;
 use entries::Entries;
 use items::Items;
 
 /// A value. Its place is added to a fault by what holds it, as the fault passes by.
-pub(crate) struct Node(pub(crate) Value);
+pub(crate) struct Node<'t>(pub(crate) JsonText<'t>);
 
-impl Node {
+impl Node<'_> {
     /// Hands the visitor what is there; a visitor refuses the types that it does not take.
     fn visit<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.0 {
-            Value::Null => visitor.visit_unit(),
-            Value::Bool(value) => visitor.visit_bool(value),
-            Value::Number(number) => visit_number(&number, visitor),
-            Value::String(text) => visitor.visit_string(text),
-            Value::Array(values) => visit_items(values, visitor),
-            Value::Object(members) => visit_members(members, visitor),
+        match self.0.kind() {
+            Kind::Null => visitor.visit_unit(),
+            Kind::Bool => visitor.visit_bool(self.0.is_true()),
+            Kind::Number => visit_number(&number(self.0)?, visitor),
+            Kind::String => visitor.visit_string(self.0.text()),
+            Kind::List => visit_items(self.0, visitor),
+            Kind::Object => visit_members(self.0, visitor),
         }
     }
 
     /// As [`visit`](Self::visit), where a whole number is wanted: `1.0` is one.
     fn visit_whole<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.0 {
-            Value::Number(number) => visit_number(&whole(number), visitor),
-            other => Err(invalid_type(&other, &visitor)),
+        match self.0.kind() {
+            Kind::Number => visit_number(&whole(self.0)?, visitor),
+            other => Err(invalid_type(other, &visitor)),
         }
     }
 }
 
 #[inline(never)]
-fn whole(number: Number) -> Number {
-    if number.is_f64()
-        && let Some(whole) = number.as_f64().and_then(number::whole)
-    {
-        Number::from(whole)
-    } else {
-        number
-    }
+fn number(text: JsonText<'_>) -> Result<Number, Fault> {
+    text.number()
+        .ok_or_else(|| Fault::new("number out of range"))
 }
 
-fn visit_items<'de, V: Visitor<'de>>(values: Vec<Value>, visitor: V) -> Result<V::Value, Fault> {
-    let mut items = Items::new(values);
+#[inline(never)]
+fn whole(text: JsonText<'_>) -> Result<Number, Fault> {
+    let number = number(text)?;
+    let whole = number.as_f64().filter(|_| number.is_f64());
+    Ok(match whole.and_then(number::whole) {
+        Some(whole) => Number::from(whole),
+        None => number,
+    })
+}
+
+fn visit_items<'de, V: Visitor<'de>>(list: JsonText<'_>, visitor: V) -> Result<V::Value, Fault> {
+    let mut items = Items::new(list);
     let visited = visitor.visit_seq(&mut items)?;
     items.end()?;
     Ok(visited)
 }
 
 fn visit_members<'de, V: Visitor<'de>>(
-    members: Map<String, Value>,
+    object: JsonText<'_>,
     visitor: V,
 ) -> Result<V::Value, Fault> {
-    let mut entries = Entries::new(members);
+    let mut entries = Entries::new(object);
     let visited = visitor.visit_map(&mut entries)?;
     entries.end()?;
     Ok(visited)
@@ -80,19 +86,19 @@ fn visit_number<'de, V: Visitor<'de>>(number: &Number, visitor: V) -> Result<V::
 }
 
 #[inline(never)]
-fn invalid_type(found: &Value, expected: &dyn Expected) -> Fault {
+fn invalid_type(found: Kind, expected: &dyn Expected) -> Fault {
     Fault::invalid_type(unexpected(found), expected)
 }
 
 /// The type of a value as serde names it, without the value.
-fn unexpected(value: &Value) -> Unexpected<'static> {
-    match value {
-        Value::Null => Unexpected::Unit,
-        Value::Bool(value) => Unexpected::Bool(*value),
-        Value::Number(_) => Unexpected::Unsigned(0),
-        Value::String(_) => Unexpected::Str(""),
-        Value::Array(_) => Unexpected::Seq,
-        Value::Object(_) => Unexpected::Map,
+fn unexpected(kind: Kind) -> Unexpected<'static> {
+    match kind {
+        Kind::Null => Unexpected::Unit,
+        Kind::Bool => Unexpected::Bool(true),
+        Kind::Number => Unexpected::Unsigned(0),
+        Kind::String => Unexpected::Str(""),
+        Kind::List => Unexpected::Seq,
+        Kind::Object => Unexpected::Map,
     }
 }
 
@@ -106,7 +112,7 @@ macro_rules! whole_numbers {
 
 // Each type that a visitor takes is handed over by the method for it alone. To let every visitor see every type would put
 // a copy of its refusals, and of a derived struct's way of reading a list, into the modules for each type of a field.
-impl<'de> serde::Deserializer<'de> for Node {
+impl<'de> serde::Deserializer<'de> for Node<'_> {
     type Error = Fault;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -119,9 +125,9 @@ impl<'de> serde::Deserializer<'de> for Node {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.0 {
-            Value::Bool(value) => visitor.visit_bool(value),
-            other => Err(invalid_type(&other, &visitor)),
+        match self.0.kind() {
+            Kind::Bool => visitor.visit_bool(self.0.is_true()),
+            other => Err(invalid_type(other, &visitor)),
         }
     }
 
@@ -130,16 +136,16 @@ impl<'de> serde::Deserializer<'de> for Node {
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.0 {
-            Value::String(text) => visitor.visit_string(text),
-            other => Err(invalid_type(&other, &visitor)),
+        match self.0.kind() {
+            Kind::String => visitor.visit_string(self.0.text()),
+            other => Err(invalid_type(other, &visitor)),
         }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.0 {
-            Value::Array(values) => visit_items(values, visitor),
-            other => Err(invalid_type(&other, &visitor)),
+        match self.0.kind() {
+            Kind::List => visit_items(self.0, visitor),
+            other => Err(invalid_type(other, &visitor)),
         }
     }
 
@@ -157,9 +163,9 @@ impl<'de> serde::Deserializer<'de> for Node {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.0 {
-            Value::Object(members) => visit_members(members, visitor),
-            other => Err(invalid_type(&other, &visitor)),
+        match self.0.kind() {
+            Kind::Object => visit_members(self.0, visitor),
+            other => Err(invalid_type(other, &visitor)),
         }
     }
 
@@ -173,7 +179,7 @@ impl<'de> serde::Deserializer<'de> for Node {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        if self.0.is_null() {
+        if self.0.kind() == Kind::Null {
             return Err(Fault::new("null is not a value, leave the field out"));
         }
         visitor.visit_some(self)

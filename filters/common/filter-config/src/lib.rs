@@ -53,6 +53,7 @@ mod deserializer;
 mod duration;
 mod error;
 mod fault;
+mod json_text;
 mod name;
 mod nearest;
 mod number;

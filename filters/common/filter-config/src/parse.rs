@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::deserializer::Node;
 use crate::error::ConfigError;
+use crate::json_text::JsonText;
 use crate::path::FieldPath;
 use crate::protobuf_struct;
 use crate::strict_json::{self, Limits};
@@ -38,15 +39,14 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ConfigError> {
         ));
     }
     if protobuf_struct::is_likely(bytes) {
-        return from_value(protobuf_struct::decode(bytes, MAX_DEPTH)?);
+        return read(&protobuf_struct::to_json(bytes, MAX_DEPTH)?);
     }
-    from_value(strict_json::from_slice(
-        bytes,
-        Limits {
-            max_depth: MAX_DEPTH,
-            max_bytes: MAX_BYTES,
-        },
-    )?)
+    let limits = Limits {
+        max_depth: MAX_DEPTH,
+        max_bytes: MAX_BYTES,
+    };
+    strict_json::check(bytes, limits)?;
+    read(bytes)
 }
 
 /// Reads a typed value from a tree, with the same strictness and errors as [`parse`].
@@ -57,7 +57,12 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ConfigError> {
 ///
 /// What `T` refuses, with the field's path.
 pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, ConfigError> {
-    T::deserialize(Node(value)).map_err(ConfigError::from)
+    read(value.to_string().as_bytes())
+}
+
+/// Reads a text that is known to be good, in place: a tree of it would take several times its size, which a VM never gives back.
+fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ConfigError> {
+    T::deserialize(Node(JsonText::new(text))).map_err(ConfigError::from)
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 //!
 //! Stricter than protobuf, where the last of several wins: one value a field, each name once, no unknown fields.
 
-use serde_json::{Map, Number, Value};
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::Number;
 
 use crate::error::ConfigError;
 use crate::number;
@@ -30,14 +33,22 @@ pub(crate) fn is_likely(bytes: &[u8]) -> bool {
 }
 
 /// Reads the whole of `bytes` as a `Struct`. Whole numbers that a double holds exactly become integers.
-pub(crate) fn decode(bytes: &[u8], max_depth: usize) -> Result<Value, ConfigError> {
-    object(bytes, &Place::Root, max_depth)
+pub(crate) fn to_json(bytes: &[u8], max_depth: usize) -> Result<Vec<u8>, ConfigError> {
+    let mut text = Vec::with_capacity(bytes.len());
+    object(bytes, &Place::Root, max_depth, &mut text)?;
+    Ok(text)
 }
 
-fn object(bytes: &[u8], place: &Place<'_>, depth_left: usize) -> Result<Value, ConfigError> {
+fn object(
+    bytes: &[u8],
+    place: &Place<'_>,
+    depth_left: usize,
+    text: &mut Vec<u8>,
+) -> Result<(), ConfigError> {
     let depth_left = deeper(depth_left)?;
     let mut fields = Wire { rest: bytes };
-    let mut members = Map::new();
+    let mut names = BTreeSet::new();
+    text.push(b'{');
     while !fields.is_empty() {
         fields.tag(FIELD_1, place)?;
         let mut entry = Wire {
@@ -51,53 +62,76 @@ fn object(bytes: &[u8], place: &Place<'_>, depth_left: usize) -> Result<Value, C
             ""
         };
         let place = place.field(name);
-        if members.contains_key(name) {
+        if !names.is_empty() {
+            text.push(b',');
+        }
+        if !names.insert(name) {
             return Err(ConfigError::new(&place.path(), "given twice"));
         }
+        write(text, name, &place)?;
+        text.push(b':');
         entry.tag(ENTRY_VALUE, &place)?;
-        let value = value(entry.bytes(&place)?, &place, depth_left)?;
+        value(entry.bytes(&place)?, &place, depth_left, text)?;
         entry.end(&place)?;
-        members.insert(name.to_owned(), value);
     }
-    Ok(Value::Object(members))
+    text.push(b'}');
+    Ok(())
 }
 
-fn list(bytes: &[u8], place: &Place<'_>, depth_left: usize) -> Result<Value, ConfigError> {
+fn list(
+    bytes: &[u8],
+    place: &Place<'_>,
+    depth_left: usize,
+    text: &mut Vec<u8>,
+) -> Result<(), ConfigError> {
     let depth_left = deeper(depth_left)?;
     let mut items = Wire { rest: bytes };
-    let mut values = Vec::new();
+    let mut count = 0_usize;
+    text.push(b'[');
     while !items.is_empty() {
-        let place = place.index(values.len());
+        let place = place.index(count);
+        if count > 0 {
+            text.push(b',');
+        }
         items.tag(FIELD_1, &place)?;
-        values.push(value(items.bytes(&place)?, &place, depth_left)?);
+        value(items.bytes(&place)?, &place, depth_left, text)?;
+        count = count.saturating_add(1);
     }
-    Ok(Value::Array(values))
+    text.push(b']');
+    Ok(())
 }
 
-fn value(bytes: &[u8], place: &Place<'_>, depth_left: usize) -> Result<Value, ConfigError> {
+fn value(
+    bytes: &[u8],
+    place: &Place<'_>,
+    depth_left: usize,
+    text: &mut Vec<u8>,
+) -> Result<(), ConfigError> {
     let mut wire = Wire { rest: bytes };
-    let value = match wire.byte(place)? {
-        NULL_VALUE if wire.byte(place)? == 0 => Value::Null,
-        NUMBER_VALUE => double(wire.double(place)?, place)?,
-        STRING_VALUE => Value::String(wire.text(place)?.to_owned()),
+    match wire.byte(place)? {
+        NULL_VALUE if wire.byte(place)? == 0 => write(text, (), place)?,
+        NUMBER_VALUE => write(text, double(wire.double(place)?, place)?, place)?,
+        STRING_VALUE => write(text, wire.text(place)?, place)?,
         BOOL_VALUE => match wire.byte(place)? {
-            0 => Value::Bool(false),
-            1 => Value::Bool(true),
+            0 => write(text, false, place)?,
+            1 => write(text, true, place)?,
             _ => return Err(malformed(place)),
         },
-        STRUCT_VALUE => object(wire.bytes(place)?, place, depth_left)?,
-        LIST_VALUE => list(wire.bytes(place)?, place, depth_left)?,
+        STRUCT_VALUE => object(wire.bytes(place)?, place, depth_left, text)?,
+        LIST_VALUE => list(wire.bytes(place)?, place, depth_left, text)?,
         _ => return Err(malformed(place)),
     };
-    wire.end(place)?;
-    Ok(value)
+    wire.end(place)
 }
 
-fn double(double: f64, place: &Place<'_>) -> Result<Value, ConfigError> {
+fn write(text: &mut Vec<u8>, value: impl Serialize, place: &Place<'_>) -> Result<(), ConfigError> {
+    serde_json::to_writer(text, &value).map_err(|_| malformed(place))
+}
+
+fn double(double: f64, place: &Place<'_>) -> Result<Number, ConfigError> {
     match number::whole(double) {
-        Some(whole) => Ok(Value::Number(whole.into())),
+        Some(whole) => Ok(whole.into()),
         None => Number::from_f64(double)
-            .map(Value::Number)
             .ok_or_else(|| ConfigError::new(&place.path(), "number is not finite")),
     }
 }

@@ -70,6 +70,19 @@ impl From<StrictJsonError> for ConfigError {
 ///
 /// See [`StrictJsonError`].
 pub fn from_slice(bytes: &[u8], limits: Limits) -> Result<Value, StrictJsonError> {
+    walk(bytes, limits, true)
+}
+
+/// As [`from_slice`], and keeps nothing of it: whether it can be read.
+///
+/// # Errors
+///
+/// See [`StrictJsonError`].
+pub fn check(bytes: &[u8], limits: Limits) -> Result<(), StrictJsonError> {
+    walk(bytes, limits, false).map(drop)
+}
+
+fn walk(bytes: &[u8], limits: Limits, keeps: bool) -> Result<Value, StrictJsonError> {
     if bytes.len() > limits.max_bytes {
         return Err(StrictJsonError::TooLarge {
             max_bytes: limits.max_bytes,
@@ -82,6 +95,7 @@ pub fn from_slice(bytes: &[u8], limits: Limits) -> Result<Value, StrictJsonError
         place: &Place::Root,
         depth_left: max_depth,
         refusal: &refusal,
+        keeps,
     };
     tree.deserialize(&mut json)
         .and_then(|value| json.end().map(|()| value))
@@ -111,6 +125,8 @@ struct Tree<'a> {
     place: &'a Place<'a>,
     depth_left: usize,
     refusal: &'a Cell<Option<Refusal>>,
+    /// Whether the values are wanted; null stands for each otherwise.
+    keeps: bool,
 }
 
 impl<'a> Tree<'a> {
@@ -165,7 +181,10 @@ impl<'de> Visitor<'de> for Tree<'_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
+        Ok(match self.keeps {
+            true => Value::String(value.to_owned()),
+            false => Value::Null,
+        })
     }
 
     fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
@@ -175,16 +194,18 @@ impl<'de> Visitor<'de> for Tree<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let inner = self.deeper()?;
         let mut values = Vec::new();
-        loop {
-            let place = self.place.index(values.len());
+        for index in 0_usize.. {
+            let place = self.place.index(index);
             match items.next_element_seed(Tree {
                 place: &place,
                 ..inner
             })? {
-                Some(value) => values.push(value),
-                None => return Ok(Value::Array(values)),
+                Some(value) if self.keeps => values.push(value),
+                Some(_) => {}
+                None => break,
             }
         }
+        Ok(Value::Array(values))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {

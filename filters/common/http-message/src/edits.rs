@@ -44,7 +44,7 @@ pub struct HeaderEdits(Vec<HeaderEdit>);
 pub enum HeaderWrite<'a> {
     /// Remove every header of the name.
     Remove(&'a [u8]),
-    /// Set the header of the name; only made where there is at most one.
+    /// Set the header of the name; only made where there is one.
     Replace(&'a [u8], &'a [u8]),
     /// Add a header.
     Add(&'a [u8], &'a [u8]),
@@ -93,6 +93,7 @@ impl HeaderEdits {
     /// The host writes that make `headers` look as the edits ask: none for what is so already, and none twice for a name.
     ///
     /// Where a header is repeated, it is removed and added, because the "replace" of a host may change the first one only.
+    /// Where there is none it is added: to replace it, Envoy would first look for it, and for that make an index of the map.
     pub fn writes<'a>(&'a self, headers: &HeaderMap) -> Vec<HeaderWrite<'a>> {
         let mut writes = Vec::new();
         // One list of each kind for all names.
@@ -157,17 +158,13 @@ fn add_writes<'a>(
     values: &[&'a [u8]],
     writes: &mut Vec<HeaderWrite<'a>>,
 ) {
-    if !replaces {
-        writes.extend(values.iter().map(|value| HeaderWrite::Add(name, value)));
-        return;
-    }
     let mut values = values.iter();
-    if present.len() > 1 {
-        writes.push(HeaderWrite::Remove(name));
-    } else if let Some(first) = values.next() {
-        writes.push(HeaderWrite::Replace(name, first));
-    } else {
-        writes.push(HeaderWrite::Remove(name));
+    if replaces && !present.is_empty() {
+        let only = (present.len() == 1).then(|| values.next()).flatten();
+        writes.push(match only {
+            Some(only) => HeaderWrite::Replace(name, only),
+            None => HeaderWrite::Remove(name),
+        });
     }
     writes.extend(values.map(|value| HeaderWrite::Add(name, value)));
 }
@@ -286,7 +283,7 @@ mod tests {
         );
         assert_eq!(
             writes(|edits| edits.set(name("x-new"), value("2"))),
-            ["x-new=2"]
+            ["x-new+2"]
         );
         assert_eq!(
             writes(|edits| edits.append(name("x-one"), value("2"))),

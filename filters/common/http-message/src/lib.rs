@@ -23,6 +23,7 @@
     )
 )]
 
+pub mod content;
 mod edits;
 mod grpc_method;
 mod grpc_status;

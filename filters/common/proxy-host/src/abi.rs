@@ -30,6 +30,13 @@ unsafe extern "C" {
         size: usize,
     ) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_get_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
     fn proxy_replace_header_map_value(
         map: u32,
         name: *const u8,
@@ -186,6 +193,21 @@ pub(crate) fn header_map(map: u32) -> Result<Vec<u8>, HostError> {
     // SAFETY: both out-pointers are live for the call; the bytes are taken over below, on "ok" only.
     check(unsafe {
         proxy_get_header_map_pairs(map, &raw mut returned.data, &raw mut returned.size)
+    })?;
+    Ok(returned.into_bytes())
+}
+
+pub(crate) fn header(map: u32, name: &[u8]) -> Result<Vec<u8>, HostError> {
+    let mut returned = Returned::nothing();
+    // SAFETY: the name is a live slice that the host only reads; both out-pointers are live for the call.
+    check(unsafe {
+        proxy_get_header_map_value(
+            map,
+            name.as_ptr(),
+            name.len(),
+            &raw mut returned.data,
+            &raw mut returned.size,
+        )
     })?;
     Ok(returned.into_bytes())
 }

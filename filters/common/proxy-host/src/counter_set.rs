@@ -25,9 +25,14 @@ impl<C: Copy + PartialEq> CounterSet<C> {
 
     /// Adds one. Counting is not worth a request: a host that refuses is logged, not obeyed.
     pub fn count(&self, counter: C) {
+        self.add(counter, 1);
+    }
+
+    /// Adds so many, for what is counted here first and told to the host now and then. Adding nothing makes no host call.
+    pub fn add(&self, counter: C, by: u64) {
         let found = self.0.iter().find(|(known, ..)| *known == counter);
         if let Some((_, name, metric)) = found
-            && let Err(error) = metric.increment(1)
+            && let Err(error) = metric.increment(by)
         {
             log::warn!("counter={name} error={error}");
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fetch::{Document, Need, Outlook, Record, Timing};
 
 use crate::error::HostError;
-use crate::shared_data::{self, Entry, Write};
+use crate::shared_data::{self, Write};
 
 /// What the keys of all sources begin with. It names the form: code of another form has keys of its own.
 pub(crate) const NAMESPACE: &str = "gatehouse.fetch.1";
@@ -21,6 +21,8 @@ pub struct Fetcher {
     timing: Timing,
     holder: u64,
     record: Record,
+    /// How often the record, or the document that was handed out, has changed for this root.
+    changes: u64,
     /// The generation of the document that was handed out last; 0 if none is in use.
     seen: u64,
     /// The document and the condition of its replacement, as they were when this root began to lead.
@@ -58,6 +60,7 @@ impl Fetcher {
             timing,
             holder,
             record: Record::default(),
+            changes: 0,
             seen: 0,
             lead: None,
         }
@@ -68,9 +71,10 @@ impl Fetcher {
     /// # Errors
     /// The host's statuses; the source is as it was at the last look then.
     pub fn look(&mut self, now: Duration) -> Result<Look, HostError> {
-        self.record = read(&self.record_key)?.0;
+        let (record, _) = read(&self.record_key)?;
+        self.know(record);
         if !self.record.is_usable(&self.timing, now) {
-            self.seen = 0;
+            self.see(0);
             return Ok(Look::Nothing);
         }
         if self.record.generation() == self.seen {
@@ -78,7 +82,7 @@ impl Fetcher {
         }
         match self.document()?.0 {
             Some(document) if document.generation != self.seen => {
-                self.seen = document.generation;
+                self.see(document.generation);
                 Ok(Look::Other(document.body))
             }
             Some(_) => Ok(Look::Same),
@@ -121,24 +125,21 @@ impl Fetcher {
             if !read(&self.record_key)?.0.is_held_by(holder) {
                 return Ok(Stored::Late);
             }
-            let next = match &last {
-                Some(last) if last.body == body => None,
-                last => Some(Document::after(last.as_ref(), body.to_vec())),
+            // Said also of a document that was there: a leader that was lost between its two writes has not said it.
+            let (generation, stored) = match &last {
+                Some(last) if last.body == body => (last.generation, Stored::Same),
+                before => {
+                    let next = Document::after(before.as_ref(), body.to_vec());
+                    if !shared_data::set(self.document_key.as_bytes(), &next.encode(), write)? {
+                        (last, write) = self.document()?;
+                        continue;
+                    }
+                    (next.generation, Stored::Other)
+                }
             };
-            if let Some(next) = &next
-                && !shared_data::set(self.document_key.as_bytes(), &next.encode(), write)?
-            {
-                (last, write) = self.document()?;
-                continue;
-            }
-            let generation = next.as_ref().map(|next| next.generation);
             let kept =
                 self.change(|record| record.succeed(&timing, holder, generation, random, now))?;
-            return Ok(match (kept, generation) {
-                (false, _) => Stored::Late,
-                (true, Some(_)) => Stored::Other,
-                (true, None) => Stored::Same,
-            });
+            return Ok(if kept { stored } else { Stored::Late });
         }
         Ok(Stored::Late)
     }
@@ -156,7 +157,16 @@ impl Fetcher {
 
     /// What somebody may hope for who asked at `asked` for something that the document does not have, by the last look.
     pub fn outlook(&self, asked: Duration, now: Duration) -> Outlook {
-        self.record.outlook(&self.timing, asked, now)
+        match self.record.outlook(&self.timing, asked, now) {
+            // It speaks of another document than the one that was handed out; the next look brings that.
+            Outlook::Absent { .. } if self.record.generation() != self.seen => Outlook::Coming,
+            outlook => outlook,
+        }
+    }
+
+    /// Another number than before as soon as somebody may be told something else than before.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// How long ago the last fetch succeeded, by the last look.
@@ -164,26 +174,33 @@ impl Fetcher {
         self.record.age(now)
     }
 
+    fn know(&mut self, record: Record) {
+        self.changes = self.changes.wrapping_add(u64::from(record != self.record));
+        self.record = record;
+    }
+
+    fn see(&mut self, generation: u64) {
+        self.changes = self
+            .changes
+            .wrapping_add(u64::from(generation != self.seen));
+        self.seen = generation;
+    }
+
     fn document(&self) -> Result<(Option<Document>, Write), HostError> {
-        Ok(match shared_data::get(self.document_key.as_bytes())? {
-            Some(Entry { value, cas }) => {
-                let document = value.as_deref().and_then(Document::decode);
-                (document, Write::IfUnchanged(cas))
-            }
-            None => (None, Write::IfAbsent),
-        })
+        let (value, write) = shared_data::read(&self.document_key)?;
+        Ok((value.as_deref().and_then(Document::decode), write))
     }
 
     /// Swaps in what `step` makes of the record; `false` if it makes nothing of it, or others write all the time.
     fn change(&mut self, step: impl Fn(&Record) -> Option<Record>) -> Result<bool, HostError> {
         for _ in 0..TRIES {
             let (record, write) = read(&self.record_key)?;
-            self.record = record;
+            self.know(record);
             let Some(next) = step(&record) else {
                 return Ok(false);
             };
             if shared_data::set(self.record_key.as_bytes(), &next.encode(), write)? {
-                self.record = next;
+                self.know(next);
                 return Ok(true);
             }
         }
@@ -192,13 +209,9 @@ impl Fetcher {
 }
 
 fn read(key: &str) -> Result<(Record, Write), HostError> {
-    Ok(match shared_data::get(key.as_bytes())? {
-        Some(Entry { value, cas }) => (
-            value
-                .as_deref()
-                .map_or_else(Record::default, Record::decode),
-            Write::IfUnchanged(cas),
-        ),
-        None => (Record::default(), Write::IfAbsent),
-    })
+    let (value, write) = shared_data::read(key)?;
+    let record = value
+        .as_deref()
+        .map_or_else(Record::default, Record::decode);
+    Ok((record, write))
 }

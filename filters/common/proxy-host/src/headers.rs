@@ -36,6 +36,19 @@ pub fn read(map: Map) -> Result<HeaderMap, HostError> {
     HeaderMap::parse(abi::header_map(map as u32)?).map_err(|_| HostError::Malformed)
 }
 
+/// Whether the map has a header of that name. Where it has none, no data crosses: much cheaper than [`read`].
+///
+/// # Errors
+///
+/// [`HostError::BadArgument`] if the map is not open.
+pub fn has(map: Map, name: &[u8]) -> Result<bool, HostError> {
+    match abi::header(map as u32, name) {
+        Ok(_) => Ok(true),
+        Err(HostError::NotFound) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Makes `value` the only value of `name`.
 ///
 /// # Errors

@@ -3,8 +3,8 @@
 //! The host can neither delete nor enumerate keys and never frees one, so a caller uses a fixed set of them
 //! and never one made of what a client sent.
 
-use crate::abi;
 use crate::error::HostError;
+use crate::{abi, random};
 
 /// What is stored under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,39 @@ pub fn get(key: &[u8]) -> Result<Option<Entry>, HostError> {
         Err(HostError::NotFound) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// What is stored under `key`, and the condition of a write that must not overwrite another's.
+///
+/// # Errors
+///
+/// The host's statuses.
+pub fn read(key: &str) -> Result<(Option<Vec<u8>>, Write), HostError> {
+    Ok(match get(key.as_bytes())? {
+        Some(Entry { value, cas }) => (value, Write::IfUnchanged(cas)),
+        None => (None, Write::IfAbsent),
+    })
+}
+
+/// The random bytes that all workers share under `key`, or new ones if there are none: whoever is first to write decides for all.
+///
+/// # Errors
+///
+/// [`HostError::Malformed`] if there is something else; the host's statuses.
+pub fn secret<const LENGTH: usize>(key: &str) -> Result<[u8; LENGTH], HostError> {
+    let (stored, write) = read(key)?;
+    if let Some(bytes) = stored.and_then(|bytes| bytes.try_into().ok()) {
+        return Ok(bytes);
+    }
+    let mut bytes = [0; LENGTH];
+    random::fill(&mut bytes)?;
+    if set(key.as_bytes(), &bytes, write)? {
+        return Ok(bytes);
+    }
+    let (stored, _) = read(key)?;
+    stored
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or(HostError::Malformed)
 }
 
 /// Writes `value` under `key`; `false` if the condition did not hold, and nothing was written.

@@ -2,15 +2,22 @@
 
 mod common;
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use common::Worker;
 use fake_host::{Answer, Cluster, Host};
+use fetch::{Need, Outlook, Timing};
 use http_message::{HeaderMap, LocalReply};
 use proxy_host::foreign::{PropertyDeclaration, Span, ValueType, declare_property};
 use proxy_host::metric::{Counter, Gauge, Histogram};
 use proxy_host::shared_data::{self, Entry, Write};
-use proxy_host::{HostError, callout, clock, property, queue, random, send_local_reply};
+use proxy_host::{
+    Fetcher, HostError, Look, Stored, callout, clock, property, queue, random, send_local_reply,
+};
+
+/// What workers keep between their callbacks.
+static FETCHERS: Mutex<Vec<Fetcher>> = Mutex::new(Vec::new());
 
 // Insert-if-absent, compare-and-swap and an emptied key must be told apart from one another.
 #[test]
@@ -216,4 +223,40 @@ fn the_root_makes_a_callout() {
         .vm
         .answer_callout(callout.token, Answer::status(200).body("{}"));
     assert_eq!(worker.answers(), ["200 {}"]);
+}
+
+// A record that is newer than the document in use proves nothing about that document: a good token of a new key would get a 401.
+#[test]
+fn a_fetch_whose_document_was_not_handed_out_proves_nothing() {
+    let host = Host::new();
+    let (one, two) = (Worker::start(&host, "vm"), Worker::start(&host, "vm"));
+    let (second, asked) = (Duration::from_secs(1), Duration::from_secs(100));
+    let timing = Timing::new(2 * second, 600 * second, 3600 * second, 30 * second);
+    let late = asked + 3 * second;
+    one.run(move || {
+        let mut leader = Fetcher::new("source", timing, 1);
+        leader.look(asked).unwrap();
+        assert_eq!(leader.lead(Need::Scheduled, asked), Ok(true));
+        FETCHERS.lock().unwrap().push(leader);
+    });
+    two.run(move || {
+        let mut other = Fetcher::new("source", timing, 2);
+        assert_eq!(other.look(late), Ok(Look::Nothing));
+        FETCHERS.lock().unwrap().push(other);
+    });
+    one.run(move || {
+        let mut leader = FETCHERS.lock().unwrap().remove(0);
+        assert_eq!(leader.store(b"keys", 0, late), Ok(Stored::Other));
+    });
+    two.run(move || {
+        let mut other = FETCHERS.lock().unwrap().remove(0);
+        let before = other.changes();
+        // The lease was over when it looked; it is taken back by an answer that came late.
+        assert_eq!(other.lead(Need::Scheduled, late), Ok(false));
+        assert_eq!(other.outlook(asked, late), Outlook::Coming);
+        assert_eq!(other.look(late), Ok(Look::Other(b"keys".to_vec())));
+        let until = asked + 30 * second;
+        assert_eq!(other.outlook(asked, late), Outlook::Absent { until });
+        assert_ne!(other.changes(), before);
+    });
 }

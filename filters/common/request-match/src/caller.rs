@@ -51,6 +51,18 @@ impl CallerTest {
         })
     }
 
+    /// What it looks at.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &'static str> {
+        let fields = [
+            ("groups", &self.groups),
+            ("plans", &self.plans),
+            ("scopes", &self.scopes),
+        ];
+        fields
+            .into_iter()
+            .filter_map(|(name, names)| names.as_ref().map(|_| name))
+    }
+
     pub(crate) fn matches(&self, identity: &Identity) -> bool {
         let has =
             |list: &[String], name: &Text<256>| list.iter().any(|other| other == name.as_str());
@@ -123,6 +135,15 @@ mod tests {
                 "{config}"
             );
         }
+    }
+
+    // A filter that cannot know a field refuses the condition by this.
+    #[test]
+    fn it_tells_what_it_looks_at() {
+        let fields = |config| test(config, true).unwrap().fields().collect::<Vec<_>>();
+        assert_eq!(fields(json!({"scopes": ["a"]})), ["scopes"]);
+        let all = json!({"groups": ["a"], "plans": ["a"], "scopes": ["a"]});
+        assert_eq!(fields(all), ["groups", "plans", "scopes"]);
     }
 
     #[test]

@@ -127,6 +127,11 @@ impl RequestMatch {
         self.route.is_some()
     }
 
+    /// What of the identity the conditions look at: `groups`, `plans`, `scopes`, as the configuration names them.
+    pub fn identity_fields(&self) -> impl Iterator<Item = &'static str> {
+        self.identity.iter().flat_map(CallerTest::fields)
+    }
+
     /// Whether a condition looks at the identity, so that the filter has to ask the host for it.
     pub fn needs_identity(&self) -> bool {
         self.identity.is_some()

@@ -2,14 +2,13 @@
 
 use std::net::IpAddr;
 
-use client_address::Source;
+use client_address::{Masks, Source};
 use filter_config::{Bounded, BoundedList, ConfigError, FieldPath};
 use http_message::HeaderMap;
 use serde::Deserialize;
 
 use crate::cdn::{Cdn, CdnConfig};
 use crate::counters::Counter;
-use crate::masks::Masks;
 
 /// What counts as one client, and whose word is taken for it.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -3,10 +3,11 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use http_message::{HeaderEdits, HeaderName, HeaderValue, RequestHead, same_spelling};
+use http_message::{HeaderEdits, HeaderMap, HeaderName, HeaderValue, RequestHead, same_spelling};
 
-use crate::config::{Policy, Reset};
+use crate::config::Policy;
 use crate::draw::{Draw, Drawn, Effect};
+use crate::headers::Reset;
 use crate::reason::Reason;
 use crate::refusal::Refusal;
 use crate::standing::Standing;
@@ -19,6 +20,9 @@ const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining")
 const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 /// The soft limits that a request is beyond: for the upstream, and on the response for the client.
 const OVER_LIMIT: HeaderName = HeaderName::from_static("x-gatehouse-over-limit");
+
+/// Those of the limits, and one more: `Retry-After`, or the mark of soft limits.
+const MOST_HEADERS: usize = 6;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -103,7 +107,7 @@ impl Policy {
         standings: &Standings<'_>,
         epoch: Duration,
     ) -> Vec<(HeaderName, HeaderValue)> {
-        let mut headers = match self.on_admitted {
+        let mut headers = match self.headers.on_admitted {
             true => self.all_headers(standings, epoch),
             false => Vec::new(),
         };
@@ -119,31 +123,33 @@ impl Policy {
         standings: &Standings<'_>,
         epoch: Duration,
     ) -> Vec<(HeaderName, HeaderValue)> {
-        let mut headers = Vec::new();
-        let mut write = |name: HeaderName, value: String| {
-            // Names of limits are tokens and all else is digits: the value is always one.
-            if let Ok(value) = HeaderValue::try_from(value) {
+        let mut headers = Vec::with_capacity(MOST_HEADERS);
+        let mut text = String::with_capacity(128);
+        // Names of limits are tokens and all else is digits: the text is always a value. A text takes whatever is written.
+        let mut end = |name: HeaderName, text: &mut String| {
+            if let Ok(value) = HeaderValue::try_from(text.as_bytes()) {
                 headers.push((name, value));
             }
+            text.clear();
         };
         let lines = &standings.0;
-        if self.rate_limit_headers && !lines.is_empty() {
-            let (mut policies, mut limits) = (String::new(), String::with_capacity(64));
+        if self.headers.rate_limit_policy && !lines.is_empty() {
             for line in lines {
-                if !policies.is_empty() {
-                    policies.push_str(", ");
-                    limits.push_str(", ");
-                }
-                policies.push_str(line.policy);
-                let (remaining, reset) = (line.standing.remaining, line.reset());
-                // A text takes whatever is written.
-                let _ = write!(limits, "\"{}\";r={remaining};t={reset}", line.name);
+                text.push_str(if text.is_empty() { "" } else { ", " });
+                text.push_str(line.policy);
             }
-            write(RATE_LIMIT_POLICY, policies);
-            write(RATE_LIMIT, limits);
+            end(RATE_LIMIT_POLICY, &mut text);
         }
-        if let Some(line) = standings.tightest().filter(|_| self.x_rate_limit_headers) {
-            let reset = match self.x_rate_limit_reset {
+        if self.headers.rate_limit && !lines.is_empty() {
+            for line in lines {
+                text.push_str(if text.is_empty() { "" } else { ", " });
+                let (remaining, reset) = (line.standing.remaining, line.reset());
+                let _ = write!(text, "\"{}\";r={remaining};t={reset}", line.name);
+            }
+            end(RATE_LIMIT, &mut text);
+        }
+        if let Some(line) = standings.tightest().filter(|_| self.headers.x_rate_limit) {
+            let reset = match self.headers.x_rate_limit_reset {
                 Reset::Delta => line.reset(),
                 Reset::Epoch => epoch
                     .as_nanos()
@@ -152,9 +158,14 @@ impl Policy {
                     .try_into()
                     .unwrap_or(u64::MAX),
             };
-            write(X_LIMIT, line.quota.to_string());
-            write(X_REMAINING, line.standing.remaining.to_string());
-            write(X_RESET, reset.to_string());
+            for (name, number) in [
+                (X_LIMIT, line.quota),
+                (X_REMAINING, line.standing.remaining),
+                (X_RESET, reset),
+            ] {
+                let _ = write!(text, "{number}");
+                end(name, &mut text);
+            }
         }
         headers
     }
@@ -174,17 +185,23 @@ impl Policy {
         Refusal::new(Reason::Contended, vec![name], SECOND, headers)
     }
 
-    /// The edits that tell the upstream of soft limits that a request is beyond. What the client has written in their name goes, in
-    /// every spelling, also where there is nothing to tell.
+    /// The edits that tell the upstream of soft limits that a request is beyond. What the client has written in their name goes, also
+    /// where there is nothing to tell.
     pub fn mark(&self, head: &RequestHead, standings: &Standings<'_>) -> HeaderEdits {
+        let mut edits = self.without_marks(head.headers());
+        if let Some(value) = names(&standings.over()) {
+            edits.set(OVER_LIMIT, value);
+        }
+        edits
+    }
+
+    /// The edits that take out of headers or trailers what is written there in the name of the mark, in every spelling.
+    pub fn without_marks(&self, headers: &HeaderMap) -> HeaderEdits {
         let mut edits = HeaderEdits::new();
-        for (name, _) in head.headers() {
+        for (name, _) in headers {
             if same_spelling(name, OVER_LIMIT.as_bytes()) {
                 edits.remove(name);
             }
-        }
-        if let Some(value) = names(&standings.over()) {
-            edits.set(OVER_LIMIT, value);
         }
         edits
     }
@@ -209,8 +226,6 @@ fn seconds(nanoseconds: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use http_message::HeaderMap;
-
     use super::*;
 
     /// An hour after the beginning of 1970, and half a second.
@@ -302,7 +317,25 @@ mod tests {
     #[test]
     fn headers_can_be_left_out() {
         let standings = Standings(vec![line("burst", 0, 1, 1)]);
-        let policy = policy(r#"{ "rate_limit": false }"#);
+        let told = |headers: &str| {
+            let told = policy(headers).headers(&standings, NOW);
+            told.into_iter()
+                .map(|(name, _)| name.to_string())
+                .collect::<Vec<_>>()
+        };
+        let older = ["limit", "remaining", "reset"].map(|part| format!("x-ratelimit-{part}"));
+        let newer = ["ratelimit-policy".to_owned(), "ratelimit".to_owned()];
+        assert_eq!(told("{}"), [&newer[..], &older[..]].concat());
+        assert_eq!(told(r#"{ "rate_limit": false }"#), older);
+        assert_eq!(told(r#"{ "x_rate_limit": false }"#), newer);
+        assert_eq!(
+            told(r#"{ "rate_limit_policy": false, "x_rate_limit": false }"#),
+            newer[1..]
+        );
+        let only_policy =
+            r#"{ "rate_limit": false, "rate_limit_policy": true, "x_rate_limit": false }"#;
+        assert_eq!(told(only_policy), newer[..1]);
+        let policy = policy(r#"{ "rate_limit": false, "x_rate_limit": false }"#);
         assert!(policy.headers(&standings, NOW).is_empty());
         // Retry-After is part of the refusal, and never zero.
         assert_eq!(
@@ -330,7 +363,7 @@ mod tests {
         assert!(policy.headers(&standings, NOW).is_empty());
         assert_eq!(
             text(&policy.exceeded(&standings, NOW).problem.headers).len(),
-            3
+            6
         );
     }
 
@@ -345,7 +378,7 @@ mod tests {
         assert_eq!(refusal.violated(), ["daily"]);
         assert!(text(&refusal.problem.headers).contains(&"retry-after: 1".to_owned()));
         let told = text(&policy.headers(&standings, NOW));
-        assert_eq!(told[2], "x-gatehouse-over-limit: burst");
+        assert_eq!(told.last().unwrap(), "x-gatehouse-over-limit: burst");
 
         let pairs = [
             (":path", "/"),

@@ -1,10 +1,13 @@
 //! Whose word is taken for who calls: auth's, or that of Envoy's own `jwt_authn`.
 
-use filter_config::Text;
-use identity::{CredentialKind, Identity};
+use filter_config::{ConfigError, FieldPath};
+use identity::Identity;
+use request_match::Rule;
 use serde::Deserialize;
 
 use crate::attribute::{Attribute, Attributes};
+use crate::jwt_authn::{JwtAuthn, JwtAuthnConfig};
+use crate::limit::Limit;
 use crate::reason::Reason;
 
 /// Where the caller is read from, where it is not the record of auth.
@@ -14,49 +17,27 @@ pub(crate) struct CallerConfig {
     jwt_authn: JwtAuthnConfig,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JwtAuthnConfig {
-    payload: Text<256>,
-    consumer: Option<Text<256>>,
-    plan: Option<Text<256>>,
-}
-
 /// Where the caller is read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
     /// The record that auth writes.
     Auth,
-    /// The claims that `jwt_authn` has verified, as `payload_in_metadata` names them.
-    Claims(Claims),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Claims {
-    payload: String,
-    issuer: Attribute,
-    subject: Attribute,
-    consumer: Option<Attribute>,
-    plan: Option<Attribute>,
+    /// What `jwt_authn` has verified.
+    JwtAuthn(JwtAuthn),
 }
 
 impl Caller {
-    pub(crate) fn compile(config: Option<CallerConfig>) -> Caller {
-        let Some(CallerConfig { jwt_authn }) = config else {
-            return Caller::Auth;
-        };
-        let payload = jwt_authn.payload.into_inner();
-        let claim = |name: &str| {
-            let namespace = "envoy.filters.http.jwt_authn";
-            Attribute::of(&["metadata", "filter_metadata", namespace, &payload, name])
-        };
-        let named = |name: Option<Text<256>>| name.map(|name| claim(name.as_str()));
-        Caller::Claims(Claims {
-            issuer: claim("iss"),
-            subject: claim("sub"),
-            consumer: named(jwt_authn.consumer),
-            plan: named(jwt_authn.plan),
-            payload,
+    /// Checks that these limits, which stand at `at`, ask for nothing that is not told there.
+    pub(crate) fn compile(
+        config: Option<CallerConfig>,
+        limits: &[Rule<Limit>],
+        at: &FieldPath,
+    ) -> Result<Caller, ConfigError> {
+        Ok(match config {
+            None => Caller::Auth,
+            Some(CallerConfig { jwt_authn }) => {
+                Caller::JwtAuthn(JwtAuthn::compile(jwt_authn, limits, at)?)
+            }
         })
     }
 
@@ -68,84 +49,19 @@ impl Caller {
     pub(crate) fn attributes(&self) -> Vec<&Attribute> {
         match self {
             Caller::Auth => Vec::new(),
-            Caller::Claims(claims) => [&claims.issuer, &claims.subject]
-                .into_iter()
-                .chain(&claims.consumer)
-                .chain(&claims.plan)
-                .collect(),
+            Caller::JwtAuthn(claims) => claims.attributes().collect(),
         }
     }
 
-    /// Who calls. Absent is anonymous; claims that are no text are as if absent.
+    /// Who calls. Absent is anonymous.
     pub(crate) fn read(
         &self,
         record: Option<&[u8]>,
         attributes: &Attributes<'_>,
     ) -> Result<Identity, Reason> {
-        let claims = match self {
-            Caller::Auth => return Identity::read(record).map_err(|_| Reason::MalformedIdentity),
-            Caller::Claims(claims) => claims,
-        };
-        let claim = |attribute: &Attribute| {
-            let value = attributes.get(attribute)?;
-            std::str::from_utf8(value).ok().map(str::to_owned)
-        };
-        let (issuer, subject) = (claim(&claims.issuer), claim(&claims.subject));
-        if issuer.is_none() && subject.is_none() {
-            return Ok(Identity::anonymous());
+        match self {
+            Caller::Auth => Identity::read(record).map_err(|_| Reason::MalformedIdentity),
+            Caller::JwtAuthn(claims) => Ok(claims.read(attributes)),
         }
-        Ok(Identity {
-            kind: CredentialKind::Jwt,
-            credential_id: claims.payload.clone(),
-            consumer: claims.consumer.as_ref().and_then(claim),
-            subject,
-            issuer,
-            plan: claims.plan.as_ref().and_then(claim),
-            ..Identity::anonymous()
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    // Both say who calls by the same names: a limit by subject is one by subject, whoever verified the token.
-    #[test]
-    fn claims_of_jwt_authn_make_a_caller() {
-        let config =
-            json!({ "jwt_authn": { "payload": "jwt", "consumer": "azp", "plan": "tier" } });
-        let caller = Caller::compile(Some(filter_config::from_value(config).unwrap()));
-        let asked: Vec<Attribute> = caller.attributes().into_iter().cloned().collect();
-        assert_eq!(
-            asked[1].path(),
-            [
-                "metadata",
-                "filter_metadata",
-                "envoy.filters.http.jwt_authn",
-                "jwt",
-                "sub"
-            ]
-        );
-        let read = |values: [Option<&str>; 4]| {
-            let values = values.map(|value| value.map(|value| value.as_bytes().to_vec()));
-            caller
-                .read(Some(b"ignored"), &Attributes::new(&asked, &values))
-                .unwrap()
-        };
-        let alice = read([
-            Some("https://a.test"),
-            Some("alice"),
-            Some("app"),
-            Some("gold"),
-        ]);
-        assert_eq!(alice.subject.as_deref(), Some("alice"));
-        assert_eq!(alice.issuer.as_deref(), Some("https://a.test"));
-        assert_eq!(alice.consumer.as_deref(), Some("app"));
-        assert_eq!(alice.plan.as_deref(), Some("gold"));
-        assert!(read([None; 4]).is_anonymous());
-        assert!(!read([None, Some("bob"), None, None]).is_anonymous());
     }
 }

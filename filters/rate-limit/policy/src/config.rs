@@ -1,33 +1,19 @@
 //! The configuration: its wire form, and the checks that make a [`Policy`] of it.
 
-use std::rc::Rc;
-
-use filter_config::{Bounded, BoundedList, ConfigError, FieldPath, Name, Version};
+use filter_config::{Bounded, BoundedList, ConfigError, FieldPath, Version};
 use grpc_descriptor::DescriptorSet;
-use request_match::{
-    MatchConfig, Mode, Placement, RequestMatch, Rule, Rules, TwinConfig, TwinTable,
-};
+use request_match::{Mode, Rule, Rules, TwinConfig, TwinTable};
 use serde::Deserialize;
 
 use crate::address::{AddressConfig, Addresses};
-use crate::afterwards::{ActualCostConfig, Afterwards, StatusList};
-use crate::algorithm::Algorithm;
 use crate::attribute::Attribute;
 use crate::caller::{Caller, CallerConfig};
-use crate::cost::{Cost, CostConfig, CostNumber};
-use crate::key::{Key, KeyPart};
-use crate::meter::Meter;
-use crate::missing_key::OnMissingKey;
-use crate::plans::{Plans, PlansConfig};
-use crate::quota::Quota;
-use crate::rate::{MAX_REQUESTS, Rate, RateList};
-use crate::sliding_log::SlidingLog;
+use crate::headers::{Headers, HeadersConfig, Reset};
+use crate::limit::{Action, Limit, LimitConfig};
+use crate::on_contention::OnContention;
 
 /// What the keys in shared data start with.
 pub const NAMESPACE: &str = "gatehouse.rate-limit";
-
-/// The longest time in which a bucket may fill: its end must stay far from the end of the clock's numbers.
-const MAX_FILL_NS: u64 = 31 * 86_400 * 1_000_000_000;
 
 /// The most rates that one response can have to tell of: they must fit into a header.
 const MAX_TOLD: usize = 64;
@@ -57,78 +43,6 @@ struct TableConfig {
     slots: Bounded<1, 65_536>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HeadersConfig {
-    rate_limit: Option<bool>,
-    x_rate_limit: Option<bool>,
-    #[serde(default)]
-    x_rate_limit_reset: Reset,
-    on_admitted: Option<bool>,
-}
-
-/// How `X-RateLimit-Reset` tells its instant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Reset {
-    /// In seconds from now.
-    #[default]
-    Delta,
-    /// In seconds since 1970.
-    Epoch,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LimitConfig {
-    name: Name,
-    #[serde(default)]
-    mode: Mode,
-    #[serde(default)]
-    action: Action,
-    #[serde(default)]
-    r#match: MatchConfig,
-    key: Key,
-    #[serde(default)]
-    algorithm: Algorithm,
-    rate: Option<Rate>,
-    burst: Option<Bounded<1, MAX_REQUESTS>>,
-    rates: Option<RateList>,
-    plans: Option<PlansConfig>,
-    #[serde(default)]
-    route_override: bool,
-    cost: Option<CostConfig>,
-    penalty: Option<CostNumber>,
-    count_only: Option<StatusList>,
-    actual_cost: Option<ActualCostConfig>,
-    #[serde(default)]
-    on_missing_key: OnMissingKey,
-}
-
-/// What becomes of a request for which there is no room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Action {
-    /// It is refused.
-    #[default]
-    Reject,
-    /// It goes on, and client and upstream are told.
-    Soft,
-    /// It waits for its turn: not built yet, and refused.
-    Delay,
-}
-
-/// What becomes of a request when other workers were faster too often.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnContention {
-    /// It is refused.
-    #[default]
-    Reject,
-    /// It goes on, and nothing is taken for it.
-    Admit,
-}
-
 /// A configuration that has passed every check.
 #[derive(Debug)]
 pub struct Policy {
@@ -136,45 +50,12 @@ pub struct Policy {
     pub(crate) slots: u32,
     pub(crate) addresses: Addresses,
     pub(crate) caller: Caller,
-    pub(crate) rate_limit_headers: bool,
-    pub(crate) x_rate_limit_headers: bool,
-    pub(crate) x_rate_limit_reset: Reset,
-    pub(crate) on_admitted: bool,
+    pub(crate) headers: Headers,
     pub(crate) on_contention: OnContention,
     pub(crate) twins: TwinTable,
     pub(crate) limits: Rules<Limit>,
     /// The properties that the limits look at.
     pub(crate) attributes: Vec<Attribute>,
-}
-
-/// What a limit asks for.
-#[derive(Debug)]
-pub(crate) struct Limit {
-    pub(crate) key: Key,
-    pub(crate) action: Action,
-    pub(crate) algorithm: Algorithm,
-    pub(crate) quota: Rc<Quota>,
-    pub(crate) plans: Option<Plans>,
-    /// Where a route says that another rate is for it.
-    pub(crate) override_at: Option<Attribute>,
-    pub(crate) debt: u64,
-    pub(crate) cost: Cost,
-    pub(crate) penalty: u64,
-    pub(crate) afterwards: Option<Afterwards>,
-    pub(crate) on_missing_key: OnMissingKey,
-}
-
-/// What has to be asked of the host for a request. Each is a call that returns data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Needs {
-    /// The record that auth has written.
-    pub identity: bool,
-    /// The address of the client.
-    pub address: bool,
-    /// The name of the route.
-    pub route: bool,
-    /// These properties.
-    pub attributes: Vec<Attribute>,
 }
 
 impl Policy {
@@ -189,7 +70,7 @@ impl Policy {
         let at = root.field("limits");
         let mut limits = Vec::new();
         for (index, limit) in config.limits.into_iter().enumerate() {
-            limits.push(compile_limit(limit, &at.index(index))?);
+            limits.push(Limit::compile(limit, &at.index(index))?);
         }
         let told = limits.iter().map(|rule| rule.value.most_rates());
         if told.fold(0, usize::saturating_add) > MAX_TOLD {
@@ -200,7 +81,6 @@ impl Policy {
             .twins
             .map(BoundedList::into_inner)
             .unwrap_or_default();
-        let headers = config.headers.unwrap_or_default();
         let slots = config.table.map_or(4096, |table| table.slots.get());
         let mut policy = Policy {
             mode: config.mode,
@@ -209,11 +89,8 @@ impl Policy {
                 config.address.unwrap_or_default(),
                 &root.field("address"),
             )?,
-            caller: Caller::compile(config.identity),
-            rate_limit_headers: headers.rate_limit.unwrap_or(true),
-            x_rate_limit_headers: headers.x_rate_limit.unwrap_or(false),
-            x_rate_limit_reset: headers.x_rate_limit_reset,
-            on_admitted: headers.on_admitted.unwrap_or(true),
+            caller: Caller::compile(config.identity, &limits, &at)?,
+            headers: Headers::new(config.headers),
             on_contention: config.on_contention,
             twins: TwinTable::of(twins, config.descriptor_set.as_ref(), &root)?,
             limits: Rules::compile(limits, &at)?,
@@ -223,40 +100,14 @@ impl Policy {
         Ok(policy)
     }
 
-    /// What the limits look at, besides the head.
-    pub fn needs(&self) -> Needs {
-        let any =
-            |test: fn(&KeyPart) -> bool| self.active().any(|rule| rule.value.keys().any(test));
-        let matches_identity = self.active().any(|rule| {
-            rule.matcher.needs_identity()
-                || rule.value.cost.needs_identity()
-                || rule.value.plans.is_some()
-        });
-        Needs {
-            identity: self.caller.is_of_auth()
-                && (matches_identity || any(KeyPart::needs_identity)),
-            address: any(KeyPart::needs_address),
-            route: self
-                .active()
-                .any(|rule| rule.matcher.needs_route() || rule.value.cost.needs_route())
-                || any(|part| matches!(part, KeyPart::Route)),
-            attributes: self.attributes.clone(),
-        }
-    }
-
     /// What becomes of a request when other workers were faster too often.
     pub fn on_contention(&self) -> OnContention {
         self.on_contention
     }
 
-    /// Whether the older headers, which take one value, are written on responses.
-    pub fn writes_x_rate_limit(&self) -> bool {
-        self.x_rate_limit_headers
-    }
-
     /// Whether an instant is told in seconds since 1970, so that the policy has to know that time.
     pub fn tells_epoch(&self) -> bool {
-        self.x_rate_limit_headers && self.x_rate_limit_reset == Reset::Epoch
+        self.headers.x_rate_limit && self.headers.x_rate_limit_reset == Reset::Epoch
     }
 
     /// Whether an upstream is told of limits that are used up, so that no client may tell it so.
@@ -277,220 +128,6 @@ impl Policy {
         let all = self.limits.iter().map(|rule| rule.value.max_state());
         all.max().unwrap_or_default()
     }
-
-    fn all_attributes(&self) -> Vec<Attribute> {
-        let mut all: Vec<Attribute> = Vec::new();
-        let mut add = |attribute: &Attribute| {
-            if !all.contains(attribute) {
-                all.push(attribute.clone());
-            }
-        };
-        for rule in self.active() {
-            for part in rule.value.keys() {
-                if let KeyPart::Attribute(attribute) = part {
-                    add(attribute);
-                }
-            }
-            rule.value.override_at.iter().for_each(&mut add);
-        }
-        if self.active().next().is_some() {
-            self.caller.attributes().into_iter().for_each(&mut add);
-        }
-        all
-    }
-}
-
-impl Limit {
-    /// The parts of its key, and of the one that stands in for it.
-    fn keys(&self) -> impl Iterator<Item = &KeyPart> {
-        let fallback = match &self.on_missing_key {
-            OnMissingKey::Use(key) => key.parts(),
-            OnMissingKey::Skip | OnMissingKey::Deny => &[],
-        };
-        self.key.parts().iter().chain(fallback)
-    }
-
-    fn quotas(&self) -> impl Iterator<Item = &Quota> {
-        let plans = self.plans.iter().flat_map(Plans::quotas);
-        std::iter::once(&*self.quota).chain(plans)
-    }
-
-    fn max_state(&self) -> usize {
-        self.quotas()
-            .map(Quota::max_bytes)
-            .max()
-            .unwrap_or_default()
-    }
-
-    fn most_rates(&self) -> usize {
-        let rates = self.quotas().map(|quota| quota.meters().len());
-        rates.max().unwrap_or_default()
-    }
-}
-
-fn compile_limit(config: LimitConfig, at: &FieldPath) -> Result<Rule<Limit>, ConfigError> {
-    let refuse = |field: &str, reason: &str| Err(ConfigError::new(&at.field(field), reason));
-    let placement = Placement { identity: true };
-    let matcher = RequestMatch::compile(config.r#match, &at.field("match"), placement)?;
-    match (config.action, config.algorithm) {
-        (Action::Delay, _) => {
-            return refuse("action", "delay is not built yet, expected reject or soft");
-        }
-        (_, Algorithm::Concurrency) => {
-            return refuse(
-                "algorithm",
-                "concurrency is not built yet, expected one that counts requests over time",
-            );
-        }
-        _ => {}
-    }
-    let cost = Cost::compile(config.cost, placement, &at.field("cost"))?;
-    let afterwards = Afterwards::compile(config.count_only, config.actual_cost, at)?;
-    let penalty = config.penalty.map_or(0, Bounded::get);
-    let actual = afterwards.as_ref().map_or(0, Afterwards::most);
-    // A cost that is the same for all requests is checked against the burst instead.
-    let dearest = match cost.is_number() {
-        true => 0,
-        false => cost.most(),
-    };
-    let compiler = QuotaCompiler {
-        name: config.name.as_str(),
-        algorithm: config.algorithm,
-        cost: &cost,
-        debt: dearest.max(penalty).max(actual),
-    };
-    let (rates, rates_at) = match (config.rate, config.rates) {
-        (Some(mut rate), None) => {
-            if let Some(burst) = config.burst {
-                if rate.burst.is_some() {
-                    return refuse("burst", "the rate has its burst already");
-                }
-                rate.burst = Some(burst.get());
-            }
-            let field = match config.burst {
-                Some(_) => "burst",
-                None => "rate",
-            };
-            (vec![rate], at.field(field))
-        }
-        (None, Some(rates)) => {
-            if config.burst.is_some() {
-                return refuse(
-                    "burst",
-                    "write the burst of each rate beside it: 100/s burst 200",
-                );
-            }
-            (rates.into_inner(), at.field("rates"))
-        }
-        (None, None) => return refuse("rate", "missing: rate, or rates for several"),
-        (Some(_), Some(_)) => {
-            return refuse("rates", "there is a rate already; use one of the two");
-        }
-    };
-    let quota = compiler.quota(&rates, &rates_at)?;
-    let plans = config
-        .plans
-        .map(|plans| {
-            Plans::compile(plans, &at.field("plans"), |rates, at| {
-                compiler.quota(rates, at)
-            })
-        })
-        .transpose()?;
-    if config.route_override && quota.meters().len() > 1 {
-        return refuse(
-            "route_override",
-            "a limit of several rates cannot be overridden by one",
-        );
-    }
-    let metadata = ["xds", "route_metadata", "filter_metadata"];
-    let override_at = config.route_override.then(|| {
-        let more = ["gatehouse.rate_limit", config.name.as_str()];
-        Attribute::of(&[&metadata[..], &more].concat())
-    });
-    let debt = compiler.debt;
-    Ok(Rule {
-        mode: config.mode,
-        matcher,
-        value: Limit {
-            key: config.key,
-            action: config.action,
-            algorithm: config.algorithm,
-            quota,
-            plans,
-            override_at,
-            debt,
-            cost,
-            penalty,
-            afterwards,
-            on_missing_key: config.on_missing_key,
-        },
-        name: config.name,
-    })
-}
-
-/// What the rates of one limit have in common.
-pub(crate) struct QuotaCompiler<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) algorithm: Algorithm,
-    pub(crate) cost: &'a Cost,
-    /// How much more than there is may be taken.
-    pub(crate) debt: u64,
-}
-
-impl QuotaCompiler<'_> {
-    /// The rates that stand at `at`, if they can be kept together.
-    pub(crate) fn quota(&self, rates: &[Rate], at: &FieldPath) -> Result<Rc<Quota>, ConfigError> {
-        let mut meters: Vec<Meter> = Vec::new();
-        for (index, rate) in rates.iter().enumerate() {
-            let at = match rates.len() {
-                1 => at.clone(),
-                _ => at.index(index),
-            };
-            let refuse = |reason: &str| ConfigError::new(&at, reason);
-            self.check(rate).map_err(refuse)?;
-            let name = match rates.len() {
-                1 => self.name.to_owned(),
-                _ => format!("{}.{}", self.name, rate.per_text()),
-            };
-            let meter = Meter::new(name, self.algorithm, rate, self.debt);
-            if meter.window() > MAX_FILL_NS {
-                return Err(refuse(
-                    "at this rate an empty bucket takes more than 31 days to fill",
-                ));
-            }
-            if self.cost.is_number()
-                && self.cost.most() > meter.quota()
-                && self.algorithm != Algorithm::LeakyBucket
-            {
-                return Err(refuse(
-                    "a request costs more than this ever has, so none would be admitted",
-                ));
-            }
-            if meters.iter().any(|other| other.per_ms == meter.per_ms) {
-                return Err(refuse("another rate of this limit is for the same time"));
-            }
-            meters.push(meter);
-        }
-        let quota = Quota::new(meters);
-        match quota.fits() {
-            true => Ok(Rc::new(quota)),
-            false => Err(ConfigError::new(
-                at,
-                "these logs are too long to be kept together",
-            )),
-        }
-    }
-
-    fn check(&self, rate: &Rate) -> Result<(), &'static str> {
-        match self.algorithm {
-            Algorithm::TokenBucket => Ok(()),
-            _ if rate.burst.is_some() => Err("only a token_bucket has a burst"),
-            Algorithm::SlidingLog if rate.requests > SlidingLog::MAX_REQUESTS => {
-                Err("a sliding_log counts at most 256 requests; use sliding_window")
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -498,6 +135,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::missing_key::OnMissingKey;
+    use crate::needs::Needs;
 
     fn config() -> Value {
         json!({
@@ -515,7 +154,10 @@ mod tests {
     #[test]
     fn the_smallest_configuration_is_enough() {
         let policy = with(|_| ()).unwrap();
-        assert!(policy.rate_limit_headers && !policy.x_rate_limit_headers);
+        assert_eq!(policy.headers, Headers::new(None));
+        assert!(
+            policy.headers.rate_limit && policy.headers.x_rate_limit && policy.headers.on_admitted
+        );
         assert_eq!(policy.on_contention, OnContention::Reject);
         let rule = policy.limits.iter().next().unwrap();
         assert_eq!(rule.value.quota.meters()[0].quota(), 10);
@@ -749,6 +391,17 @@ mod tests {
             c["limits"][0]["plans"] = json!({ "rates": { "gold": ["9/s", "99/m", "999/h"] } });
         });
         assert!(in_a_plan > simple);
+        // A route may say any rate that its algorithm counts.
+        let overridden = |algorithm: &'static str| {
+            with(|c| {
+                c["limits"][0]["algorithm"] = json!(algorithm);
+                c["limits"][0]["route_override"] = json!(true);
+            })
+            .unwrap()
+            .table_bytes()
+        };
+        assert_eq!(overridden("token_bucket"), simple);
+        assert!(overridden("sliding_log") > 4096 * 24 * 256 * 12);
     }
 
     // More rates than a header can tell of would be told of none.

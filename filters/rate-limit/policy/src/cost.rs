@@ -140,7 +140,8 @@ impl Cost {
         self.matchers().any(RequestMatch::needs_route)
     }
 
-    fn matchers(&self) -> impl Iterator<Item = &RequestMatch> {
+    /// The conditions of its rules, in their order.
+    pub(crate) fn matchers(&self) -> impl Iterator<Item = &RequestMatch> {
         let rules = match self {
             Cost::Rules { rules, .. } => rules.as_slice(),
             _ => &[],

@@ -43,6 +43,8 @@ pub enum Counter {
     Charged,
     /// The response did not say what it cost, or it could not be settled.
     Unsettled,
+    /// The body of the response, in which its cost would be, could not be read.
+    Unread,
     /// A route overrides a rate with what is none.
     BadOverride,
     /// A slot in a form that this build does not know was taken for an empty one.
@@ -53,7 +55,7 @@ pub enum Counter {
 
 impl Counter {
     /// Every counter, in the order of declaration.
-    pub const ALL: [Counter; 23] = [
+    pub const ALL: [Counter; 24] = [
         Counter::Admitted,
         Counter::Unlimited,
         Counter::Limited,
@@ -74,6 +76,7 @@ impl Counter {
         Counter::Refunded,
         Counter::Charged,
         Counter::Unsettled,
+        Counter::Unread,
         Counter::BadOverride,
         Counter::UnknownForm,
         Counter::Internal,
@@ -102,6 +105,7 @@ impl Counter {
             Counter::Refunded => "gatehouse.rate_limit.refunded",
             Counter::Charged => "gatehouse.rate_limit.charged",
             Counter::Unsettled => "gatehouse.rate_limit.unsettled",
+            Counter::Unread => "gatehouse.rate_limit.unread",
             Counter::BadOverride => "gatehouse.rate_limit.bad_override",
             Counter::UnknownForm => "gatehouse.rate_limit.unknown_form",
             Counter::Internal => "gatehouse.rate_limit.internal",

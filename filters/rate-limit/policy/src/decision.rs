@@ -9,14 +9,17 @@ use request_match::{Mode, Rule, Subject};
 use shared_table::Fingerprint;
 
 use crate::attribute::Attributes;
-use crate::config::{Action, Limit, Policy, QuotaCompiler};
+use crate::config::Policy;
 use crate::counters::Counter;
 use crate::draw::{Draw, Effect};
 use crate::instance::Instance;
 use crate::key::{KeyFault, KeySource};
+use crate::limit::{Action, Limit};
 use crate::missing_key::OnMissingKey;
 use crate::quota::Quota;
+use crate::quota_compiler::QuotaCompiler;
 use crate::rate::Rate;
+use crate::rate_set::{RateSet, RateSource};
 use crate::reason::Reason;
 
 /// What is known of a request besides its head. What [`Policy::needs`] does not name may be left out.
@@ -119,13 +122,14 @@ impl Policy {
             let limit = &rule.value;
             let name = rule.name.as_str();
             let enforced = self.enforces(rule);
-            let key = match limit.key.fingerprint(name, &source, &instance.hash) {
+            let rates = limit.rates(name, &identity, &attributes);
+            let key = match limit.key.fingerprint(&rates.set, &source, &instance.hash) {
                 Err(KeyFault::Missing) => match &limit.on_missing_key {
                     OnMissingKey::Skip => {
                         skipped = true;
                         continue;
                     }
-                    OnMissingKey::Use(key) => key.fallback(name, &source, &instance.hash),
+                    OnMissingKey::Use(key) => key.fallback(&rates.set, &source, &instance.hash),
                     OnMissingKey::Deny => Err(KeyFault::Missing),
                 },
                 key => key,
@@ -133,7 +137,6 @@ impl Policy {
             match key {
                 Ok(client) => {
                     let cost = limit.cost.of(head, &subject, facts.has_body);
-                    let rates = limit.rates(name, &identity, &attributes);
                     bad_override |= rates.bad_override;
                     draws.push(self.draw(rule, client, cost, rates, instance));
                 }
@@ -177,10 +180,12 @@ impl Policy {
             afterwards: rule.value.afterwards.as_ref(),
             slot: instance.table.slot_key(&client),
             client,
-            // Callers of two plans do not share the rates of either.
-            group: instance
-                .hash
-                .fingerprint([name.as_bytes(), rates.plan.as_bytes()]),
+            // As clients do not: newcomers share a state only where they have the same rates.
+            group: {
+                let mut parts = instance.hash.parts();
+                rates.set.append(&mut parts);
+                parts.fingerprint()
+            },
         }
     }
 }
@@ -188,7 +193,7 @@ impl Policy {
 /// The rates that a limit has for one request.
 struct Rates<'a> {
     quota: Rc<Quota>,
-    plan: &'a str,
+    set: RateSet<'a>,
     bad_override: bool,
 }
 
@@ -196,27 +201,31 @@ impl Limit {
     /// The route's, or those of the caller's plan, or else its own. What a route says and nobody can read counts for nothing.
     fn rates<'a>(
         &'a self,
-        name: &str,
+        name: &'a str,
         identity: &Identity,
         attributes: &Attributes<'_>,
     ) -> Rates<'a> {
         let said = self.override_at.as_ref();
         let said = said.and_then(|attribute| attributes.get(attribute));
-        let rate = said.map(|said| self.overriding(name, said));
-        let bad_override = rate == Some(None);
-        let (plan, quota) = self
-            .plans
-            .as_ref()
-            .and_then(|plans| plans.of(identity))
-            .unwrap_or(("", &self.quota));
+        let route = said.map(|said| self.overriding(name, said));
+        let bad_override = matches!(route, Some(None));
+        let plan = || self.plans.as_ref()?.of(identity);
+        let (source, quota) = match route.flatten() {
+            Some((rate, quota)) => (RateSource::Route(rate), quota),
+            None => match plan() {
+                Some((plan, quota)) => (RateSource::Plan(plan), Rc::clone(quota)),
+                None => (RateSource::Limit, Rc::clone(&self.quota)),
+            },
+        };
+        let limit = name;
         Rates {
-            quota: rate.flatten().unwrap_or_else(|| Rc::clone(quota)),
-            plan,
+            quota,
+            set: RateSet { limit, source },
             bad_override,
         }
     }
 
-    fn overriding(&self, name: &str, said: &[u8]) -> Option<Rc<Quota>> {
+    fn overriding(&self, name: &str, said: &[u8]) -> Option<(Rate, Rc<Quota>)> {
         let rate = Rate::parse(std::str::from_utf8(said).ok()?)?;
         let checked = QuotaCompiler {
             name,
@@ -224,7 +233,8 @@ impl Limit {
             cost: &self.cost,
             debt: self.debt,
         };
-        checked.quota(&[rate], &FieldPath::root()).ok()
+        let quota = checked.quota(&[rate], &FieldPath::root()).ok()?;
+        Some((rate, quota))
     }
 }
 
@@ -394,5 +404,46 @@ mod tests {
         assert_ne!(one[0], one[1]);
         assert_ne!(one[0], other[0]);
         assert_eq!(one, clients("1"));
+    }
+
+    // One state for two rates is read by the one as the other wrote it, also where newcomers share it.
+    #[test]
+    fn states_are_told_apart_by_whose_rates_they_are() {
+        let policy = policy(json!([
+            { "name": "a", "key": "method", "rate": "1/s", "plans": { "rates": { "gold": "2/s" } },
+              "route_override": true },
+        ]));
+        let prints = |plan: &str, said: Option<&str>| {
+            let caller = Identity {
+                kind: identity::CredentialKind::ApiKey,
+                credential_id: "k".to_owned(),
+                plan: Some(plan.to_owned()),
+                ..Identity::anonymous()
+            };
+            let facts = Facts {
+                identity: Some(caller.encode()),
+                attributes: vec![said.map(|said| said.as_bytes().to_vec())],
+                ..Facts::default()
+            };
+            match decide(&policy, &head("/", &[]), &facts).step {
+                Step::Draw(draws) => (draws[0].client, draws[0].group),
+                other => panic!("{other:?}"),
+            }
+        };
+        let sets = [
+            prints("silver", None),
+            prints("gold", None),
+            prints("silver", Some("5/h")),
+            prints("silver", Some("6/h")),
+        ];
+        for (index, (client, group)) in sets.iter().enumerate() {
+            let others = || sets.iter().skip(index + 1);
+            assert!(others().all(|(other, _)| other != client), "{index}");
+            assert!(others().all(|(_, other)| other != group), "{index}");
+        }
+        // A plan that the limit does not have; a route's rate for two plans, and in other words; one that is none.
+        assert_eq!(prints("bronze", None), sets[0]);
+        assert_eq!(prints("gold", Some("5/h burst 5")), sets[2]);
+        assert_eq!(prints("gold", Some("plenty")), sets[1]);
     }
 }

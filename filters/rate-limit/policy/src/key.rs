@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
+use client_address::Masks;
 use filter_config::{BoundedList, Text};
 use http_message::{HeaderMap, HeaderName, same_spelling};
 use identity::Identity;
@@ -13,7 +14,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use shared_table::{Fingerprint, HashKey, Parts};
 
 use crate::attribute::{Attribute, Attributes};
-use crate::masks::Masks;
+use crate::rate_set::RateSet;
 
 /// One thing that tells clients apart.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -25,6 +26,8 @@ pub(crate) enum KeyPart {
     /// The first of these groups that the caller is in.
     Group(BoundedList<Text<256>, 1, 32>),
     Label(Text<256>),
+    /// A claim of the token.
+    Claim(Text<256>),
     /// The id of the API key, or the name of the token's provider.
     Credential,
     Address,
@@ -74,15 +77,15 @@ impl Key {
         &self.0
     }
 
-    /// The fingerprint of the client under the limit of this name. Values are hashed whole, whatever their length and bytes.
+    /// The fingerprint of the client under these rates of a limit. Values are hashed whole, whatever their length and bytes.
     pub(crate) fn fingerprint(
         &self,
-        limit: &str,
+        rates: &RateSet<'_>,
         source: &KeySource<'_>,
         hash: &HashKey,
     ) -> Result<Fingerprint, KeyFault> {
         let mut parts = hash.parts();
-        parts.push(limit.as_bytes());
+        rates.append(&mut parts);
         for part in &self.0 {
             part.append(source, &mut parts)?;
         }
@@ -92,14 +95,14 @@ impl Key {
     /// As [`fingerprint`](Key::fingerprint), for requests that lack the key of the limit: never that of one that has it.
     pub(crate) fn fallback(
         &self,
-        limit: &str,
+        rates: &RateSet<'_>,
         source: &KeySource<'_>,
         hash: &HashKey,
     ) -> Result<Fingerprint, KeyFault> {
         let mut parts = hash.parts();
-        // No other list begins with an empty part: limits have names.
+        // No other list begins with one empty part: limits have names.
         parts.push(b"");
-        parts.push(limit.as_bytes());
+        rates.append(&mut parts);
         for part in &self.0 {
             part.append(source, &mut parts)?;
         }
@@ -109,10 +112,10 @@ impl Key {
 
 impl KeyPart {
     pub(crate) fn needs_identity(&self) -> bool {
-        use KeyPart::{Consumer, Credential, Group, Label, Plan, Subject};
+        use KeyPart::{Claim, Consumer, Credential, Group, Label, Plan, Subject};
         matches!(
             self,
-            Consumer | Subject | Plan | Group(_) | Label(_) | Credential
+            Consumer | Subject | Plan | Group(_) | Label(_) | Claim(_) | Credential
         )
     }
 
@@ -154,6 +157,9 @@ impl KeyPart {
             KeyPart::Label(name) => {
                 text(identity.and_then(|identity| label(identity, name.as_str())))
             }
+            KeyPart::Claim(name) => {
+                text(identity.and_then(|identity| claim(identity, name.as_str())))
+            }
             KeyPart::Address => {
                 // All whose address cannot be told are one client, of no bytes.
                 parts.push(source.network.ok_or(KeyFault::Missing)?);
@@ -190,7 +196,16 @@ impl KeyPart {
 
 /// What an operator wrote beside the credential.
 pub(crate) fn label<'a>(identity: &'a Identity, name: &str) -> Option<&'a str> {
-    let found = identity.labels.iter().find(|(label, _)| label == name);
+    named(&identity.labels, name)
+}
+
+/// A claim of the token that the operator selected.
+pub(crate) fn claim<'a>(identity: &'a Identity, name: &str) -> Option<&'a str> {
+    named(&identity.claims, name)
+}
+
+fn named<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = pairs.iter().find(|(other, _)| other == name);
     found.map(|(_, value)| value.as_str())
 }
 
@@ -243,7 +258,7 @@ impl<'de> Visitor<'de> for KeyVisitor {
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
             "consumer, subject, plan, credential, address, host, route, method, grpc_service, grpc_method, \
-             one of group, label, network, path_parameter, header, cookie, query, attribute with what it reads, \
+             one of group, label, claim, network, path_parameter, header, cookie, query, attribute with what it reads, \
              or a list of these",
         )
     }
@@ -273,6 +288,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::rate_set::RateSource;
+
+    const ORDERS: RateSet<'_> = RateSet {
+        limit: "orders",
+        source: RateSource::Limit,
+    };
 
     fn read(value: serde_json::Value) -> Result<Key, String> {
         filter_config::from_value(value).map_err(|error| error.to_string())
@@ -309,7 +330,7 @@ mod tests {
             route: None,
             attributes: Attributes::new(std::slice::from_ref(&attribute), &values),
         };
-        key.fingerprint("orders", &source, &HashKey::new([1; 16]))
+        key.fingerprint(&ORDERS, &source, &HashKey::new([1; 16]))
     }
 
     #[test]
@@ -337,6 +358,8 @@ mod tests {
             json!({ "header": ":path" }),
             json!({ "header": "a", "consumer": 1 }),
             json!({ "cookie": "" }),
+            json!({ "claim": "" }),
+            json!("claim"),
             json!({ "group": [] }),
             json!({ "path_parameter": { "template": "/users/{id}", "name": "other" } }),
             json!({ "path_parameter": { "template": "/users/{id=**}", "name": "id" } }),
@@ -367,6 +390,7 @@ mod tests {
             json!("credential"),
             json!({ "group": ["a"] }),
             json!({ "label": "tier" }),
+            json!({ "claim": "tenant" }),
             json!("route"),
             json!("host"),
             json!("grpc_service"),
@@ -438,6 +462,7 @@ mod tests {
     // Each part reads what it says, and nothing else changes it.
     #[test]
     fn every_part_tells_its_clients_apart() {
+        // The label and the claim of one name are two.
         let who = |consumer: &str, plan: &str, group: &str, tier: &str, id: &str| Identity {
             kind: CredentialKind::ApiKey,
             credential_id: id.to_owned(),
@@ -445,6 +470,10 @@ mod tests {
             plan: Some(plan.to_owned()),
             groups: vec!["all".to_owned(), group.to_owned()],
             labels: vec![("tier".to_owned(), tier.to_owned())],
+            claims: vec![
+                ("tenant".to_owned(), format!("of {tier}")),
+                ("other".to_owned(), id.to_owned()),
+            ],
             ..Identity::anonymous()
         };
         let base = who("c", "p", "g", "t", "i");
@@ -453,6 +482,8 @@ mod tests {
             (json!("plan"), who("c", "x", "g", "t", "i")),
             (json!({ "group": ["g", "x"] }), who("c", "p", "x", "t", "i")),
             (json!({ "label": "tier" }), who("c", "p", "g", "x", "i")),
+            (json!({ "claim": "tenant" }), who("c", "p", "g", "x", "i")),
+            (json!({ "claim": "other" }), who("c", "p", "g", "t", "x")),
             (json!("credential"), who("c", "p", "g", "t", "x")),
         ] {
             let key = read(part.clone()).unwrap();
@@ -533,9 +564,9 @@ mod tests {
             attributes: Attributes::new(&[], &[]),
         };
         let hash = HashKey::new([1; 16]);
-        let key = tenant.fingerprint("orders", &source, &hash);
-        assert_ne!(key, tenant.fallback("orders", &source, &hash));
-        assert!(address.fallback("orders", &source, &hash).is_ok());
+        let key = tenant.fingerprint(&ORDERS, &source, &hash);
+        assert_ne!(key, tenant.fallback(&ORDERS, &source, &hash));
+        assert!(address.fallback(&ORDERS, &source, &hash).is_ok());
     }
 
     #[test]

@@ -36,6 +36,7 @@
     )
 )]
 
+mod actual_cost;
 mod address;
 mod afterwards;
 mod algorithm;
@@ -49,29 +50,42 @@ mod cost;
 mod counters;
 mod decision;
 mod draw;
+mod event_stream;
 mod fixed_window;
+mod headers;
 mod instance;
+mod jwt_authn;
 mod key;
-mod masks;
+mod limit;
 mod meter;
 mod missing_key;
+mod needs;
+mod on_contention;
 mod plans;
 mod quota;
+mod quota_compiler;
 mod rate;
+mod rate_set;
+mod reading;
 mod reason;
 mod refusal;
+mod settlement;
 mod sliding_log;
 mod sliding_window;
 mod standing;
 
-pub use afterwards::{Afterwards, Settlement};
+pub use afterwards::{Afterwards, Settled};
 pub use answer::Standings;
 pub use attribute::Attribute;
-pub use config::{Config, NAMESPACE, Needs, OnContention, Policy};
+pub use config::{Config, NAMESPACE, Policy};
 pub use counters::{Counter, ENTRIES};
 pub use decision::{Decision, Facts, Step};
 pub use draw::{Draw, Drawn, Effect, Receipt};
 pub use instance::Instance;
+pub use needs::Needs;
+pub use on_contention::OnContention;
+pub use reading::Reading;
 pub use reason::Reason;
 pub use refusal::Refusal;
+pub use settlement::Settlement;
 pub use standing::Standing;

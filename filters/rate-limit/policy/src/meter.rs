@@ -111,6 +111,16 @@ impl Meter {
         })
     }
 
+    /// The most bytes that are kept of any rate that is counted so.
+    pub(crate) fn most_bytes(algorithm: Algorithm) -> usize {
+        let largest = Rate {
+            requests: SlidingLog::MAX_REQUESTS,
+            per: 1,
+            burst: None,
+        };
+        Meter::new(String::new(), algorithm, &largest, 0).max_bytes()
+    }
+
     /// The kind of its records.
     pub(crate) fn record_kind(&self) -> u8 {
         match &self.kind {
@@ -127,6 +137,21 @@ impl Meter {
             .filter(|record| record.kind == self.record_kind())
             .and_then(|record| record.level());
         self.at(kept, now)
+    }
+
+    /// Whether the record is of another rate, and this one goes on from something else than stands in it: a bucket that is full sooner,
+    /// a window that ends at another time.
+    pub(crate) fn changes(&self, record: Record<'_>, now: u64) -> bool {
+        if record.kind != self.record_kind() {
+            return false;
+        }
+        match (&self.kind, record.bytes.try_into()) {
+            (Kind::Bucket(bucket), Ok(bytes)) => {
+                let kept = Bucket::read(bytes);
+                bucket.current(Some(kept), now) < kept
+            }
+            _ => record.per_ms != self.per_ms,
+        }
     }
 
     fn at(&self, kept: Option<Level>, now: u64) -> Level {

@@ -7,7 +7,7 @@ use filter_config::{BoundedMap, ConfigError, FieldPath, Text};
 use identity::Identity;
 use serde::Deserialize;
 
-use crate::key::label;
+use crate::key::{claim, label};
 use crate::quota::Quota;
 use crate::rate::{Rate, RateList};
 
@@ -23,12 +23,14 @@ pub(crate) struct PlansConfig {
 /// What says which plan a caller is on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum PlanSource {
+pub(crate) enum PlanSource {
     /// The plan of the identity.
     #[default]
     Plan,
     /// A label of the credential.
     Label(Text<256>),
+    /// A claim of the token.
+    Claim(Text<256>),
 }
 
 /// The rates of each plan.
@@ -61,12 +63,58 @@ impl Plans {
         let plan = match &self.by {
             PlanSource::Plan => identity.plan.as_deref(),
             PlanSource::Label(name) => label(identity, name.as_str()),
+            PlanSource::Claim(name) => claim(identity, name.as_str()),
         }?;
         let (name, quota) = self.quotas.get_key_value(plan)?;
         Some((name, quota))
     }
 
+    /// What says who is on which.
+    pub(crate) fn by(&self) -> &PlanSource {
+        &self.by
+    }
+
     pub(crate) fn quotas(&self) -> impl Iterator<Item = &Quota> {
         self.quotas.values().map(|quota| &**quota)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use identity::CredentialKind;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    // A caller who is on a plan by another name than the one that the operator trusts would choose its own rates.
+    #[test]
+    fn a_plan_is_by_what_the_configuration_says_and_by_nothing_else() {
+        let caller = Identity {
+            kind: CredentialKind::Jwt,
+            credential_id: "main".to_owned(),
+            plan: Some("gold".to_owned()),
+            labels: vec![("tier".to_owned(), "silver".to_owned())],
+            claims: vec![("tier".to_owned(), "bronze".to_owned())],
+            ..Identity::anonymous()
+        };
+        let plan = |by: Value| {
+            let rates = json!({ "gold": "1/s", "silver": "1/s", "bronze": "1/s" });
+            let config = filter_config::from_value(json!({ "by": by, "rates": rates })).unwrap();
+            let quota = |_: &[Rate], _: &FieldPath| Ok(Rc::new(Quota::new(Vec::new())));
+            let plans = Plans::compile(config, &FieldPath::root(), quota).unwrap();
+            plans.of(&caller).map(|(name, _)| name.to_owned())
+        };
+        assert_eq!(plan(json!("plan")).as_deref(), Some("gold"));
+        assert_eq!(plan(json!({ "label": "tier" })).as_deref(), Some("silver"));
+        assert_eq!(plan(json!({ "claim": "tier" })).as_deref(), Some("bronze"));
+        assert_eq!(plan(json!({ "claim": "plan" })), None);
+        for by in [
+            json!("claim"),
+            json!({ "claim": "" }),
+            json!({ "group": "a" }),
+        ] {
+            let config = json!({ "by": by, "rates": { "gold": "1/s" } });
+            assert!(filter_config::from_value::<PlansConfig>(config).is_err());
+        }
     }
 }

@@ -55,7 +55,9 @@ impl Quota {
     }
 
     /// Takes `cost` of each rate at the time `now`, if there is room in all of them. Where there is not, nothing is taken but what a
-    /// refusal costs. The levels behind it, if they have to be kept.
+    /// refusal costs. The levels behind it, if they have to be kept: also those of a refusal that takes nothing, where a level was
+    /// written for another rate and this one made something else of it. Or else that would be done again with each refusal, as of a
+    /// later time each, and the client be kept out until the other rate's time had passed.
     pub(crate) fn take(
         &self,
         state: Option<&[u8]>,
@@ -64,8 +66,11 @@ impl Quota {
         penalty: u64,
     ) -> (bool, Vec<Taken>, Option<Kept>) {
         let mut taken = Vec::with_capacity(self.0.len());
+        let mut changed = false;
         for (index, meter) in self.0.iter().enumerate() {
-            let before = meter.current(self.record(state, index, meter), now);
+            let record = self.record(state, index, meter);
+            changed |= record.is_some_and(|record| meter.changes(record, now));
+            let before = meter.current(record, now);
             let wait = meter.wait(&before, now, cost);
             let standing = meter.standing(&before, now, wait);
             taken.push(Taken {
@@ -79,13 +84,15 @@ impl Quota {
         }
         let admits = taken.iter().all(|taken| taken.standing.wait == 0);
         let units = if admits { cost } else { penalty };
-        if units == 0 {
+        if units == 0 && !changed {
             return (admits, taken, None);
         }
         let mut kept = self.empty(now);
         for (meter, taken) in self.0.iter().zip(&mut taken) {
             let mut level = taken.before.clone();
-            meter.spend(&mut level, now, units);
+            if units > 0 {
+                meter.spend(&mut level, now, units);
+            }
             let wait = match admits || taken.standing.wait == 0 {
                 true => 0,
                 false => meter.wait(&level, now, cost),

@@ -2,8 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::json_rewriter::{Broken, JsonRewriter};
-use crate::operation::Program;
+use json_stream::{Broken, JsonRewriter, Program};
 
 /// A body that is looked at as it streams by.
 #[derive(Debug)]
@@ -102,8 +101,9 @@ impl Body {
 
 #[cfg(test)]
 mod tests {
+    use json_stream::{Operation, Pointer};
+
     use super::*;
-    use crate::{Operation, Pointer};
 
     fn body(pass: bool) -> Body {
         let mask = Operation::mask(Pointer::parse("/a").unwrap(), "x");

@@ -7,6 +7,7 @@ use grpc_descriptor::DescriptorSet;
 use http_message::{
     HeaderName, HeaderValue, NamePatterns, fold_name, is_reserved_request_header, same_spelling,
 };
+use json_stream::{Operation, Pointer, Program};
 use request_match::{
     MatchConfig, Mode, Placement, RequestMatch, Rule, Rules, TwinConfig, TwinTable,
 };
@@ -14,9 +15,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::head_edits::HeadEdits;
-use crate::operation::{Operation, Program};
 use crate::path_rewrite::PathRewrite;
-use crate::pointer::Pointer;
 
 /// The wire form. README.md tells what each field means.
 #[derive(Debug, Deserialize)]

@@ -7,6 +7,7 @@
 mod attacks;
 mod auth_rules;
 mod chain;
+mod failed_attempts;
 mod forge;
 mod grpc;
 mod harness;

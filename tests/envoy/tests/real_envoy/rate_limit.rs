@@ -4,11 +4,16 @@
 mod address;
 mod before_auth;
 mod bucket;
+mod caller;
 mod exactness;
+mod jwt_authn;
 mod key;
 mod lifetime;
+mod native;
+mod rates;
 mod refusal;
 mod table;
+mod usage;
 
 use envoy_harness::{Bootstrap, Gateway};
 use serde_json::{Value, json};
@@ -18,7 +23,7 @@ const PLUGIN: &str = "gatehouse.rate_limit";
 /// `envoy/single/rate-limit.yaml` with these limits.
 fn with_limits(limits: Value) -> Bootstrap {
     let mut bootstrap = Bootstrap::file("envoy/single/rate-limit.yaml");
-    let config = json!({ "version": 1, "limits": limits, "headers": { "x_rate_limit": true } });
+    let config = json!({ "version": 1, "limits": limits });
     bootstrap.set_filter_config(PLUGIN, config);
     bootstrap
 }

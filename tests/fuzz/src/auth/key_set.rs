@@ -1,6 +1,7 @@
 //! Any JSON as a key set: what is taken is what its JSON Web Key says, and strong enough.
 
-use auth_policy::key_set::{Algorithm, KeySet};
+use auth_policy::Algorithm;
+use auth_policy::key_set::KeySet;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use filter_config::FieldPath;
@@ -39,7 +40,12 @@ pub fn run(input: &[u8]) {
         assert!(text("use").is_none_or(|purpose| purpose == "sig"));
         assert!(text("alg").is_none_or(|name| name == key.algorithm().name()));
         match key.algorithm() {
-            Algorithm::Rs256 => {
+            Algorithm::Rs256
+            | Algorithm::Rs384
+            | Algorithm::Rs512
+            | Algorithm::Ps256
+            | Algorithm::Ps384
+            | Algorithm::Ps512 => {
                 assert_eq!(text("kty"), Some("RSA"));
                 let modulus = bytes("n");
                 let bits = modulus.len() * 8
@@ -52,17 +58,29 @@ pub fn run(input: &[u8]) {
                 );
                 assert!(bytes("e").last().is_some_and(|byte| byte % 2 == 1) && bytes("e") != [1]);
             }
-            Algorithm::Es256 => {
-                assert_eq!((text("kty"), text("crv")), (Some("EC"), Some("P-256")));
-                assert_eq!((bytes("x").len(), bytes("y").len()), (32, 32));
+            Algorithm::Es256 | Algorithm::Es256k | Algorithm::Es384 | Algorithm::Es512 => {
+                let (curve, length) = match key.algorithm() {
+                    Algorithm::Es256 => ("P-256", 32),
+                    Algorithm::Es256k => ("secp256k1", 32),
+                    Algorithm::Es384 => ("P-384", 48),
+                    _ => ("P-521", 66),
+                };
+                assert_eq!((text("kty"), text("crv")), (Some("EC"), Some(curve)));
+                assert_eq!((bytes("x").len(), bytes("y").len()), (length, length));
             }
             Algorithm::EdDsa => {
                 assert_eq!((text("kty"), text("crv")), (Some("OKP"), Some("Ed25519")));
                 assert_eq!(bytes("x").len(), 32);
             }
-            Algorithm::Hs256 => {
+            Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => {
+                // RFC 7518 section 3.2: as long as the hash at least.
+                let least = match key.algorithm() {
+                    Algorithm::Hs256 => 32,
+                    Algorithm::Hs384 => 48,
+                    _ => 64,
+                };
                 assert_eq!(text("kty"), Some("oct"));
-                assert!(bytes("k").len() >= 32);
+                assert!(bytes("k").len() >= least);
             }
         }
     }

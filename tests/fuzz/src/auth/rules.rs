@@ -28,7 +28,7 @@ pub fn run(input: &[u8]) {
     };
     let head = request::read(text);
     match decide(&policy, &head) {
-        Step::Verify(_) => unreachable!("`decide` answers these"),
+        Step::Verify(_) | Step::Attempt => unreachable!("`decide` answers these"),
         // It goes nowhere until keys come, and only where keys are fetched.
         Step::Await(_) => assert!(
             items(&config["jwt"], "providers")

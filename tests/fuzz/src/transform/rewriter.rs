@@ -2,9 +2,9 @@
 //!
 //! An input is the operations, `---`, a byte that says where to cut, and the document.
 
+use json_stream::{Broken, Operation, Pointer};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use transform_policy::{Broken, Operation, Pointer};
 
 use super::model::{Edit, Kind, Tree, expected, rewrite};
 use crate::{join, parts};

@@ -17,7 +17,7 @@ fn fetched() -> Record {
     let led = Record::default()
         .lead(&timing(), Need::Scheduled, 7, at(0))
         .unwrap();
-    led.succeed(&timing(), 7, Some(1), 0, at(1)).unwrap()
+    led.succeed(&timing(), 7, 1, 0, at(1)).unwrap()
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn one_leads_and_the_others_do_not() {
             "not even itself again"
         );
     }
-    let done = led.succeed(&timing(), 7, Some(1), 0, at(1)).unwrap();
+    let done = led.succeed(&timing(), 7, 1, 0, at(1)).unwrap();
     assert_eq!(done.generation(), 1);
     assert_eq!(done.age(at(3)), Some(2 * SECOND));
     assert_eq!(done.lead(&timing(), Need::Scheduled, 8, at(2)), None);
@@ -60,9 +60,9 @@ fn a_lost_leader_is_followed_by_another() {
         .expect("another leads");
     assert!(next.is_held_by(8));
     // Its late answer is nobody's any more.
-    assert_eq!(next.succeed(&timing(), 7, Some(9), 0, at(3)), None);
+    assert_eq!(next.succeed(&timing(), 7, 9, 0, at(3)), None);
     assert_eq!(next.fail(&timing(), 7, 0, at(3)), None);
-    assert!(next.succeed(&timing(), 8, Some(1), 0, at(3)).is_some());
+    assert!(next.succeed(&timing(), 8, 1, 0, at(3)).is_some());
     // What traps every leader is not tried without end at the pace of leases.
     let third = at(0) + lease + lease;
     assert_eq!(next.lead(&timing(), Need::Missing, 9, third), None);
@@ -84,7 +84,7 @@ fn what_is_fetched_is_refreshed_before_it_is_too_old() {
     let led = Record::default()
         .lead(&timing(), Need::Scheduled, 7, at(0))
         .unwrap();
-    let early = led.succeed(&timing(), 7, Some(1), u64::MAX, at(1)).unwrap();
+    let early = led.succeed(&timing(), 7, 1, u64::MAX, at(1)).unwrap();
     assert!(early.lead(&timing(), Need::Scheduled, 8, at(542)).is_some());
     // A new configuration that asks more often is not held to the old one's date.
     let often = Timing::new(2 * SECOND, 10 * SECOND, 3600 * SECOND, 30 * SECOND);
@@ -114,12 +114,20 @@ fn what_is_missing_is_asked_for_once_a_cool_down() {
     assert_eq!(record.outlook(&timing(), at(2), at(2)), Outlook::Wanted);
     let led = record.lead(&timing(), Need::Missing, 8, at(2)).unwrap();
     assert_eq!(led.outlook(&timing(), at(2), at(2)), Outlook::Coming);
-    let done = led.succeed(&timing(), 8, None, 0, at(3)).unwrap();
+    let done = led.succeed(&timing(), 8, 1, 0, at(3)).unwrap();
     assert_eq!(done.generation(), 1, "the same document");
-    assert_eq!(done.outlook(&timing(), at(2), at(3)), Outlook::Absent);
+    let until = at(32);
+    assert_eq!(
+        done.outlook(&timing(), at(2), at(3)),
+        Outlook::Absent { until }
+    );
     for second in 4..32 {
         let now = at(second);
-        assert_eq!(done.outlook(&timing(), now, now), Outlook::Refused);
+        // Somebody who asks later is told when, not that there is no such thing.
+        assert_eq!(
+            done.outlook(&timing(), now, now),
+            Outlook::Later { at: at(32) }
+        );
         assert_eq!(done.lead(&timing(), Need::Missing, 8, now), None);
     }
     assert_eq!(done.outlook(&timing(), at(32), at(32)), Outlook::Wanted);
@@ -134,7 +142,7 @@ fn a_fetch_under_way_proves_nothing_about_later_questions() {
         .unwrap();
     let asked = at(602);
     assert_eq!(led.outlook(&timing(), asked, asked), Outlook::Coming);
-    let done = led.succeed(&timing(), 8, None, 0, at(603)).unwrap();
+    let done = led.succeed(&timing(), 8, 1, 0, at(603)).unwrap();
     assert_eq!(done.outlook(&timing(), asked, at(603)), Outlook::Wanted);
 }
 
@@ -144,8 +152,12 @@ fn a_failed_fetch_proves_nothing() {
     let failed = led.fail(&timing(), 8, 0, at(6)).unwrap();
     assert_eq!(failed.outlook(&timing(), at(5), at(6)), Outlook::Coming);
     let led = failed.lead(&timing(), Need::Scheduled, 8, at(7)).unwrap();
-    let done = led.succeed(&timing(), 8, None, 0, at(8)).unwrap();
-    assert_eq!(done.outlook(&timing(), at(5), at(8)), Outlook::Absent);
+    let done = led.succeed(&timing(), 8, 1, 0, at(8)).unwrap();
+    let until = at(37);
+    assert_eq!(
+        done.outlook(&timing(), at(5), at(8)),
+        Outlook::Absent { until }
+    );
 }
 
 #[test]
@@ -201,7 +213,7 @@ proptest! {
                     held = Some((worker, now));
                     record = next;
                 },
-                Try::Succeed => if let Some(next) = record.succeed(&timing, worker, None, 0, now) {
+                Try::Succeed => if let Some(next) = record.succeed(&timing, worker, 1, 0, now) {
                     prop_assert_eq!(held.map(|(holder, _)| holder), Some(worker));
                     held = None;
                     record = next;

@@ -1,29 +1,32 @@
 //! One of several: `mode: shadow` or `path: { exact: /a }`.
 
 use serde::de::{DeserializeSeed, EnumAccess, Error, VariantAccess, Visitor};
-use serde_json::Value;
 
 use super::Node;
 use super::key::Key;
 use crate::fault::Fault;
+use crate::json_text::{JsonText, Kind};
 
 /// A variant by its name, with its value if it is written as an object of one member.
-pub(super) struct Choice {
+pub(super) struct Choice<'t> {
     name: String,
-    value: Option<Value>,
+    value: Option<JsonText<'t>>,
 }
 
-impl Choice {
+impl<'t> Choice<'t> {
     #[inline(never)]
-    pub(super) fn new(value: Value, variants: &[&str]) -> Result<Self, Fault> {
-        match value {
-            Value::String(name) => Ok(Choice { name, value: None }),
-            Value::Object(members) => {
+    pub(super) fn new(value: JsonText<'t>, variants: &[&str]) -> Result<Self, Fault> {
+        match value.kind() {
+            Kind::String => Ok(Choice {
+                name: value.text(),
+                value: None,
+            }),
+            Kind::Object => {
+                let members = value.members();
                 let count = members.len();
-                let mut members = members.into_iter();
-                match (members.next(), count) {
+                match (members.into_iter().next(), count) {
                     (Some((name, value)), 1) => Ok(Choice {
-                        name,
+                        name: name.into_owned(),
                         value: Some(value),
                     }),
                     _ => Err(Fault::new(format!(
@@ -33,7 +36,7 @@ impl Choice {
                 }
             }
             other => Err(Fault::invalid_type(
-                super::unexpected(&other),
+                super::unexpected(other),
                 &OneOf(variants),
             )),
         }
@@ -41,7 +44,7 @@ impl Choice {
 
     /// The value that a variant needs, and the name to report its faults under.
     #[inline(never)]
-    fn needed(self) -> Result<(String, Value), Fault> {
+    fn needed(self) -> Result<(String, JsonText<'t>), Fault> {
         match self.value {
             Some(value) => Ok((self.name, value)),
             None => Err(Fault::new(
@@ -70,11 +73,14 @@ impl serde::de::Expected for OneOf<'_> {
     }
 }
 
-impl<'de> EnumAccess<'de> for Choice {
+impl<'de, 't> EnumAccess<'de> for Choice<'t> {
     type Error = Fault;
-    type Variant = Chosen;
+    type Variant = Chosen<'t>;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Chosen), Fault> {
+    fn variant_seed<V: DeserializeSeed<'de>>(
+        self,
+        seed: V,
+    ) -> Result<(V::Value, Chosen<'t>), Fault> {
         match seed.deserialize(Key(&self.name)) {
             Ok(variant) => Ok((variant, Chosen(self))),
             // A name without a value may be a value in the wrong place, so the path ends before it.
@@ -85,9 +91,9 @@ impl<'de> EnumAccess<'de> for Choice {
 }
 
 /// The variant is known; what it holds is still to be read.
-pub(super) struct Chosen(Choice);
+pub(super) struct Chosen<'t>(Choice<'t>);
 
-impl<'de> VariantAccess<'de> for Chosen {
+impl<'de> VariantAccess<'de> for Chosen<'_> {
     type Error = Fault;
 
     fn unit_variant(self) -> Result<(), Fault> {

@@ -1,21 +1,27 @@
 //! The members of an object.
 
+use std::borrow::Cow;
+
 use serde::de::{DeserializeSeed, MapAccess};
-use serde_json::{Map, Value};
 
 use super::Node;
 use super::key::Key;
 use crate::fault::Fault;
+use crate::json_text::JsonText;
 
-pub(super) struct Entries {
-    members: serde_json::map::IntoIter,
-    current: Option<(String, Value)>,
+/// A name and its value.
+type Member<'t> = (Cow<'t, str>, JsonText<'t>);
+
+pub(super) struct Entries<'t> {
+    members: std::vec::IntoIter<Member<'t>>,
+    current: Option<Member<'t>>,
 }
 
-impl Entries {
-    pub(super) fn new(members: Map<String, Value>) -> Self {
+impl<'t> Entries<'t> {
+    #[inline(never)]
+    pub(super) fn new(object: JsonText<'t>) -> Self {
         Entries {
-            members: members.into_iter(),
+            members: object.members().into_iter(),
             current: None,
         }
     }
@@ -36,7 +42,7 @@ impl Entries {
     }
 
     #[inline(never)]
-    fn take(&mut self) -> Result<(String, Value), Fault> {
+    fn take(&mut self) -> Result<Member<'t>, Fault> {
         // serde asks for a key first; a visitor that does not is at fault, not the configuration.
         self.current
             .take()
@@ -48,7 +54,7 @@ impl Entries {
     }
 }
 
-impl<'de> MapAccess<'de> for &mut Entries {
+impl<'de> MapAccess<'de> for &mut Entries<'_> {
     type Error = Fault;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(

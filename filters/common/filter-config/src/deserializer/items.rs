@@ -1,42 +1,42 @@
 //! The items of a list.
 
 use serde::de::{DeserializeSeed, SeqAccess};
-use serde_json::Value;
 
 use super::Node;
 use crate::fault::Fault;
+use crate::json_text::{JsonText, Parts};
 
-pub(super) struct Items {
-    values: std::iter::Enumerate<std::vec::IntoIter<Value>>,
+pub(super) struct Items<'t> {
+    values: Parts<'t>,
     count: usize,
+    /// How many are read.
+    read: usize,
 }
 
-impl Items {
-    pub(super) fn new(values: Vec<Value>) -> Self {
-        let count = values.len();
+impl<'t> Items<'t> {
+    #[inline(never)]
+    pub(super) fn new(list: JsonText<'t>) -> Self {
         Items {
-            values: values.into_iter().enumerate(),
-            count,
+            values: list.parts(),
+            count: list.parts().count(),
+            read: 0,
         }
     }
 
     /// A tuple's visitor stops after its last item: what follows must not pass unread.
     #[inline(never)]
     pub(super) fn end(self) -> Result<(), Fault> {
-        match self.values.len() {
-            0 => Ok(()),
-            left => {
-                let expected = self.count.saturating_sub(left);
-                Err(Fault::new(format!(
-                    "expected {expected} items, found {}",
-                    self.count
-                )))
-            }
+        match self.read == self.count {
+            true => Ok(()),
+            false => Err(Fault::new(format!(
+                "expected {} items, found {}",
+                self.read, self.count
+            ))),
         }
     }
 }
 
-impl<'de> SeqAccess<'de> for &mut Items {
+impl<'de> SeqAccess<'de> for &mut Items<'_> {
     type Error = Fault;
 
     #[inline(never)]
@@ -44,9 +44,11 @@ impl<'de> SeqAccess<'de> for &mut Items {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Fault> {
-        let Some((index, value)) = self.values.next() else {
+        let Some(value) = self.values.next() else {
             return Ok(None);
         };
+        let index = self.read;
+        self.read = index.saturating_add(1);
         match seed.deserialize(Node(value)) {
             Ok(item) => Ok(Some(item)),
             Err(fault) => Err(fault.in_item(index)),
@@ -54,6 +56,6 @@ impl<'de> SeqAccess<'de> for &mut Items {
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.values.len())
+        Some(self.count.saturating_sub(self.read))
     }
 }

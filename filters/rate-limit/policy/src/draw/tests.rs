@@ -231,6 +231,65 @@ fn a_rate_is_found_again_where_others_come_and_go() {
     assert_eq!(admitted(&draw(&other, "b"), &mut slot, 2 * SECOND, 9), 5);
 }
 
+// A client that a refusal told to come back in a second must not be refused then for what is left of a day of the old rate, nor be
+// let in at once since the old rate's state has ended.
+#[test]
+fn what_a_refusal_says_after_a_change_of_the_rates_is_true() {
+    const DAY: u64 = 86_400 * SECOND;
+    let kinds: [&[(u64, u64, u64)]; 8] = [
+        &[(200, DAY, 200)],
+        &[(10, SECOND, 10)],
+        &[(5, 3600 * SECOND, 5)],
+        &[(100, SECOND, 30)],
+        &[(10, DAY, 1)],
+        &[(3, DAY, 3)],
+        &[(2, SECOND, 2), (50, DAY, 50)],
+        &[(20, SECOND, 20), (30, DAY, 9)],
+    ];
+    for (algorithm, old, new) in ALL
+        .into_iter()
+        .flat_map(|algorithm| kinds.map(|old| kinds.map(|new| (algorithm, old, new))))
+        .flatten()
+    {
+        let said = format!("{algorithm:?} {old:?} {new:?}");
+        let mut slot = None;
+        admitted(
+            &draw(&quota_of(algorithm, old), "a"),
+            &mut slot,
+            SECOND,
+            300,
+        );
+        let quota = quota_of(algorithm, new);
+        let client = draw(&quota, "a");
+        let ask = |slot: &mut Option<Vec<u8>>, now: u64| {
+            let drawn = client.take(slot.clone(), now);
+            if let Some(bytes) = drawn.write() {
+                *slot = Some(bytes.to_vec());
+            }
+            let waits = drawn.standings(false).map(|standing| standing.wait);
+            (
+                drawn.admits(),
+                waits.max().unwrap(),
+                drawn.write().is_some(),
+            )
+        };
+        let now = SECOND + SECOND / 100;
+        let (admits, wait, _) = ask(&mut slot, now);
+        if admits {
+            continue;
+        }
+        // The refusal has brought the state up to date: those behind it write nothing.
+        let half = wait / 2;
+        assert_eq!(
+            ask(&mut slot, now + half),
+            (false, wait - half, false),
+            "{said}"
+        );
+        assert_eq!(ask(&mut slot, now + wait - 1), (false, 1, false), "{said}");
+        assert!(ask(&mut slot, now + wait).0, "{said}");
+    }
+}
+
 // What a refusal costs must be bounded: a client that never stops is let in again when it does.
 #[test]
 fn a_refusal_costs_what_the_penalty_says() {

@@ -1,6 +1,7 @@
 //! Keys that are fetched, through a stock Envoy with two workers.
 
 mod endpoint;
+mod lost;
 
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,10 @@ fn one_fetch_an_envoy_before_the_first_request() {
         }
     }
     assert_eq!((endpoint.calls(), count(&gateway, "jwks_fetches")), (1, 1));
+    gateway
+        .envoy()
+        .wait_until("the age", |_| count(&gateway, "jwks_age_seconds") >= 1);
+    assert_eq!(count(&gateway, "jwks_failures"), 0);
 }
 
 // The file that readers copy: keys of the demo's issuer, found by discovery.

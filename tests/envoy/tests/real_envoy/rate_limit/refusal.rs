@@ -58,6 +58,14 @@ fn each_caller_is_told_in_its_own_form() {
     let answer = h2.send(&Request::grpc("/inventory.v1.Stock/Get", b"").header("x-tenant", "acme"));
     assert_eq!(answer.grpc_status(), Some(8), "{answer:?}");
     assert!(answer.header("retry-after").is_some());
+    let pushback: u64 = answer
+        .header("grpc-retry-pushback-ms")
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((3_500_000..=3_600_000).contains(&pushback), "{pushback}");
+    // RetryInfo and QuotaFailure; what is in them is the policy's test.
+    assert!(answer.header("grpc-status-details-bin").is_some());
     let answer =
         h1.send(&Request::grpc_web("/inventory.v1.Stock/Get", b"").header("x-tenant", "acme"));
     assert_eq!(

@@ -16,7 +16,7 @@ struct MasksConfig {
 /// The bits of an address that count: who has an IPv6 network can change the rest with each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "MasksConfig")]
-pub(crate) struct Masks {
+pub struct Masks {
     ipv4: u32,
     ipv6: u128,
 }
@@ -29,7 +29,7 @@ impl From<MasksConfig> for Masks {
 
 impl Masks {
     /// Masks of so many bits; absent is all of an IPv4 address, and the network of an IPv6 address.
-    pub(crate) fn compile(
+    pub fn compile(
         ipv4_prefix: Option<Bounded<8, 32>>,
         ipv6_prefix: Option<Bounded<16, 128>>,
     ) -> Masks {
@@ -46,7 +46,7 @@ impl Masks {
 
     /// The network that counts as one client, as bytes: 4 or 16. The address is canonical: an IPv4 address in IPv6 clothes
     /// would be one client with all others of its kind.
-    pub(crate) fn network(&self, address: IpAddr) -> Vec<u8> {
+    pub fn network(&self, address: IpAddr) -> Vec<u8> {
         match address {
             IpAddr::V4(address) => {
                 let network = Ipv4Addr::from_bits(address.to_bits() & self.ipv4);

@@ -1,17 +1,28 @@
 //! What a message says of its body.
 
-use http_message::{HeaderMap, Occurrence, Protocol};
+use crate::header_map::{HeaderMap, Occurrence};
+use crate::protocol::Protocol;
 
 /// Whether a body can be read as one JSON document, by its headers.
-pub(crate) fn is_json_document(headers: &HeaderMap) -> bool {
+pub fn is_json_document(headers: &HeaderMap) -> bool {
     let Occurrence::Once(content_type) = headers.occurrence("content-type") else {
         return false;
     };
     is_json_type(content_type) && is_identity(headers) && is_whole(headers)
 }
 
+/// Whether a body can be read as an event stream (HTML, section 9.2), by its headers.
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
+    let Occurrence::Once(content_type) = headers.occurrence("content-type") else {
+        return false;
+    };
+    let essence = content_type.split(|byte| *byte == b';').next();
+    let essence = essence.unwrap_or_default().trim_ascii();
+    essence.eq_ignore_ascii_case(b"text/event-stream") && is_identity(headers) && is_whole(headers)
+}
+
 /// Whether the headers say that there is no body.
-pub(crate) fn is_empty(headers: &HeaderMap) -> bool {
+pub fn is_empty(headers: &HeaderMap) -> bool {
     matches!(headers.occurrence("content-length"), Occurrence::Once(b"0"))
 }
 
@@ -98,6 +109,30 @@ mod tests {
             ("content-type", "application/json"),
             ("content-type", "text/html")
         ]));
+    }
+
+    #[test]
+    fn an_event_stream_is_told_by_its_type() {
+        let events = |headers: &[(&str, &str)]| {
+            is_event_stream(&HeaderMap::from_pairs(headers.iter().copied()))
+        };
+        for kind in ["text/event-stream", "Text/Event-Stream ; charset=utf-8"] {
+            assert!(events(&[("content-type", kind)]), "{kind}");
+            assert!(!events(&[
+                ("content-type", kind),
+                ("content-encoding", "br")
+            ]));
+        }
+        for kind in [
+            "",
+            "text/plain",
+            "text/event-streams",
+            "application/json",
+            "text/event-stream, text/html",
+        ] {
+            assert!(!events(&[("content-type", kind)]), "{kind}");
+        }
+        assert!(!events(&[]));
     }
 
     #[test]

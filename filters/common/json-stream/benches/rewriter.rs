@@ -1,4 +1,4 @@
-//! The rewriter beside a round trip through serde_json's tree: `cargo bench -p transform-policy`.
+//! The rewriter beside a round trip through serde_json's tree: `cargo bench -p json-stream`.
 //!
 //! A line for each document: microseconds of the rewriter and of the tree, and how many times the rewriter is as fast. The
 //! figures are of this machine natively; `make bench` has those in Envoy.
@@ -7,8 +7,8 @@ use std::hint::black_box;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use json_stream::{JsonRewriter, Operation, Pointer, Program};
 use serde_json::{Value, json};
-use transform_policy::{JsonRewriter, Operation, Pointer, Program};
 
 /// How long one figure is measured, and how often: the best one counts, since what disturbs it only makes it longer.
 const ROUND: Duration = Duration::from_millis(40);

@@ -27,6 +27,8 @@ pub(crate) enum Change {
         /// The name as JSON.
         text: Vec<u8>,
     },
+    /// Leaves the value, and keeps it if it is a number.
+    Read,
 }
 
 /// Changes in order. Of several that reach one value, the first in the list is made; one that reaches a value goes before
@@ -115,6 +117,11 @@ impl Operation {
                 },
             )
         })
+    }
+
+    /// Keeps the number that is there, and changes nothing.
+    pub(crate) fn read(at: Pointer) -> Operation {
+        Operation::new(at, Change::Read)
     }
 
     /// Whether both may be for one object and give two members one name, or one member two.

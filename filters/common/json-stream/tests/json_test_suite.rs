@@ -8,9 +8,9 @@ use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use json_stream::{Broken, JsonRewriter, Operation, Pointer, Program};
 use serde::Deserialize;
 use serde_json::Value;
-use transform_policy::{Broken, JsonRewriter, Operation, Pointer, Program};
 
 #[derive(Deserialize)]
 struct Vector {

@@ -40,6 +40,10 @@ pub struct JsonRewriter {
     held: Vec<u8>,
     /// The key that is being read, where it matters and is in more than one piece.
     key: Option<Key>,
+    /// The number that is being read.
+    reading: Option<Vec<u8>>,
+    /// The last one that was.
+    number: Option<Vec<u8>>,
     /// Bytes of earlier chunks, and bytes that operations have put in.
     read: u64,
     written: u64,
@@ -116,6 +120,8 @@ enum Next {
     Keep(PositionSet),
     /// The text of this operation goes out in its place.
     Replace(usize),
+    /// It goes out, and is kept if it is a number.
+    Read,
 }
 
 impl Next {
@@ -132,6 +138,9 @@ impl JsonRewriter {
     /// `0,`, can make 64 KiB of them.
     pub const MAX_WRITTEN: u64 = 1 << 20;
 
+    /// The longest number that is read, in bytes.
+    pub(crate) const MAX_NUMBER: usize = 64;
+
     /// Nothing read yet.
     pub fn new(program: Rc<Program>) -> JsonRewriter {
         JsonRewriter {
@@ -142,6 +151,8 @@ impl JsonRewriter {
             muted: None,
             held: Vec::new(),
             key: None,
+            reading: None,
+            number: None,
             read: 0,
             written: 0,
             broken: None,
@@ -190,6 +201,11 @@ impl JsonRewriter {
             }
     }
 
+    /// The last number that stood where one is to be read, as it was written.
+    pub(crate) fn number(&self) -> Option<&[u8]> {
+        self.number.as_deref()
+    }
+
     /// The body is over.
     ///
     /// # Errors
@@ -221,11 +237,14 @@ impl JsonRewriter {
             State::After => self.after_value(byte, cut),
             State::String { is_key, inner } => self.in_string(byte, is_key, inner, cut),
             State::Number(number) => {
-                let (number, length) = number.advance(cut.rest());
+                let rest = cut.rest();
+                let (number, length) = number.advance(rest);
+                self.read_on(rest.get(..length).unwrap_or_default());
                 cut.skip(length);
                 if cut.rest().is_empty() {
                     self.state = State::Number(number);
                 } else if number.may_end() {
+                    self.number = self.reading.take().or(self.number.take());
                     self.value_ended(cut);
                 } else {
                     return Err(Broken::Syntax);
@@ -288,6 +307,10 @@ impl JsonRewriter {
                     cut.insert(text);
                 }
                 self.mute();
+                PositionSet::default()
+            }
+            Next::Read => {
+                self.reading = matches!(state, State::Number(_)).then(|| vec![byte]);
                 PositionSet::default()
             }
         };
@@ -413,6 +436,17 @@ impl JsonRewriter {
         cut.skip(1);
         self.value_ended(cut);
         Ok(())
+    }
+
+    /// More of a number. One that is too long is not read at all.
+    fn read_on(&mut self, bytes: &[u8]) {
+        if let Some(text) = &mut self.reading {
+            if text.len().saturating_add(bytes.len()) > Self::MAX_NUMBER {
+                self.reading = None;
+            } else {
+                text.extend_from_slice(bytes);
+            }
+        }
     }
 
     fn value_ended(&mut self, cut: &mut Cut<'_, '_>) {
@@ -558,9 +592,11 @@ impl JsonRewriter {
         } else {
             cut.release(&mut self.held, without_comma);
         }
-        self.next = verdict
-            .value
-            .map_or(Next::Keep(verdict.inside), Next::Replace);
+        self.next = match verdict.value {
+            None => Next::Keep(verdict.inside),
+            Some(operation) if program.change(operation) == Some(&Change::Read) => Next::Read,
+            Some(operation) => Next::Replace(operation),
+        };
         Ok(())
     }
 

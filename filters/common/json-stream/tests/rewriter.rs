@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
+use json_stream::{Broken, JsonRewriter, Operation, Pointer, Program};
 use serde_json::json;
-use transform_policy::{Broken, JsonRewriter, Operation, Pointer, Program};
 
 fn at(path: &str) -> Pointer {
     Pointer::parse(path).unwrap()

@@ -29,7 +29,7 @@ pub(crate) enum Segment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum InvalidPointer {
     /// It is empty, and would stand for the whole document.
-    #[error("the whole document cannot be changed; name a member, as in /user/email")]
+    #[error("the whole document is no place in it; name a member, as in /user/email")]
     Whole,
     /// It does not begin with a slash.
     #[error("a path begins with /, as in /user/email")]
@@ -43,6 +43,9 @@ pub enum InvalidPointer {
     /// It ends with `**`, or has two in a row.
     #[error("after ** comes a name or *, as in /**/email")]
     AnyDepth,
+    /// It has a `*` where one place is to be named.
+    #[error("* and ** are many places; name one member, as in /usage/total_tokens")]
+    Many,
 }
 
 impl Pointer {
@@ -81,6 +84,12 @@ impl Pointer {
             return Err(InvalidPointer::AnyDepth);
         }
         Ok(Pointer(segments))
+    }
+
+    /// Whether it stands for one place at most.
+    pub(crate) fn is_one_place(&self) -> bool {
+        let is_name = |segment: &Segment| matches!(segment, Segment::Name { .. });
+        self.0.iter().all(is_name)
     }
 
     pub(crate) fn segments(&self) -> &[Segment] {

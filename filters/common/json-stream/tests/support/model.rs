@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
+use json_stream::{Broken, JsonRewriter, Operation, Pointer, Program};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use transform_policy::{Broken, JsonRewriter, Operation, Pointer, Program};
 
 /// An operation, as the model reads it.
 #[derive(Clone, Debug)]

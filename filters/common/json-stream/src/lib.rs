@@ -1,0 +1,38 @@
+//! Changes a JSON document, or reads a number of it, as it streams by: chunk by chunk, holding no other value.
+//!
+//! ```
+//! use std::rc::Rc;
+//! use json_stream::{JsonRewriter, Operation, Pointer, Program};
+//!
+//! let email = Pointer::parse("/customers/*/email").unwrap();
+//! let program = Program::new(vec![Operation::mask(email, "***")]).unwrap();
+//! let mut rewriter = JsonRewriter::new(Rc::new(program));
+//! let mut out = Vec::new();
+//! rewriter.push(br#"{"customers": [{"id": 7, "ema"#, &mut out).unwrap();
+//! rewriter.push(br#"il": "a@example.com"}]}"#, &mut out).unwrap();
+//! rewriter.finish().unwrap();
+//! assert_eq!(out, br#"{"customers": [{"id": 7, "email": "***"}]}"#);
+//! ```
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod json_rewriter;
+mod number_reader;
+mod operation;
+mod pointer;
+mod position_set;
+
+pub use json_rewriter::{Broken, JsonRewriter};
+pub use number_reader::{NumberPlace, NumberReader};
+pub use operation::{Operation, Program};
+pub use pointer::{InvalidPointer, Pointer};
