@@ -52,7 +52,7 @@ lint: setup
 fuzz: ## each fuzz target for FUZZ_SECONDS (600), JOBS at a time (as many as cores); what it finds fails, with the way to see it again
 	@tools/fuzz
 
-interop: build ## tokens and keys of programs that others wrote: an OpenID provider, three libraries (needs Node 18, fetches packages)
+interop: build ## programs that others wrote: an OpenID provider, token libraries, grpcio, connect-node (needs Node 18, fetches packages)
 	@tools/interop
 
 compose-test: setup ## the compose stack on a Docker daemon of its own, as root (not part of check: it installs nothing)

@@ -6,6 +6,7 @@
 
 pub mod auth;
 pub mod configuration;
+pub mod descriptor_set;
 pub mod json;
 pub mod path;
 pub mod rate_limit;
@@ -40,13 +41,16 @@ targets! {
     "auth-key-set" => auth::key_set,
     "auth-rules" => auth::rules,
     "auth-token" => auth::token,
+    "descriptor-set" => descriptor_set,
     "path" => path,
     "rate-limit-configuration" => rate_limit::configuration,
     "rate-limit-key" => rate_limit::key,
     "rate-limit-slot" => rate_limit::slot,
     "rate-limit-usage" => rate_limit::usage,
+    "routing-accept" => routing::accept,
     "routing-configuration" => routing::configuration,
     "routing-request" => routing::request,
+    "routing-timeout" => routing::timeout,
     "transform-configuration" => transform::configuration,
     "transform-request" => transform::request,
     "transform-rewriter" => transform::rewriter,

@@ -22,6 +22,8 @@ pub struct UpstreamSees {
     pub body: Option<&'static str>,
     /// The body of its answer as the client gets it, byte for byte.
     pub answered: Option<&'static str>,
+    /// The headers of its answer as the client gets it.
+    pub told: Vec<Header>,
 }
 
 /// A refusal as the client must see it.
@@ -96,6 +98,18 @@ impl UpstreamSees {
     /// And the client gets this body in answer.
     pub fn answered(mut self, body: &'static str) -> Self {
         self.answered = Some(body);
+        self
+    }
+
+    /// And the client gets this header in answer, once.
+    pub fn told(mut self, name: &'static str, value: &'static str) -> Self {
+        self.told.push(Header::Is(name, value));
+        self
+    }
+
+    /// And the client gets no such header.
+    pub fn untold(mut self, name: &'static str) -> Self {
+        self.told.push(Header::Absent(name));
         self
     }
 
@@ -200,6 +214,7 @@ impl Expect {
                     found.push(format!("upstream path is {path:?}, not {wanted:?}"));
                 }
                 differences(&sees.headers, headers, "upstream", &mut found);
+                differences(&sees.told, &outcome.headers, "response", &mut found);
                 if outcome.status != 200 {
                     found.push(format!(
                         "status is {}, not the upstream's 200",
@@ -362,6 +377,20 @@ mod tests {
             bodies.differences(&outcome, false).len()
         };
         assert_eq!((found("a", "b"), found("b", "b"), found("", "")), (0, 1, 2));
+        let told: Expect = UpstreamSees::default()
+            .told("x-a", "1")
+            .untold("x-b")
+            .into();
+        let found = |headers: &[(&str, &str)]| {
+            let reached = Outcome {
+                upstream: Some(Seen::default()),
+                ..refused(200, headers, "")
+            };
+            told.differences(&reached, false).len()
+        };
+        let good = [("x-a", "1")];
+        let bad = [("x-a", "2"), ("x-b", "1")];
+        assert_eq!((found(&good), found(&bad), found(&[])), (0, 2, 1));
         let reached = Outcome {
             upstream: Some(Seen::default()),
             ..refused(401, &PROBLEM, body)

@@ -118,6 +118,11 @@ pub fn auth(key_set: &Value) -> Value {
             { "name": "stock", "match": { "grpc": { "service": "inventory.v1.Stock", "method": "Get" } },
               "any": [{ "credential": "jwt", "provider": "main", "scopes": ["stock:read"] }] },
             { "name": "ping", "match": { "grpc": { "service": "inventory.v1.Health" } }, "allow_anonymous": true },
+            { "name": "second-rpc", "match": { "path": { "prefix": "/inventory.v2.Open" } }, "allow_anonymous": true },
+            { "name": "audit", "match": { "path": { "prefix": "/inventory.v1.Audit" } },
+              "any": [{ "credential": "jwt", "provider": "main" }] },
+            { "name": "reflection", "match": { "grpc": { "service": "grpc.reflection.v1.ServerReflection" } },
+              "allow_anonymous": true },
             { "name": "versioned-rpc", "match": { "path": { "prefix": "/inventory.v1.Open" } }, "allow_anonymous": true },
         ],
     })
@@ -191,8 +196,41 @@ pub fn routing() -> Value {
                 { "path_prefix": true },
                 { "header": "x-api-version" },
                 { "accept_parameter": "version" },
+                { "query": "api-version" },
+                { "accept_vendor": "application/vnd.example" },
+                { "grpc_package": true },
+            ],
+            "retired": ["7"],
+            "deprecated": [{
+                "version": "2", "since": "2026-01-01", "sunset": "2026-12-31T23:59:59Z", "successor": "/v3",
+            }],
+        },
+        "grpc": {
+            "reflection": "closed",
+            "methods": [
+                { "service": "inventory.v1.Audit", "scopes": ["audit:read"], "groups": ["staff"] },
+                { "service": "inventory.v1.Health", "method": "Slow", "kind": "server_streaming", "target": "slow",
+                  "deadline": { "default": "2s", "max": "5s" }, "retry": { "on": ["unavailable"], "max": 2 } },
             ],
         },
-        "headers": { "grpc_package": "x-gatehouse-grpc-package", "protocol": "x-gatehouse-protocol" },
+        "targets": [
+            { "name": "country", "match": { "path": { "prefix": "/public/land" }, "headers": [{ "name": "x-country", "exact": "DE" }] },
+              "target": "land-de" },
+            { "name": "trial", "match": { "path": { "prefix": "/public/land" } }, "target": "nowhere", "mode": "shadow" },
+        ],
+        "splits": [
+            { "name": "cart", "match": { "path": { "prefix": "/public/cart" } }, "by": [{ "header": "x-visitor" }],
+              "groups": [{ "name": "stable", "weight": 50 }, { "name": "canary", "weight": 50 }],
+              "override": { "header": "x-try-group", "groups": ["canary"] } },
+            { "name": "people", "match": { "path": { "prefix": "/users/people" } }, "by": [{ "identity": true }],
+              "groups": [{ "name": "stable", "weight": 50 }, { "name": "canary", "weight": 50 }] },
+            { "name": "trial", "match": { "path": { "prefix": "/public/trial" } }, "by": [{ "header": "x-visitor" }],
+              "groups": [{ "name": "stable", "weight": 1 }, { "name": "canary", "weight": 0 }], "mode": "shadow" },
+        ],
+        "headers": {
+            "grpc_package": "x-gatehouse-grpc-package",
+            "grpc_kind": "x-gatehouse-grpc-kind",
+            "protocol": "x-gatehouse-protocol",
+        },
     })
 }

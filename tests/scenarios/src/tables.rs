@@ -2,8 +2,10 @@
 
 mod admission;
 mod credentials;
+mod groups;
 mod grpc;
 mod limits;
+mod methods;
 mod paths;
 mod rules;
 mod spoofing;
@@ -26,6 +28,8 @@ pub fn all() -> Vec<Scenario> {
         spoofing::table(),
         paths::table(),
         versions::table(),
+        methods::table(),
+        groups::table(),
         transform::table(),
         grpc::table(),
         limits::table(),

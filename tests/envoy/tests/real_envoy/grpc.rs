@@ -6,6 +6,7 @@ mod descriptor;
 mod evasion;
 mod junk;
 mod methods;
+mod one_set;
 mod refusals;
 mod rest;
 mod twins;

@@ -2,7 +2,8 @@
 
 use http_message::{Place, same_spelling};
 use routing_policy::{
-    Facts, Policy, STATE_API_VERSION, STATE_GRPC_METHOD, STATE_GRPC_SERVICE, Step,
+    Facts, Policy, STATE_API_VERSION, STATE_EXPERIMENT, STATE_GROUP, STATE_GRPC_METHOD,
+    STATE_GRPC_SERVICE, STATE_TARGET, Step,
 };
 use serde_json::Value;
 
@@ -80,9 +81,40 @@ pub fn run(input: &[u8]) {
             .collect();
         assert_eq!(seen, written, "{field}");
     }
+    // Written where they are asked for only, and then the same in both.
+    for (name, value) in [
+        ("x-gatehouse-target", state(STATE_TARGET)),
+        ("x-gatehouse-group", state(STATE_GROUP)),
+        ("x-gatehouse-experiment", state(STATE_EXPERIMENT)),
+    ] {
+        let renamed = at(&config, &["headers"]).is_some();
+        if let (Some(value), false) = (value, renamed) {
+            let seen = left
+                .iter()
+                .filter(|(is, _)| same_spelling(is, name.as_bytes()));
+            assert!(seen.map(|(_, seen)| seen.as_slice()).eq([value]), "{name}");
+        }
+    }
+    // No record vouches for the transcoder.
+    let off = config.get("mode").and_then(Value::as_str) == Some("off");
+    let trace = |(name, _): &(Vec<u8>, Vec<u8>)| name == b"x-envoy-original-path";
+    assert!(off || !left.iter().any(trace), "a forged trace");
 }
 
-/// The example with requests.
+/// All that can be configured, so that a request meets it.
+const WHOLE: &str = r#"{"version":1,
+    "api_version":{"supported":["1","2"],"default":"1","retired":["7"],"fallback":"older","route_override":true,
+        "sources":[{"path_prefix":true},{"header":"x-v"},{"query":"v"},{"accept_vendor":"application/vnd.example"},{"grpc_package":true}],
+        "deprecated":[{"version":"1","since":"2026-01-01"}],"upstream_path":{"version":"strip","allowed_paths":["/users","/a.B"]}},
+    "grpc":{"undeclared":"refuse","health":"open","statistics":true,"methods":[
+        {"service":"a.B","method":"C","deadline":{"default":"2s","max":"5s"},"target":"one","retry":{"on":["unavailable"],"max":2}},
+        {"service":"a.*","scopes":["a"]},{"service":"b.v2.C","mode":"shadow","groups":["g"]}]},
+    "targets":[{"name":"t","match":{"headers":[{"name":"x-country","exact":"DE"}]},"target":"two"}],
+    "splits":[{"name":"s","by":[{"header":"x-tenant"},{"cookie":{"name":"c"}},{"identity":true}],
+        "groups":[{"name":"g","weight":1},{"name":"h","weight":2}],"override":{"header":"x-try","groups":["h"]}}],
+    "headers":{"protocol":"x-protocol","grpc_kind":"x-kind","grpc_package":"x-package"}}"#;
+
+/// The example, and all that there is, with requests.
 pub fn seeds() -> Vec<Vec<u8>> {
     let example = routing::configuration::example();
     let requests = [
@@ -94,8 +126,16 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "POST /inventory.v1.Stock/Get\ncontent-type: application/grpc+proto\nx-gatehouse-grpc-method: Delete",
         "POST /a/b/c\ncontent-type: application/grpc-web-text",
     ];
+    let whole = [
+        "GET /v2/users?v=1\nx-envoy-original-path: /x\nx-gatehouse-group: h\ncookie: c=17; d=1",
+        "POST /a.B/C\ncontent-type: application/grpc\ngrpc-timeout: 1H\nx-envoy-original-path: /a\nx-gatehouse-target: z",
+        "POST /a.B/D\ncontent-type: application/grpc-web\nx-tenant: acme",
+        "POST /b.v2.C/D\ncontent-type: application/connect+proto\nconnect-timeout-ms: 5",
+        "GET /users\naccept: application/vnd.example.v2+json\nx-country: DE\nx-try: h",
+        "POST /grpc.health.v1.Health/Check\ncontent-type: application/grpc\nx_gatehouse_target: z",
+    ];
+    let requests = requests.iter().map(|request| join(&example, request));
     requests
-        .iter()
-        .map(|request| join(&example, request))
+        .chain(whole.iter().map(|request| join(WHOLE, request)))
         .collect()
 }

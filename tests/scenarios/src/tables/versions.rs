@@ -179,5 +179,78 @@ pub(super) fn table() -> Vec<Scenario> {
             "where the quote ends is a guess",
             public().header("accept", r#"application/json;version="2"#),
         ),
+        is(
+            "a version in the query",
+            "the fourth source",
+            Request::get("/public?page=1&api-version=v2"),
+            "2",
+        ),
+        is(
+            "a version in an escaped query",
+            "what an upstream decodes to the version is the version",
+            Request::get("/public?api%2Dversion=%32"),
+            "2",
+        ),
+        is(
+            "a vendor media type",
+            "the fifth source",
+            public().header("accept", "application/vnd.Example.v2+json, */*;q=0.1"),
+            "2",
+        ),
+        is(
+            "the package of a gRPC service",
+            "the last source",
+            Request::grpc("/inventory.v2.Open/Get"),
+            "2",
+        )
+        .over_http2(),
+        unknown(
+            "an unknown version in the query",
+            "there is no such resource, and the client learns what there is",
+            Request::get("/public?api-version=9"),
+            404,
+        ),
+        unknown(
+            "an unknown vendor media type",
+            "the resource is there, but not in this form",
+            public().header("accept", "application/vnd.example.v9+json"),
+            406,
+        ),
+        ambiguous(
+            "two versions in the query",
+            "an upstream could take the other one",
+            Request::get("/public?api-version=1&api-version=2"),
+        ),
+        scenario(
+            "a retired version",
+            "it was here once: who finds nothing searches for the fault in himself",
+            public().header("x-api-version", "7"),
+            Refusal::http(410, "Gone").and(Header::Is("x-gatehouse-supported-versions", "1, 2")),
+        ),
+        scenario(
+            "a retired version of a gRPC service",
+            "UNIMPLEMENTED is not tried again",
+            Request::grpc("/inventory.v1.Health/Check").header("x-api-version", "7"),
+            Refusal::grpc(12, "Gone").and(Header::Is("x-gatehouse-supported-versions", "1, 2")),
+        )
+        .over_http2(),
+        scenario(
+            "a version on its way out",
+            "a client that is told in time moves in time",
+            public().header("x-api-version", "2"),
+            passes()
+                .told("deprecation", "@1767225600")
+                .told("sunset", "Thu, 31 Dec 2026 23:59:59 GMT")
+                .told("link", "</v3>; rel=\"successor-version\""),
+        ),
+        scenario(
+            "a version that stays",
+            "a client that is told too much believes nothing",
+            public(),
+            passes()
+                .untold("deprecation")
+                .untold("sunset")
+                .untold("link"),
+        ),
     ]
 }
