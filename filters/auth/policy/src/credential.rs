@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use filter_config::{ConfigError, FieldPath, Text};
 use http_message::{
     HeaderEdits, HeaderMap, HeaderName, HeaderValue, NamePatterns, Occurrence, Query, RequestHead,
-    is_reserved_request_header,
+    is_reserved_request_header, is_visible_without,
 };
 
 use crate::config::SourceConfig;
@@ -358,8 +358,7 @@ fn is_for_tokens(scheme: &str) -> bool {
 
 /// Whether this may be one credential: anything else in its place some reader may take for two, or for another.
 fn is_one(credential: &[u8]) -> bool {
-    let mut bytes = credential.iter();
-    !credential.is_empty() && bytes.all(|byte| byte.is_ascii_graphic() && *byte != b',')
+    !credential.is_empty() && is_visible_without(credential, b',')
 }
 
 fn is_cookie_name(name: &str) -> bool {

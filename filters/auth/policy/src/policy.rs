@@ -446,14 +446,15 @@ impl Policy {
         }
         let token = verified.token_of(callers);
         let extracted = token.and_then(|token| token.extracted.as_deref());
-        let sent = match self.sources.token(head) {
-            Presented::One(sent) if token.is_some() && self.upstream.wants_payload() => Some(sent),
-            _ => None,
+        let sent = match token.is_some() && self.upstream.wants_payload() {
+            true => Some(self.sources.token(head)),
+            false => None,
         };
         // It was read as `header.payload.signature`, the payload being canonical base64url.
-        let payload = sent
-            .as_deref()
-            .and_then(|sent| sent.split(|byte| *byte == b'.').nth(1));
+        let payload = match &sent {
+            Some(Presented::One(sent)) => sent.split(|byte| *byte == b'.').nth(1),
+            _ => None,
+        };
         let of_token = extracted.map_or(&[][..], Extracted::headers);
         for (name, value) in caller.headers(&self.upstream)?.iter().chain(of_token) {
             edits.set(name.clone(), value.clone());

@@ -41,6 +41,7 @@ mod reserved;
 mod shared;
 mod spelling;
 mod value;
+mod visible;
 
 pub use edits::{HeaderEdit, HeaderEdits, HeaderWrite};
 pub use grpc_method::GrpcMethod;
@@ -58,3 +59,4 @@ pub use reply::LocalReply;
 pub use reserved::{RESERVED_REQUEST_HEADERS, is_reserved_request_header};
 pub use spelling::{fold_byte, fold_name, same_spelling};
 pub use value::{HeaderValue, InvalidHeaderValue};
+pub use visible::is_visible_without;
