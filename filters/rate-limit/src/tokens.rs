@@ -115,7 +115,7 @@ impl Plugin {
         for (afterwards, receipt) in open {
             match afterwards.settle(receipt.cost(), response, has_body) {
                 Settled::Now(settlement) => self.settle_one(&receipt, settlement, now),
-                Settled::AtTheEnd(reading) => readings.push((reading, receipt)),
+                Settled::AtTheEnd(reading) => readings.push((*reading, receipt)),
             }
         }
         readings

@@ -83,6 +83,23 @@ impl Bootstrap {
             .unwrap_or_else(|| panic!("no cluster {name}"))
     }
 
+    /// Lets trailers of requests through to `users`, whose replicas tell them: in HTTP/1.1 Envoy drops them otherwise.
+    ///
+    /// # Panics
+    /// If there is no cluster of that name.
+    pub fn pass_trailers(&mut self) {
+        let passed = json!({ "enable_trailers": true });
+        self.cluster_mut("users")["typed_extension_protocol_options"] = json!({
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "use_downstream_protocol_config": {
+                    "http_protocol_options": passed, "http2_protocol_options": {},
+                },
+            },
+        });
+        self.connection_manager_mut()["http_protocol_options"] = passed;
+    }
+
     /// What Envoy is told about a Wasm filter: name, failure policy, VM, configuration.
     ///
     /// # Panics

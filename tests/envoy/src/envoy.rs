@@ -135,7 +135,16 @@ impl Envoy {
 
     /// Every counter and gauge.
     pub fn stats(&self) -> BTreeMap<String, u64> {
-        let stats = self.admin.send(&Request::get("/stats")).text();
+        self.stats_of("/stats")
+    }
+
+    /// Every counter, and no gauge: what never falls.
+    pub fn counters(&self) -> BTreeMap<String, u64> {
+        self.stats_of("/stats?type=Counters")
+    }
+
+    fn stats_of(&self, path: &str) -> BTreeMap<String, u64> {
+        let stats = self.admin.send(&Request::get(path)).text();
         stats
             .lines()
             .filter_map(|line| line.split_once(": "))

@@ -189,10 +189,10 @@ impl Gateway {
     /// If a VM was lost or reloaded, or a request at the end is not answered by the filters.
     pub fn assert_filters_alive(&self) {
         let plugins = self.bootstrap.plugins();
-        let before = self.envoy.stats();
+        let before = self.envoy.counters();
         let probe = Request::get("/users/closing-probe").header("x-api-key", self.known_key());
         let answer = self.h1().send(&probe);
-        let after = self.envoy.stats();
+        let after = self.envoy.counters();
         if let Some(sign) = self.envoy.lost_vm(&plugins) {
             panic!("a filter lost its VM: {sign}\n{}", self.envoy.log());
         }

@@ -216,6 +216,8 @@ fn a_rotation_under_load_refuses_nobody() {
 // Libraries write headers, keys and numbers in their own ways; each of them is somebody's issuer.
 #[test]
 fn tokens_of_three_libraries() {
+    const PUBLISHED: usize = 3 * 11;
+    const SECRETS: usize = 3 * 3;
     let Some(fetched) = environment() else {
         return;
     };
@@ -225,12 +227,20 @@ fn tokens_of_three_libraries() {
     let issuer = minted["issuer"].as_str().expect("an issuer");
     let port = minted["port"].as_u64().expect("a port");
     let jwks = json!({ "remote": { "cluster": "idp", "uri": "http://mint.test/jwks" } });
-    let Some(gateway) = Gateway::start(&bootstrap(issuer, &["api".to_owned()], port, jwks)) else {
+    let mut bootstrap = bootstrap(issuer, &["api".to_owned()], port, jwks);
+    bootstrap.edit_filter_config(PLUGIN, |config| {
+        let providers = config["jwt"]["providers"].as_array_mut().expect("a list");
+        providers.push(json!({
+            "name": "secret", "issuer": minted["secret_issuer"], "audiences": ["api"],
+            "jwks": { "keys": minted["secret_keys"] },
+        }));
+    });
+    let Some(gateway) = Gateway::start(&bootstrap) else {
         return;
     };
-    wait_for_keys(&gateway, 9);
+    wait_for_keys(&gateway, PUBLISHED as u64);
     let tokens = minted["tokens"].as_array().expect("tokens");
-    assert_eq!(tokens.len(), 9);
+    assert_eq!(tokens.len(), PUBLISHED + SECRETS);
     for token in tokens {
         let text = token["token"].as_str().expect("a token");
         let (library, algorithm) = (&token["library"], &token["algorithm"]);

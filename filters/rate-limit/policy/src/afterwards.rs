@@ -24,7 +24,7 @@ pub enum Settled {
     /// With the head of its response.
     Now(Settlement),
     /// With the end of the body.
-    AtTheEnd(Reading),
+    AtTheEnd(Box<Reading>),
 }
 
 impl Afterwards {
@@ -85,7 +85,9 @@ impl Afterwards {
             Teller::Member { .. } if !has_body => Settled::Now(Settlement::Untold),
             Teller::Member { place, read } => response
                 .and_then(|head| Reading::new(head, place, (taken, *max), *read))
-                .map_or(Settled::Now(Settlement::Unread), Settled::AtTheEnd),
+                .map_or(Settled::Now(Settlement::Unread), |reading| {
+                    Settled::AtTheEnd(Box::new(reading))
+                }),
         }
     }
 }

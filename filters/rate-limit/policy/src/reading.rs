@@ -37,7 +37,7 @@ enum Form {
 enum Event {
     /// Without data yet.
     Empty,
-    Document(NumberReader),
+    Document(Box<NumberReader>),
     /// Its data is no document, like `[DONE]`.
     Other,
 }
@@ -136,7 +136,7 @@ impl Event {
         match piece {
             Piece::Data(data) => {
                 if matches!(self, Event::Empty) {
-                    *self = Event::Document(NumberReader::new(place));
+                    *self = Event::Document(Box::new(NumberReader::new(place)));
                 }
                 self.push(data);
             }

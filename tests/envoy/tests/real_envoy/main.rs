@@ -15,6 +15,7 @@ mod host_facts;
 mod hot_reload;
 mod istio;
 mod jwks;
+mod jwt_authn;
 mod rate_limit;
 mod reload;
 mod routing;

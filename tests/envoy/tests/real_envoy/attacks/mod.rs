@@ -65,15 +65,7 @@ fn bootstrap() -> Bootstrap {
     // Methods of other protocols reach the filter too.
     manager["upgrade_configs"] =
         json!([{ "upgrade_type": "websocket" }, { "upgrade_type": "CONNECT" }]);
-    manager["http_protocol_options"] = json!({ "enable_trailers": true });
-    bootstrap.cluster_mut("users")["typed_extension_protocol_options"] = json!({
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "use_downstream_protocol_config": {
-                "http_protocol_options": { "enable_trailers": true }, "http2_protocol_options": {},
-            },
-        },
-    });
+    bootstrap.pass_trailers();
     bootstrap
 }
 

@@ -52,9 +52,11 @@ fn a_route_overrides_a_rate_and_counts_apart() {
 /// An upstream that merges trailers into headers would believe a client that it is beyond its limit.
 #[test]
 fn the_mark_of_a_soft_limit_is_no_trailer_of_a_client() {
-    let Some(gateway) = Gateway::start(&with_limits(json!([
+    let mut bootstrap = with_limits(json!([
         { "name": "soft", "key": { "header": "x-tenant" }, "rate": "1000/h", "action": "soft" },
-    ]))) else {
+    ]));
+    bootstrap.pass_trailers();
+    let Some(gateway) = Gateway::start(&bootstrap) else {
         return;
     };
     let request = Request::new("POST", "/users/1")

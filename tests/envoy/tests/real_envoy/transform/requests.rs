@@ -19,16 +19,7 @@ fn bootstrap() -> Bootstrap {
             ] },
         }] }),
     );
-    bootstrap.connection_manager_mut()["http_protocol_options"] =
-        json!({ "enable_trailers": true });
-    bootstrap.cluster_mut("users")["typed_extension_protocol_options"] = json!({
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "use_downstream_protocol_config": {
-                "http_protocol_options": { "enable_trailers": true }, "http2_protocol_options": {},
-            },
-        },
-    });
+    bootstrap.pass_trailers();
     bootstrap
 }
 
