@@ -33,7 +33,7 @@ const file = create(FileDescriptorProtoSchema, {
     {
       name: 'Echo',
       method: [
-        ...['Unary', 'Told', 'Fail', 'Hang', 'Forbidden', 'Undeclared'].map((name) => method(name, false, false)),
+        ...['Unary', 'Told', 'Fail', 'Wait', 'Forbidden', 'Undeclared'].map((name) => method(name, false, false)),
         method('ServerStream', false, true),
         method('ClientStream', true, false),
         method('Bidi', true, true),
@@ -111,10 +111,10 @@ async function run(name, transport, bothSides, asks) {
   say(`${name}: no credential`, { code: await code(() => client.unary({ value: small }, { timeoutMs: 25000 })) });
   say(`${name}: no scope`, { code: await code(() => client.forbidden({ value: small }, options)) });
   say(`${name}: undeclared`, { code: await code(() => client.undeclared({ value: small }, options)) });
-  say(`${name}: their own deadline`, { code: await code(() => client.hang({ value: small }, { headers: KEY, timeoutMs: 400 })) });
+  say(`${name}: their own deadline`, { code: await code(() => client.wait({ value: small }, { headers: KEY, timeoutMs: 400 })) });
   const stop = new AbortController();
   setTimeout(() => stop.abort(), 200);
-  say(`${name}: cancelled`, { code: await code(() => client.hang({ value: small }, { ...options, signal: stop.signal })) });
+  say(`${name}: cancelled`, { code: await code(() => client.wait({ value: small }, { ...options, signal: stop.signal })) });
   say(`${name}: told`, await told({ ...KEY, ...FORGED }, { timeoutMs: 20000 }));
 }
 

@@ -110,9 +110,9 @@ with grpc.secure_channel(place["address"], CREDENTIALS, OPTIONS) as channel:
     say("undeclared", status(lambda: call("/interop.v1.Echo/Undeclared")))
     for path in ["/interop.v1.Other/Unary", "/interop.v1.Echo.Inner/Unary", "/interop.v1.Echo/Unary/x"]:
         say(f"elsewhere {path}", status(lambda: call(path)))
-    say("their own deadline", status(lambda: call("/interop.v1.Echo/Hang", timeout=0.4)))
+    say("their own deadline", status(lambda: call("/interop.v1.Echo/Wait", timeout=0.4)))
     say("the gateway's deadline", status(lambda: call("/interop.v1.Echo/Hang")))
-    future = channel.unary_unary("/interop.v1.Echo/Hang").future(bytes_value(b"a"), metadata=KEY, timeout=25)
+    future = channel.unary_unary("/interop.v1.Echo/Wait").future(bytes_value(b"a"), metadata=KEY, timeout=25)
     time.sleep(0.2)
     future.cancel()
     say("cancelled", status(future.result) if not future.cancelled() else {"code": "CANCELLED"})

@@ -1,7 +1,7 @@
 """A gRPC service of grpcio's: interop.v1.Echo, of google.protobuf.BytesValue, whose bytes are passed on as they come.
 
 Its first line on standard output is {"port": …}. A line on standard input is a command, a line of JSON its answer:
-  seen   how often each path was called, and how many calls of Hang were cancelled
+  seen   how often each path was called, and how many calls of Hang and Wait were cancelled
 It ends when standard input does.
 """
 
@@ -95,6 +95,7 @@ KINDS = {
     "Bidi": grpc.stream_stream_rpc_method_handler(bidi),
     "Fail": grpc.unary_unary_rpc_method_handler(fail),
     "Hang": grpc.unary_unary_rpc_method_handler(hang),
+    "Wait": grpc.unary_unary_rpc_method_handler(hang),
 }
 
 

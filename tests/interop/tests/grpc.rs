@@ -74,6 +74,8 @@ fn bootstrap(port: u64) -> Bootstrap {
                 method("Fail", "unary", "25s"),
                 method("Hang", "unary", "900ms"),
                 { "service": SERVICE, "method": "Forbidden", "scopes": ["nobody:has"], "target": "nobody" },
+                // The client alone ends it.
+                { "service": SERVICE, "method": "Wait" },
                 { "service": "inventory.v1.Stock" },
             ],
         });
@@ -191,6 +193,7 @@ impl Place {
                 "Bidi",
                 "Fail",
                 "Hang",
+                "Wait",
             ];
             assert!(known.contains(&method), "{path} reached the service");
         }
@@ -349,7 +352,7 @@ fn connect_node_calls_by_grpc_and_grpc_web() {
     check_connect_node("grpc web", &ways, |_| {});
 }
 
-// Envoy's bridge holds a unary call of Connect until it is whole, so that its connection must have the room for it.
+// Envoy's bridge holds a unary call of Connect until it is whole, so that its connection, and its stream, must have the room.
 #[test]
 fn connect_node_calls_by_connect() {
     let ways = [
@@ -359,6 +362,9 @@ fn connect_node_calls_by_connect() {
     check_connect_node("connect", &ways, |bootstrap| {
         let listener = &mut bootstrap.root_mut()["static_resources"]["listeners"][0];
         listener["per_connection_buffer_limit_bytes"] = WHOLE_MESSAGES.into();
+        let http2 = &mut bootstrap.connection_manager_mut()["http2_protocol_options"];
+        http2["initial_stream_window_size"] = WHOLE_MESSAGES.into();
+        http2["initial_connection_window_size"] = WHOLE_MESSAGES.into();
         bootstrap.cluster_mut("interop")["per_connection_buffer_limit_bytes"] =
             WHOLE_MESSAGES.into();
     });
