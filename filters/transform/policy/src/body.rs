@@ -13,9 +13,12 @@ enum State {
     /// The message says that there is none.
     Absent,
     /// No byte has come. `pass`: a first chunk that is broken may go on as it is.
-    Fresh { rewriter: JsonRewriter, pass: bool },
+    Fresh {
+        rewriter: Box<JsonRewriter>,
+        pass: bool,
+    },
     /// Part of the document has gone on.
-    Open(JsonRewriter),
+    Open(Box<JsonRewriter>),
     /// It goes on unread.
     Passed,
 }
@@ -43,7 +46,7 @@ pub enum Ended {
 impl Body {
     pub(crate) fn new(program: Rc<Program>, pass: bool) -> Body {
         Body(State::Fresh {
-            rewriter: JsonRewriter::new(program),
+            rewriter: Box::new(JsonRewriter::new(program)),
             pass,
         })
     }

@@ -583,7 +583,9 @@ fn tokens_are_found_in_the_same_places() {
     let bearer = format!("Bearer {one}");
     let token_prefix = format!("Token {one}");
     let cookie = format!("a=1; session={one}; b=2");
-    let cases: Vec<(&str, String, Vec<(&str, String)>, (bool, bool))> = vec![
+    /// What it is, the query, the headers, and whom each lets in.
+    type Case<'a> = (&'a str, String, Vec<(&'a str, String)>, (bool, bool));
+    let cases: Vec<Case<'_>> = vec![
         (
             "authorization",
             String::new(),
