@@ -522,7 +522,8 @@ const SPLIT: &str = r#"{
     "version": 1,
     "targets": [
         { "name": "gold", "match": { "headers": [{ "name": "x-country", "exact": "DE" }] }, "target": "users-eu" },
-        { "name": "trial", "mode": "shadow", "match": { "path": { "prefix": "/trial" } }, "target": "trial" }
+        { "name": "trial", "mode": "shadow", "match": { "path": { "prefix": "/trial" } }, "target": "trial" },
+        { "name": "behind", "match": { "path": { "prefix": "/trial/old" } }, "target": "old" }
     ],
     "splits": [{
         "name": "checkout", "match": { "path": { "prefix": "/cart" } },
@@ -599,4 +600,32 @@ fn a_rule_names_the_target() {
     assert_eq!(trial.upstream().headers.get("x-gatehouse-target"), None);
     assert_eq!(vm.counter("gatehouse.routing.shadow_labelled"), 1);
     assert_eq!(vm.counter("gatehouse.routing.targeted"), 1);
+    // What stands behind a rule on trial is in force.
+    let behind = send(&vm, get("/trial/old", &[]));
+    assert_eq!(
+        behind.upstream().headers.text("x-gatehouse-target"),
+        Some("old")
+    );
+    assert_eq!(vm.counter("gatehouse.routing.shadow_labelled"), 2);
+}
+
+// An update that drops the last target leaves a route that goes by the header, and clients that write it.
+#[test]
+fn a_header_that_nothing_writes_is_removed_all_the_same() {
+    let host = Host::new();
+    let vm = start(
+        &host,
+        r#"{ "version": 1, "api_version": { "supported": ["1"], "default": "1", "sources": [{ "path_prefix": true }] } }"#,
+    );
+    let forged = [
+        ("x-gatehouse-target", "admin"),
+        ("x_gatehouse_group", "staff"),
+        ("x-gatehouse-experiment", "mine"),
+        ("x-other", "stays"),
+    ];
+    let sent = send(&vm, get("/users", &forged)).upstream().headers;
+    for (name, _) in &forged[..3] {
+        assert_eq!(sent.get(name), None, "{name}");
+    }
+    assert_eq!(sent.text("x-other"), Some("stays"));
 }

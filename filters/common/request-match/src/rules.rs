@@ -50,6 +50,13 @@ impl<T> Rules<T> {
         self.active().find(|rule| rule.matcher.matches(subject))
     }
 
+    /// The rule that is in force for the request: the first that matches and is neither off nor on trial.
+    pub fn first_enforced(&self, subject: &Subject<'_>) -> Option<&Rule<T>> {
+        self.active()
+            .filter(|rule| rule.mode == Mode::Enforce)
+            .find(|rule| rule.matcher.matches(subject))
+    }
+
     /// All rules in order, those that are off too.
     pub fn iter(&self) -> std::slice::Iter<'_, Rule<T>> {
         self.0.iter()
@@ -111,6 +118,26 @@ mod tests {
         rules
             .first_match(&subject)
             .map(|rule| rule.name.to_string())
+    }
+
+    // A rule on trial must not switch off the one behind it.
+    #[test]
+    fn a_rule_on_trial_leaves_the_next_in_force() {
+        let rules = Rules::compile(
+            vec![
+                rule("off", Mode::Off, json!({"path": {"prefix": "/a"}})),
+                rule("trial", Mode::Shadow, json!({"path": {"prefix": "/a"}})),
+                rule("wide", Mode::Enforce, json!({"path": {"prefix": "/a"}})),
+            ],
+            &FieldPath::root(),
+        )
+        .unwrap();
+        assert_eq!(first(&rules, "/a").as_deref(), Some("trial"));
+        let head = RequestHead::new(HeaderMap::from_pairs([(":path", "/a")]));
+        let twins = TwinTable::default();
+        let subject = Subject::new(&head, &twins).unwrap();
+        let found = rules.first_enforced(&subject).map(|rule| &rule.name);
+        assert_eq!(found.map(Name::as_str), Some("wide"));
     }
 
     #[test]

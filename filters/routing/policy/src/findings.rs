@@ -3,7 +3,7 @@
 use grpc_descriptor::MethodKind;
 use http_message::{CanonicalPath, HeaderValue, PathError, RequestHead};
 use identity::Identity;
-use request_match::{Mode, Rule, Subject};
+use request_match::{Mode, Rule, Rules, Subject};
 
 use crate::call::{Call, Spoken};
 use crate::config::Policy;
@@ -29,6 +29,8 @@ pub(crate) struct Findings<'a> {
     pub(crate) doubt: Option<Reason>,
     /// What a rule in mode `shadow` would have refused.
     pub(crate) shadowed: Option<Reason>,
+    /// How many targets and groups a rule in mode `shadow` would have written.
+    pub(crate) trials: usize,
     /// Whether the route says something that cannot be taken.
     pub(crate) bad_override: bool,
 }
@@ -89,6 +91,7 @@ impl Policy {
             member: None,
             doubt,
             shadowed: None,
+            trials: 0,
             bad_override,
         };
         if path.is_some() && findings.doubt.is_none() && self.looks_closer() {
@@ -117,19 +120,33 @@ impl Policy {
             handle(table, &subject, identity, &facts.route, findings)?;
         }
         let subject = subject.with_identity(identity);
-        findings.target = self.targets.first_match(&subject);
+        findings.target = in_force(&self.targets, &subject, &mut findings.trials, |_| true);
         let caller = Caller {
             head,
             identity,
             address: facts.address.as_deref(),
             draw: facts.draw,
         };
-        findings.member = self
-            .splits
-            .first_match(&subject)
+        let has_member = |split: &Split| split.member(&caller).is_some();
+        findings.member = in_force(&self.splits, &subject, &mut findings.trials, has_member)
             .and_then(|rule| Some((rule, rule.value.member(&caller)?)));
         Ok(())
     }
+}
+
+/// The rule that holds for a request. One on trial in front of it is counted, if it would have said something.
+fn in_force<'a, T>(
+    rules: &'a Rules<T>,
+    subject: &Subject<'_>,
+    trials: &mut usize,
+    says_something: impl FnOnce(&T) -> bool,
+) -> Option<&'a Rule<T>> {
+    let first = rules.first_match(subject)?;
+    if first.mode == Mode::Enforce {
+        return Some(first);
+    }
+    *trials = trials.saturating_add(usize::from(says_something(&first.value)));
+    rules.first_enforced(subject)
 }
 
 /// The new request target, if it changes. That of a call is its method, and stays.
@@ -141,7 +158,8 @@ fn rewrite(
 ) -> Result<Option<HeaderValue>, Reason> {
     match &versions.upstream_path {
         Some(upstream) if !head.protocol().has_methods() => {
-            upstream.apply(head.raw_path(), path, selection.version())
+            let has_version = versions.stands_in(path)?;
+            upstream.apply(head.raw_path(), has_version, selection.version())
         }
         _ => Ok(None),
     }
@@ -178,20 +196,20 @@ fn handle<'a>(
         allowed: None,
         statistic: table.statistic(call.as_ref()),
     };
-    let judged = rule.map_or(Ok(None), |rule| {
+    let judge = |rule: &MethodRule, bad_override: &mut bool| {
         rule.permits(caller)?;
         rule.deadline.map_or(Ok(None), |deadline| {
             let here = deadline.on_route(route);
-            findings.bad_override |= here.is_err();
+            *bad_override |= here.is_err();
             here.unwrap_or(deadline).allow(subject.head())
         })
-    });
-    match (rule.map(|rule| rule.mode), judged) {
-        (Some(Mode::Shadow), judged) => findings.shadowed = judged.err(),
-        (_, judged) => {
-            handling.allowed = judged?;
-            handling.rule = rule;
-        }
+    };
+    if let Some(trial) = found.as_ref().and_then(|found| found.trial) {
+        findings.shadowed = judge(trial, &mut findings.bad_override).err();
+    }
+    if let Some(rule) = rule {
+        handling.allowed = judge(rule, &mut findings.bad_override)?;
+        handling.rule = Some(rule);
     }
     findings.handling = Some(handling);
     Ok(())

@@ -69,6 +69,7 @@ impl Headers {
         let mut names = Names {
             at,
             taken: Vec::new(),
+            unused: Vec::new(),
         };
         let headers = Headers {
             api_version: names.required(
@@ -100,7 +101,8 @@ impl Headers {
             patterns: NamePatterns::default(),
         };
         let mut patterns = NamePatterns::default();
-        for name in &names.taken {
+        // Also what nothing writes at the moment: a route may look at it still.
+        for name in names.taken.iter().chain(&names.unused) {
             patterns.add_name(name);
         }
         let router = uses.router.then_some(ROUTER_HEADERS).into_iter().flatten();
@@ -118,6 +120,8 @@ impl Headers {
 struct Names<'a> {
     at: &'a FieldPath,
     taken: Vec<HeaderName>,
+    /// Names by default that nothing writes. Another header may have one of them.
+    unused: Vec<HeaderName>,
 }
 
 impl Names<'_> {
@@ -142,7 +146,11 @@ impl Names<'_> {
         default: &'static str,
     ) -> Result<HeaderName, ConfigError> {
         match name {
-            None if unused => Ok(HeaderName::from_static(default)),
+            None if unused => {
+                let name = HeaderName::from_static(default);
+                self.unused.push(name.clone());
+                Ok(name)
+            }
             name => self.required(field, name, default),
         }
     }

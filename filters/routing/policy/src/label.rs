@@ -1,7 +1,7 @@
 //! What is written of a decision: headers for the router and the upstream, filter state, and what the client is told.
 
 use http_message::{HeaderName, HeaderValue, RequestHead};
-use request_match::{Mode, Rule};
+use request_match::Rule;
 
 use crate::call::{Call, Spoken, TRACES};
 use crate::config::Policy;
@@ -21,6 +21,9 @@ impl Policy {
     pub(crate) fn label(&self, head: &RequestHead, findings: &Findings<'_>, forward: &mut Forward) {
         if forward.shadowed.is_some() {
             forward.counters.push(Counter::ShadowRefused);
+        }
+        for _ in 0..findings.trials {
+            forward.counters.push(Counter::ShadowLabelled);
         }
         if findings.bad_override {
             forward.counters.push(Counter::BadOverride);
@@ -53,12 +56,8 @@ impl Policy {
             }
         }
         if let Some(rule) = findings.target {
-            if rule.mode == Mode::Enforce {
-                forward.counters.push(Counter::Targeted);
-                forward.write_value(&self.headers.target, STATE_TARGET, rule.value.clone());
-            } else {
-                forward.counters.push(Counter::ShadowLabelled);
-            }
+            forward.counters.push(Counter::Targeted);
+            forward.write_value(&self.headers.target, STATE_TARGET, rule.value.clone());
         }
         if let Some((rule, member)) = &findings.member {
             self.join(rule, member, forward);
@@ -82,10 +81,6 @@ impl Policy {
 
     /// The group of the caller, for the route, the upstream, the log and the client.
     fn join(&self, rule: &Rule<Split>, member: &Member, forward: &mut Forward) {
-        if rule.mode != Mode::Enforce {
-            forward.counters.push(Counter::ShadowLabelled);
-            return;
-        }
         forward.counters.push(match member.unknown {
             true => Counter::GroupedUnknown,
             false => Counter::Grouped,

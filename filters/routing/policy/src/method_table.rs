@@ -59,7 +59,10 @@ pub(crate) struct MethodTable {
 #[derive(Debug)]
 pub(crate) struct Found<'a> {
     pub(crate) kind: Option<MethodKind>,
+    /// In mode `enforce`.
     pub(crate) rule: Option<&'a MethodRule>,
+    /// One in mode `shadow` that stands in front of it.
+    pub(crate) trial: Option<&'a MethodRule>,
 }
 
 const REFLECTION: [&str; 2] = [
@@ -94,7 +97,8 @@ impl MethodTable {
             let at = methods_at.index(index);
             let rule = MethodRule::compile(method, &at)?;
             if rules.iter().any(|other| {
-                other.mode != Mode::Off
+                (other.mode == Mode::Enforce
+                    || other.mode == rule.mode && rule.mode == Mode::Shadow)
                     && other.service == rule.service
                     && other.method == rule.method
             }) {
@@ -132,6 +136,7 @@ impl MethodTable {
                 .and_then(|rule| rule.kind)
                 .or_else(|| self.declared_kind(call)),
             rule,
+            trial: self.trial(call),
         }
     }
 
@@ -223,7 +228,14 @@ impl MethodTable {
     fn rule(&self, call: &GrpcMethod<'_>) -> Option<&MethodRule> {
         self.rules
             .iter()
+            .find(|rule| rule.mode == Mode::Enforce && rule.fits(call))
+    }
+
+    fn trial(&self, call: &GrpcMethod<'_>) -> Option<&MethodRule> {
+        self.rules
+            .iter()
             .find(|rule| rule.mode != Mode::Off && rule.fits(call))
+            .filter(|rule| rule.mode == Mode::Shadow)
     }
 
     fn declared_kind(&self, call: &GrpcMethod<'_>) -> Option<MethodKind> {

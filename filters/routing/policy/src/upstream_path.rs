@@ -5,7 +5,7 @@ use http_message::{CanonicalPath, HeaderValue};
 use serde::Deserialize;
 
 use crate::reason::Reason;
-use crate::version::{ApiVersion, names_version};
+use crate::version::ApiVersion;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,14 +48,15 @@ impl UpstreamPath {
         })
     }
 
-    /// The new request target, or nothing if it stays. `raw` is the one on the wire, of which `path` is the canonical form.
+    /// The new request target, or nothing if it stays. `raw` is the one on the wire; `has_version` says whether its first segment is a
+    /// version.
     pub(crate) fn apply(
         &self,
         raw: &[u8],
-        path: &CanonicalPath,
+        has_version: bool,
         version: ApiVersion,
     ) -> Result<Option<HeaderValue>, Reason> {
-        let rest = match names_version(path) {
+        let rest = match has_version {
             true => behind_first_segment(raw),
             false => raw,
         };
@@ -104,8 +105,10 @@ mod tests {
     fn apply(form: Form, allowed: &str, target: &str) -> Result<Option<String>, Reason> {
         let allowed = vec![CanonicalPath::parse(allowed.as_bytes()).unwrap()];
         let path = CanonicalPath::parse(target.as_bytes()).unwrap();
+        let has_version = matches!(path.segments().next(), Some("v2" | "v3"));
         let version = ApiVersion::from_digits(*b"2").unwrap();
-        let found = UpstreamPath { form, allowed }.apply(target.as_bytes(), &path, version)?;
+        let found =
+            UpstreamPath { form, allowed }.apply(target.as_bytes(), has_version, version)?;
         Ok(found.map(|value| String::from_utf8(value.as_bytes().to_vec()).unwrap()))
     }
 

@@ -153,6 +153,20 @@ impl Versions {
         Ok(None)
     }
 
+    /// Whether the first segment of the path is a version, which the upstream is not to see. One that is not served is refused also
+    /// where another source has decided: nobody has looked at what stands behind it.
+    pub(crate) fn stands_in(&self, path: &CanonicalPath) -> Result<bool, Reason> {
+        if !self.sources.contains(&Source::PathPrefix) {
+            return Ok(false);
+        }
+        match in_path(path) {
+            Some(label) => self
+                .judge(label, Reason::UnknownVersionInPath)
+                .map(|_| true),
+            None => Ok(false),
+        }
+    }
+
     /// What the response to a request for the version tells.
     pub(crate) fn notices(&self, version: ApiVersion) -> &[(HeaderName, HeaderValue)] {
         let found = self.deprecated.iter().find(|(known, _)| *known == version);
@@ -188,11 +202,6 @@ impl Selection {
             Selection::Older { served, .. } => served,
         }
     }
-}
-
-/// Whether the first segment of the path is meant as a version.
-pub(crate) fn names_version(path: &CanonicalPath) -> bool {
-    in_path(path).is_some()
 }
 
 /// A first segment of `v` and one to four digits is meant as a version; `/vault`, `/v2beta1` and `/v20250101` are not.

@@ -464,7 +464,10 @@ fn what_the_table_does_not_allow_is_refused() {
         r#"{"undeclared":"refuse","reflection":"closed","methods":[
             {"service":"a.B","method":"Put","scopes":["write"]},
             {"service":"a.B","deadline":{"max":"5s"}},
-            {"service":"a.Trial","mode":"shadow","scopes":["write"],"target":"blue"}]}"#,
+            {"service":"a.Trial","mode":"shadow","scopes":["write"],"target":"blue"},
+            {"service":"a.Trial","method":"Put","groups":["staff"]},
+            {"service":"a.Trial","target":"green"},
+            {"service":"a.Alone","mode":"shadow","scopes":["write"]}]}"#,
     );
 
     let caller = |scope: &str| {
@@ -543,6 +546,17 @@ fn what_the_table_does_not_allow_is_refused() {
             &anyone,
             Some(Reason::MalformedTimeout),
         ),
+        // A rule on trial switches off none behind it, and declares nothing.
+        (
+            grpc("/a.Trial/Put", &[]),
+            &caller("write"),
+            Some(Reason::MethodNotPermitted),
+        ),
+        (
+            grpc("/a.Alone/Do", &[]),
+            &caller("write"),
+            Some(Reason::UndeclaredMethod),
+        ),
         (grpc("/a.B/Put", &[]), &caller("write"), None),
         (grpc("/a.B/Get", &[]), &anyone, None),
         (
@@ -567,7 +581,7 @@ fn what_the_table_does_not_allow_is_refused() {
     let trial = forward(&policy, &grpc("/a.Trial/Do", &[]));
     assert_eq!(trial.shadowed, Some(Reason::MethodNotPermitted));
     assert!(trial.counters.contains(&Counter::ShadowRefused));
-    assert!(!state(&trial).iter().any(|(name, _)| *name == STATE_TARGET));
+    assert!(state(&trial).contains(&(STATE_TARGET, "green")));
 }
 
 #[test]
@@ -731,6 +745,28 @@ fn the_upstream_gets_the_path_as_configured() {
         refused(&strip, &head("/v2/admin", &[])).1,
         Reason::PathNotAllowed
     );
+    // A version that is not served is not taken off unseen, whichever source has decided.
+    let stripping = |sources: &str| {
+        let config = format!(
+            r#"{{"version":1,"api_version":{{"supported":["1","2"],"default":"1","sources":[{sources}],
+                "upstream_path":{{"version":"strip","allowed_paths":["/users"]}}}}}}"#
+        );
+        Policy::from_bytes(config.as_bytes()).unwrap()
+    };
+    let header_first = stripping(r#"{"header":"x-v"},{"path_prefix":true}"#);
+    assert_eq!(
+        refused(&header_first, &head("/v9999/users", &[("x-v", "2")])).1,
+        Reason::UnknownVersionInPath
+    );
+    assert_eq!(
+        target(&header_first, &head("/v1/users", &[("x-v", "2")])).as_deref(),
+        Some(":path=/users")
+    );
+    let by_header = stripping(r#"{"header":"x-v"}"#);
+    // Where no version is looked for in the path, there is none.
+    for path in ["/v2/users", "/v9999/users"] {
+        assert_eq!(target(&by_header, &head(path, &[("x-v", "2")])), None);
+    }
     let write = versions(
         r#","fallback":"older","upstream_path":{"version":"write","allowed_paths":["/v2","/v4/users"]}"#,
     );
