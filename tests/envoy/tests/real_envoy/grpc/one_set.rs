@@ -59,6 +59,6 @@ fn rules_for_a_method_hold_for_the_rest_forms_of_the_set() {
         assert_eq!(answer.status, 403, "{path}: {answer:?}");
         assert!(!reached_inventory(&answer.body), "{path}");
     }
-    let adjust = Request::new("POST", "/stock/7/adjust").header("x-api-key", reader());
+    let adjust = Request::new("POST", "/stock/7/adjust").bearer(outsider(&gateway));
     assert_eq!(gateway.h1().send(&adjust.body("{}")).status, 403);
 }
