@@ -1,0 +1,509 @@
+//! What becomes of requests and responses, by rule.
+
+use http_message::HeaderWrite;
+
+use super::*;
+
+const CONFIG: &str = r#"{
+    "version": 1,
+    "rules": [
+        {
+            "name": "customers",
+            "match": { "path": { "prefix": "/customers" } },
+            "request": {
+                "headers": { "set": { "x-team": "crm" }, "append": { "x-via": "gatehouse" },
+                             "remove": ["x-debug"], "rename": { "x-old": "x-new" } },
+                "body": [ { "remove": "/internal" } ]
+            },
+            "response": {
+                "headers": { "set": { "x-frame-options": "DENY" }, "remove": ["server"] },
+                "body": [ { "mask": "/customers/*/email" } ]
+            }
+        },
+        {
+            "name": "lenient",
+            "match": { "path": { "prefix": "/lenient" } },
+            "request": { "body": [ { "set": "/a", "value": null } ], "on_undecodable": "pass" },
+            "response": { "body": [ { "mask": "/a" } ], "on_undecodable": "pass" }
+        },
+        {
+            "name": "moved",
+            "match": { "path": { "prefix": "/api" } },
+            "request": { "path": { "replace_prefix": { "from": "/api", "to": "/" }, "allowed_paths": ["/users"] } }
+        },
+        {
+            "name": "staff",
+            "match": { "identity": { "groups": ["staff"] } },
+            "mode": "shadow",
+            "response": { "headers": { "remove": ["x-internal"] } }
+        }
+    ]
+}"#;
+
+fn policy() -> Policy {
+    Policy::from_bytes(CONFIG.as_bytes()).unwrap()
+}
+
+fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> RequestHead {
+    let pseudo = [(":method", method), (":path", path)];
+    RequestHead::new(HeaderMap::from_pairs(
+        pseudo.into_iter().chain(headers.iter().copied()),
+    ))
+}
+
+fn forward(head: &RequestHead, end_of_stream: bool) -> Forward {
+    match policy().request(head, None, None, end_of_stream) {
+        Step::Forward(forward) => forward,
+        Step::Reply(_, reason) => panic!("refused: {reason:?}"),
+    }
+}
+
+fn refusal(head: &RequestHead, identity: Option<&[u8]>) -> Reason {
+    match policy().request(head, None, identity, false) {
+        Step::Reply(_, reason) => reason,
+        Step::Forward(forward) => panic!("forwarded: {forward:?}"),
+    }
+}
+
+fn writes(edits: &HeaderEdits, headers: &HeaderMap) -> Vec<String> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    edits
+        .writes(headers)
+        .into_iter()
+        .map(|write| match write {
+            HeaderWrite::Remove(name) => format!("-{}", text(name)),
+            HeaderWrite::Replace(name, value) => format!("{}={}", text(name), text(value)),
+            HeaderWrite::Add(name, value) => format!("{}+{}", text(name), text(value)),
+        })
+        .collect()
+}
+
+#[test]
+fn a_rule_edits_the_head() {
+    let head = head(
+        "GET",
+        "/customers",
+        &[
+            ("x_team", "mine"),
+            ("x-team", "mine"),
+            ("x-new", "mine"),
+            ("x-old", "a"),
+            ("x-old", "b"),
+            ("x-via", "cdn"),
+            ("x-debug", "1"),
+            ("accept-encoding", "gzip"),
+            ("range", "bytes=0-1"),
+        ],
+    );
+    let forward = forward(&head, true);
+    let mut found = writes(&forward.edits, head.headers());
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "-range",
+            "-x-debug",
+            "-x-old",
+            "-x_team",
+            "accept-encoding=identity",
+            "x-new+b",
+            "x-new=a",
+            "x-team=crm",
+            "x-via+gatehouse",
+        ]
+    );
+    assert!(forward.body.is_none());
+    assert_eq!(forward.counters, [Counter::Matched]);
+}
+
+// Where a rule writes a header on one path, an upstream trusts it on every path.
+#[test]
+fn a_clients_copies_are_removed_where_no_rule_matches_too() {
+    let other = head(
+        "GET",
+        "/other",
+        &[("x-team", "mine"), ("x_new", "mine"), ("x-old", "a")],
+    );
+    let mut found = writes(&forward(&other, true).edits, other.headers());
+    found.sort();
+    assert_eq!(found, ["-x-team", "-x_new"]);
+    let trailers = HeaderMap::from_pairs([("x.team", "a"), ("x-debug", "b"), ("x", "c")]);
+    let here = forward(&head("GET", "/customers", &[]), true);
+    let edits = policy().request_trailers(&trailers, here.plan.as_ref(), None);
+    assert_eq!(writes(&edits, &trailers), ["-x.team", "-x-debug"]);
+}
+
+#[test]
+fn a_request_that_cannot_be_read_is_refused_unless_it_may_pass() {
+    for headers in [
+        &[("content-type", "text/plain")][..],
+        &[],
+        &[
+            ("content-type", "application/json"),
+            ("content-encoding", "gzip"),
+        ],
+        &[("content-type", "application/grpc+json")],
+    ] {
+        let strict = head("POST", "/customers", headers);
+        assert_eq!(
+            refusal(&strict, None),
+            Reason::UndecodableRequest,
+            "{headers:?}"
+        );
+        let lenient = forward(&head("POST", "/lenient", headers), false);
+        assert!(lenient.body.is_none());
+        assert_eq!(
+            lenient.counters,
+            [Counter::Matched, Counter::RequestBodyPassed]
+        );
+    }
+    let json = [
+        ("content-type", "application/json"),
+        ("content-length", "7"),
+        ("digest", "x"),
+    ];
+    let json = head("POST", "/customers", &json);
+    let read = forward(&json, false);
+    assert!(read.body.is_some());
+    let found = writes(&read.edits, json.headers());
+    for name in ["-content-length", "-digest"] {
+        assert!(found.iter().any(|write| write == name), "{found:?}");
+    }
+}
+
+#[test]
+fn a_rewritten_path_is_one_of_those_allowed() {
+    let users = head("GET", "/api/users?x=1", &[]);
+    let forward = forward(&users, true);
+    assert_eq!(
+        writes(&forward.edits, users.headers()),
+        [":path=/users?x=1"]
+    );
+    assert_eq!(forward.counters, [Counter::Matched, Counter::PathRewritten]);
+    assert_eq!(
+        refusal(&head("GET", "/api/admin", &[]), None),
+        Reason::PathNotAllowed
+    );
+    assert_eq!(
+        refusal(&head("GET", "/api/users/..%2fadmin", &[]), None),
+        Reason::Ambiguous
+    );
+}
+
+#[test]
+fn what_is_ambiguous_is_refused_whatever_the_rules_are() {
+    for path in ["//customers", "/a/../customers", "/customers%00", "*"] {
+        assert_eq!(
+            refusal(&head("GET", path, &[]), None),
+            Reason::Ambiguous,
+            "{path}"
+        );
+    }
+    let connect = RequestHead::new(HeaderMap::from_pairs([
+        (":method", "CONNECT"),
+        (":authority", "a:1"),
+    ]));
+    assert_eq!(refusal(&connect, None), Reason::Ambiguous);
+    assert_eq!(
+        refusal(&head("GET", "/other", &[]), Some(b"\xff")),
+        Reason::MalformedIdentity
+    );
+}
+
+#[test]
+fn shadow_edits_nothing_and_counts() {
+    let staff = Identity {
+        kind: identity::CredentialKind::ApiKey,
+        credential_id: "ci".to_owned(),
+        groups: vec!["staff".to_owned()],
+        ..Identity::anonymous()
+    };
+    let head = head("GET", "/other", &[]);
+    let Step::Forward(forward) = policy().request(&head, None, Some(&staff.encode()), true) else {
+        panic!("refused")
+    };
+    assert!(forward.edits.is_empty() && forward.plan.is_none());
+    assert_eq!(forward.counters, [Counter::Shadowed]);
+    // A rule on trial in front of one that masks must not switch it off.
+    let config = r#"{"version":1,"rules":[
+        {"name":"trial","mode":"shadow","response":{"headers":{"remove":["x"]}}},
+        {"name":"second","mode":"shadow","response":{"headers":{"remove":["x"]}}},
+        {"name":"mask","response":{"body":[{"mask":"/a"}]}}]}"#;
+    let both = Policy::from_bytes(config.as_bytes()).unwrap();
+    let Step::Forward(forward) = both.request(&head, None, None, true) else {
+        panic!("refused")
+    };
+    assert!(
+        forward
+            .plan
+            .is_some_and(|plan| plan.transform.response_body.is_some())
+    );
+    assert_eq!(forward.counters, [Counter::Shadowed, Counter::Matched]);
+    assert!(policy().needs_identity() && !policy().needs_route());
+}
+
+fn respond(method: &str, path: &str, headers: &[(&str, &str)], end_of_stream: bool) -> Respond {
+    let forward = forward(&head(method, path, &[]), true);
+    let headers = HeaderMap::from_pairs(headers.iter().copied());
+    policy().response(&forward.plan.unwrap(), &headers, end_of_stream)
+}
+
+// An error page, a range or a compressed answer holds what would have been masked.
+#[test]
+fn a_response_that_cannot_be_read_is_replaced_unless_it_may_pass() {
+    let json = ("content-type", "application/json");
+    for headers in [
+        &[(":status", "200"), ("content-type", "text/html")][..],
+        &[(":status", "500")],
+        &[(":status", "200"), json, ("content-encoding", "br")],
+        &[(":status", "206"), json],
+        &[(":status", "200"), json, ("content-range", "bytes 0-1/2")],
+        &[(":status", "101")],
+        &[(":status", "200"), ("content-type", "text/event-stream")],
+        &[(":status", "200"), ("content-type", "application/grpc")],
+    ] {
+        assert!(
+            matches!(
+                respond("GET", "/customers", headers, false),
+                Respond::Reply(_, Reason::UndecodableResponse)
+            ),
+            "{headers:?}"
+        );
+        let passed = respond("GET", "/lenient", headers, false);
+        assert!(
+            matches!(
+                passed,
+                Respond::Forward {
+                    body: None,
+                    counter: Some(Counter::ResponseBodyPassed),
+                    ..
+                }
+            ),
+            "{headers:?}"
+        );
+    }
+}
+
+// What it says is of the answer to a GET. Where that one is rewritten, its length and its digests tell what was hidden.
+#[test]
+fn a_response_without_a_body_says_nothing_of_the_one_that_is_hidden() {
+    let not_json = [
+        (":status", "200"),
+        ("content-type", "text/html"),
+        ("content-length", "9"),
+        ("etag", "x"),
+    ];
+    let strict = "/customers";
+    for (method, path, status, end_of_stream, kept) in [
+        ("HEAD", strict, "200", false, false),
+        ("HEAD", strict, "200", true, false),
+        ("GET", strict, "304", false, false),
+        ("GET", "/lenient", "304", true, false),
+        ("GET", strict, "204", false, true),
+        ("GET", strict, "200", true, true),
+        // A GET would pass as it is.
+        ("HEAD", "/lenient", "200", true, true),
+    ] {
+        let mut headers = not_json;
+        headers[0].1 = status;
+        let Respond::Forward {
+            edits,
+            body,
+            counter: None,
+        } = respond(method, path, &headers, end_of_stream)
+        else {
+            panic!("{method} {status}")
+        };
+        assert_eq!(body.is_none(), end_of_stream, "{method} {status}");
+        let mut found = writes(&edits, &HeaderMap::from_pairs(headers));
+        found.retain(|write| write != "x-frame-options+DENY");
+        let removed: &[&str] = match kept {
+            true => &[],
+            false => &["-content-length", "-etag"],
+        };
+        assert_eq!(found, removed, "{method} {path} {status}");
+    }
+}
+
+#[test]
+fn a_changed_body_loses_what_was_said_of_it() {
+    let headers = [
+        (":status", "200"),
+        ("content-type", "application/problem+json"),
+        ("content-length", "9"),
+        ("etag", "\"x\""),
+        ("accept-ranges", "bytes"),
+        ("server", "x"),
+    ];
+    let Respond::Forward {
+        edits,
+        body: Some(mut body),
+        ..
+    } = respond("GET", "/customers", &headers, false)
+    else {
+        panic!()
+    };
+    let mut found = writes(&edits, &HeaderMap::from_pairs(headers));
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "-accept-ranges",
+            "-content-length",
+            "-etag",
+            "-server",
+            "x-frame-options+DENY"
+        ]
+    );
+    let crate::Chunk::Replaced(out) = body.chunk(br#"{"customers":[{"email":"a"}]}"#).unwrap()
+    else {
+        panic!()
+    };
+    assert_eq!(out, br#"{"customers":[{"email":"***"}]}"#);
+}
+
+fn refused(rule: &str) -> String {
+    let config = format!(r#"{{"version":1,"rules":[{{"name":"a",{rule}}}]}}"#);
+    Policy::from_bytes(config.as_bytes())
+        .expect_err("must be refused")
+        .to_string()
+}
+
+// Each fault is told with its path, so that an operator need not search.
+#[test]
+fn faults_are_told_with_their_path() {
+    for (rule, message) in [
+        (
+            r#""request":{"headers":{"set":{"content-length":"1"}}}"#,
+            "rules[0].request.headers.set.content-length: that header is not for filters to write",
+        ),
+        (
+            r#""response":{"headers":{"remove":["Transfer-Encoding"]}}"#,
+            "rules[0].response.headers.remove",
+        ),
+        (
+            r#""response":{"headers":{"set":{"grpc-status":"0"}}}"#,
+            "rules[0].response.headers.set.grpc-status: that header is not for filters to write",
+        ),
+        (
+            r#""request":{"headers":{}}"#,
+            "rules[0].request.headers: name at least one of set, append, remove, rename",
+        ),
+        (
+            r#""request":{"body":[{}]}"#,
+            "rules[0].request.body[0]: needs exactly one of remove, mask, set",
+        ),
+        (
+            r#""request":{"body":[{"remove":"/a","set":"/b"}]}"#,
+            "rules[0].request.body[0]: needs exactly one of remove, mask, set",
+        ),
+        (
+            r#""request":{"body":[{"set":"/a"}]}"#,
+            "rules[0].request.body[0]: set needs a value",
+        ),
+        (
+            r#""request":{"body":[{"mask":"/a","value":1}]}"#,
+            "rules[0].request.body[0].value: is for set and add",
+        ),
+        (
+            r#""request":{"body":[{"remove":"/a","with":"x"}]}"#,
+            "rules[0].request.body[0].with: is for mask",
+        ),
+        (
+            r#""response":{"body":[{"mask":"email"}]}"#,
+            "rules[0].response.body[0].mask: a path begins with /, as in /user/email",
+        ),
+        (
+            r#""response":{"on_undecodable":"pass"}"#,
+            "rules[0].response.on_undecodable: says what becomes of a body, and there is no body rule here",
+        ),
+        (
+            r#""request":{"path":{"replace_prefix":{"from":"/a","to":"/admin"},"allowed_paths":["/b"]}}"#,
+            "rules[0].request.path.replace_prefix.to: leads to none of allowed_paths",
+        ),
+        (
+            r#""request":{"headers":{"set":{"x-a":"1"},"rename":{"x_a":"x-b"}}}"#,
+            "rules[0].request.headers.rename.x_a: this rule writes that header, so there is nothing to rename",
+        ),
+        (
+            r#""response":{"headers":{"rename":{"x-a":"x-b","x-b":"x-c"}}}"#,
+            "rules[0].response.headers.rename.x-b: this rule writes that header, so there is nothing to rename",
+        ),
+        (
+            r#""response":{"headers":{"rename":{"x-a":"X-A"}}}"#,
+            "rules[0].response.headers.rename.x-a: this rule writes that header",
+        ),
+        // A client would tell Envoy where to go, and a filter behind this one who it is.
+        (
+            r#""request":{"headers":{"rename":{"x-a":"x-envoy-original-dst-host"}}}"#,
+            "rules[0].request.headers.rename.x-a: proxies act on that header",
+        ),
+        (
+            r#""request":{"headers":{"rename":{"x-a":"X_Forwarded-Host"}}}"#,
+            "rules[0].request.headers.rename.x-a: proxies act on that header",
+        ),
+        (
+            r#""request":{"headers":{"set":{":path":"/admin"}}}"#,
+            "rules[0].request.headers.set",
+        ),
+        (
+            r#""request":{"headers":{"set":{"x-a":"b\r\nx-user: root"}}}"#,
+            "rules[0].request.headers.set.x-a",
+        ),
+        (
+            r#""response":{"headers":{"append":{"x-a":"b\u0000"}}}"#,
+            "rules[0].response.headers.append.x-a",
+        ),
+        (
+            r#""request":{"headers":{"set":{"Host":"admin"}}}"#,
+            "rules[0].request.headers.set.host: that header is not for filters to write",
+        ),
+        (
+            r#""request":{"headers":{"rename":{"x-a":"transfer_encoding"}}}"#,
+            "rules[0].request.headers.rename.transfer_encoding: that header is not for filters to write",
+        ),
+        (
+            r#""request":{"headers":{"set":{"x-a":"1","x_a":"2"}}}"#,
+            "rules[0].request.headers: x_a is written twice",
+        ),
+        (
+            r#""request":{"query":{}}"#,
+            "rules[0].request.query: unknown field",
+        ),
+        (
+            r#""response":{"body":[{"convert":"/a"}]}"#,
+            "rules[0].response.body[0].convert: unknown field",
+        ),
+        (
+            r#""response":{"body":[{"rename":"/a"}]}"#,
+            "rules[0].response.body[0]: rename needs to",
+        ),
+        (
+            r#""response":{"body":[{"rename":"/a/*","to":"b"}]}"#,
+            "rules[0].response.body[0].rename: the path has to end with a name",
+        ),
+        (
+            r#""response":{"body":[{"rename":"/a","to":"b"},{"rename":"/c","to":"b"}]}"#,
+            "rules[0].response.body[1].rename: another rename may give",
+        ),
+        (
+            r#""response":{"body":[{"keep_only":""}]}"#,
+            "rules[0].response.body[0]: keep_only needs members",
+        ),
+        (
+            r#""response":{"body":[{"keep_only":"/a","members":[]}]}"#,
+            "rules[0].response.body[0].members: expected",
+        ),
+        (
+            r#""response":{"body":[{"add":"/a"}]}"#,
+            "rules[0].response.body[0]: add needs a value",
+        ),
+        (
+            r#""response":{"body":[{"remove":"/a/**"}]}"#,
+            "rules[0].response.body[0].remove: after ** comes",
+        ),
+    ] {
+        let found = refused(rule);
+        assert!(found.starts_with(message), "{rule}: {found}");
+    }
+}
