@@ -20,9 +20,11 @@ mod body;
 mod config;
 mod counters;
 mod decision;
+mod direction;
 mod head_edits;
 mod path_rewrite;
 mod reason;
+mod value;
 
 pub use body::{Body, Chunk, Ended};
 pub use config::{Config, Policy};
