@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use filter_config::FieldPath;
+use http_message::is_token;
 use identity::Identity;
 use request_match::{Placement, RequestMatch, Subject, TwinTable};
 use serde_json::json;
@@ -48,10 +49,10 @@ pub fn run(input: &[u8]) {
         assert!(filled.len() <= LIMIT);
     }
     let names = head.headers().iter().map(|(name, _)| name);
-    for name in names.filter_map(|name| std::str::from_utf8(name).ok()) {
-        let Some(copy) = template(&format!("<${{header:{name}}}>")) else {
-            continue;
-        };
+    let names = names.filter_map(|name| std::str::from_utf8(name).ok());
+    for name in names.filter(|name| is_token(name)) {
+        let written = name.replace('|', "\\|");
+        let copy = template(&format!("<${{header:{written}}}>")).expect("a header is a source");
         let Ok(filled) = copy.fill(&sources, LIMIT) else {
             continue;
         };
