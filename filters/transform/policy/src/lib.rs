@@ -25,6 +25,7 @@ mod head_edits;
 mod path_rewrite;
 mod reason;
 mod template;
+mod value;
 
 pub use body::{Body, Chunk, Ended};
 pub use config::{Config, Policy};
