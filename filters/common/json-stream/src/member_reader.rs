@@ -46,8 +46,14 @@ impl MemberPlaces {
         Some(MemberPlaces(Rc::new(Program::new(operations.collect())?)))
     }
 
-    fn count(&self) -> usize {
+    /// How many there are.
+    pub fn len(&self) -> usize {
         self.0.operations()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -63,7 +69,7 @@ impl MemberReader {
     pub fn new(places: &MemberPlaces) -> MemberReader {
         MemberReader {
             rewriter: JsonRewriter::new(Rc::clone(&places.0)),
-            places: places.count(),
+            places: places.len(),
         }
     }
 

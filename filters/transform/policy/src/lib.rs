@@ -17,15 +17,19 @@
 )]
 
 mod body;
+mod capture;
 mod config;
 mod counters;
 mod decision;
 mod head_edits;
 mod path_rewrite;
 mod reason;
+mod trial;
 
 pub use body::{Body, Chunk, Ended};
+pub use capture::{Captured, Capturing, Wait};
 pub use config::{Config, Policy};
-pub use counters::Counter;
+pub use counters::{Counter, HELD_BYTES};
 pub use decision::{Forward, Plan, Respond, Step};
 pub use reason::Reason;
+pub use trial::Trial;
