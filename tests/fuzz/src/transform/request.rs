@@ -21,8 +21,10 @@ pub fn run(input: &[u8]) {
         return;
     };
     let head = request::read(text);
-    let forward = match policy.request(&head, None, None, false) {
+    let forward = match policy.request(&head, None, None, true, None) {
         Step::Forward(forward) => forward,
+        // Nothing follows the head, so nothing is waited for.
+        Step::Await(_) => panic!("waits for a body that is not there"),
         Step::Reply(problem, reason) => {
             assert!((400..600).contains(&problem.status));
             assert_eq!(problem.code_details, reason.code_details());
