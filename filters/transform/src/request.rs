@@ -3,13 +3,14 @@
 use std::rc::Rc;
 
 use http_message::{HeaderMap, Place, RequestHead};
-use json_stream::Broken;
 use proxy_host::body::{self, Buffer};
 use proxy_host::headers::{self, Map};
 use proxy_host::{HostError, property, request_head};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use transform_policy::{Body, Chunk, Counter, Ended, Forward, Plan, Reason, Respond, Step};
+use transform_policy::{
+    Body, BodyFault, Chunk, Counter, Ended, Forward, Plan, Reason, Respond, Step,
+};
 
 use crate::plugin::Plugin;
 
@@ -152,7 +153,7 @@ impl Exchange {
     fn request_ended(&mut self, ended: bool) -> Result<Option<Ended>, Stop> {
         let (rewritten, passed) = (Counter::RequestBodyRewritten, Counter::RequestBodyPassed);
         match self.request_body.take_if(|_| ended) {
-            Some(body) => self.end(body, Reason::BrokenRequest, rewritten, passed),
+            Some(body) => self.end(body, Buffer::Request, rewritten, passed),
             None => Ok(None),
         }
     }
@@ -161,7 +162,7 @@ impl Exchange {
     fn response_ended(&mut self, ended: bool) -> Result<Option<Ended>, Stop> {
         let (rewritten, passed) = (Counter::ResponseBodyRewritten, Counter::ResponseBodyPassed);
         match self.response_body.take_if(|_| ended) {
-            Some(body) => self.end(body, Reason::BrokenResponse, rewritten, passed),
+            Some(body) => self.end(body, Buffer::Response, rewritten, passed),
             None => Ok(None),
         }
     }
@@ -170,11 +171,11 @@ impl Exchange {
     fn end(
         &self,
         body: Body,
-        broken: Reason,
+        buffer: Buffer,
         rewritten: Counter,
         passed: Counter,
     ) -> Result<Option<Ended>, Stop> {
-        let ended = body.end().map_err(|_| broken)?;
+        let ended = body.end().map_err(|fault| reason_for(buffer, fault))?;
         match ended {
             Ended::Empty => {}
             Ended::Rewritten => self.count(rewritten),
@@ -270,18 +271,38 @@ fn stream(buffer: Buffer, body: &mut Body, size: usize) -> Result<(), Stop> {
     if chunk.len() != size {
         return Err(HostError::Malformed.into());
     }
-    match body.chunk(&chunk) {
-        Ok(Chunk::Same) => Ok(()),
-        Ok(Chunk::Replaced(bytes)) => Ok(body::replace(buffer, &bytes)?),
-        Err(broken) => Err(broken_in(buffer, broken).into()),
+    let mut rest = chunk.as_slice();
+    // What a chunk inflates to goes over to the host part by part, which is not held here.
+    let mut has_replaced = false;
+    loop {
+        let next = body
+            .chunk(&mut rest)
+            .map_err(|fault| reason_for(buffer, fault))?;
+        let (bytes, is_last) = match next {
+            Chunk::Same if has_replaced => return Ok(body::replace(buffer, &chunk)?),
+            Chunk::Same => return Ok(()),
+            Chunk::Part(bytes) => (bytes, false),
+            Chunk::Replaced(bytes) => (bytes, true),
+        };
+        if !has_replaced {
+            body::replace(buffer, &bytes)?;
+        } else if !bytes.is_empty() {
+            body::append(buffer, &bytes)?;
+        }
+        has_replaced = true;
+        if is_last {
+            return Ok(());
+        }
     }
 }
 
-fn broken_in(buffer: Buffer, broken: Broken) -> Reason {
-    log::debug!("body={buffer:?} broken={broken}");
-    match buffer {
-        Buffer::Request => Reason::BrokenRequest,
-        Buffer::Response | Buffer::Callout => Reason::BrokenResponse,
+fn reason_for(buffer: Buffer, fault: BodyFault) -> Reason {
+    log::debug!("body={buffer:?} fault={fault}");
+    match (buffer, fault.is_cap()) {
+        (Buffer::Request, false) => Reason::BrokenRequest,
+        (Buffer::Request, true) => Reason::InflatedRequest,
+        (Buffer::Response | Buffer::Callout, false) => Reason::BrokenResponse,
+        (Buffer::Response | Buffer::Callout, true) => Reason::InflatedResponse,
     }
 }
 

@@ -14,11 +14,14 @@ use crate::head_edits::HeadEdits;
 use crate::path_rewrite::PathRewrite;
 
 mod body;
+mod codings;
 mod headers;
 mod path;
 
 pub(crate) use body::BodyRule;
 use body::{OnUndecodable, OperationConfig, compile_body};
+pub(crate) use codings::{CodingRule, Outgoing};
+use codings::{CodingsConfig, compile_codings};
 use headers::{Direction, HeadersConfig, compile_headers};
 use path::{PathConfig, compile_path};
 
@@ -52,6 +55,7 @@ struct RequestConfig {
     headers: Option<HeadersConfig>,
     path: Option<PathConfig>,
     body: Option<BoundedList<OperationConfig, 1, 64>>,
+    codings: Option<CodingsConfig>,
     #[serde(default)]
     on_undecodable: OnUndecodable,
 }
@@ -61,6 +65,7 @@ struct RequestConfig {
 struct ResponseConfig {
     headers: Option<HeadersConfig>,
     body: Option<BoundedList<OperationConfig, 1, 64>>,
+    codings: Option<CodingsConfig>,
     #[serde(default)]
     on_undecodable: OnUndecodable,
 }
@@ -83,8 +88,10 @@ pub(crate) struct Transform {
     pub(crate) request: HeadEdits,
     pub(crate) path: Option<PathRewrite>,
     pub(crate) request_body: Option<BodyRule>,
+    pub(crate) request_codings: CodingRule,
     pub(crate) response: HeadEdits,
     pub(crate) response_body: Option<BodyRule>,
+    pub(crate) response_codings: CodingRule,
 }
 
 impl Policy {
@@ -177,8 +184,10 @@ impl Transform {
             request: HeadEdits::default(),
             path: None,
             request_body: None,
+            request_codings: CodingRule::default(),
             response: HeadEdits::default(),
             response_body: None,
+            response_codings: CodingRule::default(),
         };
         if let Some(config) = request {
             transform.request = compile_headers(
@@ -191,6 +200,11 @@ impl Transform {
                 .map(|path| compile_path(&path, &request_at.field("path")))
                 .transpose()?;
             transform.request_body = compile_body(config.body, config.on_undecodable, &request_at)?;
+            transform.request_codings = compile_codings(
+                config.codings,
+                transform.request_body.is_some(),
+                &request_at.field("codings"),
+            )?;
         }
         if let Some(config) = response {
             transform.response = compile_headers(
@@ -200,6 +214,11 @@ impl Transform {
             )?;
             transform.response_body =
                 compile_body(config.body, config.on_undecodable, &response_at)?;
+            transform.response_codings = compile_codings(
+                config.codings,
+                transform.response_body.is_some(),
+                &response_at.field("codings"),
+            )?;
         }
         Ok(transform)
     }

@@ -2,16 +2,14 @@
 
 use std::rc::Rc;
 
-use http_message::{
-    HeaderEdits, HeaderMap, HeaderName, HeaderValue, PathError, Problem, Protocol, RequestHead,
-    content,
-};
+use http_message::{HeaderEdits, HeaderMap, PathError, Problem, Protocol, RequestHead, content};
 use identity::Identity;
 use request_match::{Ambiguity, Mode, Subject};
 
 use crate::body::{Body, Ended};
-use crate::config::{BodyRule, Policy, Transform};
+use crate::config::{Policy, Transform};
 use crate::counters::Counter;
+use crate::framing::{self, Reading, reframe, remove_what_is_about_the_body};
 use crate::reason::Reason;
 
 /// What the adapter does with a request.
@@ -59,24 +57,6 @@ pub enum Respond {
     /// Answers in its place.
     Reply(Problem, Reason),
 }
-
-/// Headers that would be wrong about a body that has been changed.
-const ABOUT_THE_BODY: [&str; 7] = [
-    "content-length",
-    "content-md5",
-    "digest",
-    "content-digest",
-    "repr-digest",
-    "etag",
-    "accept-ranges",
-];
-
-/// Headers by which a client asks for a part of a document.
-const ASKING_FOR_A_PART: [&str; 2] = ["range", "if-range"];
-
-/// Where this header is absent, any coding will do (RFC 9110 section 12.5.3).
-const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("accept-encoding");
-const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 impl Policy {
     /// Whether a rule looks at the route, so that the filter has to ask the host for it.
@@ -166,17 +146,23 @@ impl Policy {
         if let Some(rule) = &plan.transform.response_body {
             let status = headers.get_all(":status").next().unwrap_or_default();
             // 101: what follows is another protocol's. 206: a part of a document.
-            let readable = !matches!(status, b"101" | b"206") && content::is_json_document(headers);
+            let codings = &plan.transform.response_codings;
+            let reading =
+                Reading::of(headers, codings).filter(|_| !matches!(status, b"101" | b"206"));
             let is_unchanged = status == b"304";
             let bodiless = plan.is_head || is_unchanged || status == b"204";
             if end_of_stream || bodiless || content::is_empty(headers) {
                 // These describe the answer to a GET, which would have been rewritten.
-                if is_unchanged || (plan.is_head && (readable || !rule.pass)) {
-                    remove_what_is_about_the_body(&mut edits);
+                if is_unchanged || (plan.is_head && (reading.is_some() || !rule.pass)) {
+                    reframe(headers, codings, &mut edits);
+                    framing::vary(headers, codings, &mut edits);
                 }
                 body = (!end_of_stream).then(Body::absent);
-            } else if readable {
-                body = Some(rule.begin(&mut edits));
+            } else if let Some(reading) = reading {
+                reframe(headers, codings, &mut edits);
+                framing::vary(headers, codings, &mut edits);
+                let program = Rc::clone(&rule.program);
+                body = Some(Body::new(program, rule.pass, reading, codings));
             } else if rule.pass {
                 counter = Some(Counter::ResponseBodyPassed);
             } else {
@@ -237,12 +223,6 @@ impl Plan {
     }
 }
 
-fn remove_what_is_about_the_body(edits: &mut HeaderEdits) {
-    for name in ABOUT_THE_BODY {
-        edits.remove(name.as_bytes());
-    }
-}
-
 impl Transform {
     fn touches_response(&self) -> bool {
         !self.response.is_empty() || self.response_body.is_some()
@@ -265,10 +245,13 @@ impl Transform {
         if let Some(rule) = &self.request_body
             && !end_of_stream
         {
+            let codings = &self.request_codings;
             if content::is_empty(head.headers()) {
                 forward.body = Some(Body::absent());
-            } else if content::is_json_document(head.headers()) {
-                forward.body = Some(rule.begin(&mut forward.edits));
+            } else if let Some(reading) = Reading::of(head.headers(), codings) {
+                reframe(head.headers(), codings, &mut forward.edits);
+                let program = Rc::clone(&rule.program);
+                forward.body = Some(Body::new(program, rule.pass, reading, codings));
             } else if rule.pass {
                 forward.counters.push(Counter::RequestBodyPassed);
             } else {
@@ -281,19 +264,10 @@ impl Transform {
             if framed && !rule.pass {
                 return Err(Reason::UndecodableRequest);
             }
-            for name in ASKING_FOR_A_PART {
-                forward.edits.remove(name.as_bytes());
-            }
-            forward.edits.set(ACCEPT_ENCODING, IDENTITY);
+            let codings = &self.response_codings;
+            framing::ask_for_what_can_be_read(head.headers(), codings, &mut forward.edits);
         }
         Ok(())
-    }
-}
-
-impl BodyRule {
-    fn begin(&self, edits: &mut HeaderEdits) -> Body {
-        remove_what_is_about_the_body(edits);
-        Body::new(Rc::clone(&self.program), self.pass)
     }
 }
 

@@ -20,11 +20,12 @@ mod body;
 mod config;
 mod counters;
 mod decision;
+mod framing;
 mod head_edits;
 mod path_rewrite;
 mod reason;
 
-pub use body::{Body, Chunk, Ended};
+pub use body::{Body, BodyFault, Chunk, Ended};
 pub use config::{Config, Policy};
 pub use counters::Counter;
 pub use decision::{Forward, Plan, Respond, Step};

@@ -13,21 +13,25 @@ pub enum Reason {
     PathNotAllowed,
     /// The record of the caller cannot be read.
     MalformedIdentity,
-    /// The request's body is not JSON, or encoded, or it is a call whose answer would not be JSON.
+    /// The request's body is not JSON, or in a coding that is not read, or it is a call whose answer would not be JSON.
     UndecodableRequest,
     /// The request's body claims to be JSON and is not.
     BrokenRequest,
-    /// The response's body is not JSON, encoded, or a part of a document.
+    /// The response's body is not JSON, in a coding that is not read, or a part of a document.
     UndecodableResponse,
     /// The response's body claims to be JSON and is not, or ends before its document.
     BrokenResponse,
+    /// The request's body inflates to more than may be read.
+    InflatedRequest,
+    /// The response's body inflates to more than may be read.
+    InflatedResponse,
     /// The host did not do what was asked of it.
     Internal,
 }
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 8] = [
+    pub const ALL: [Reason; 10] = [
         Reason::Ambiguous,
         Reason::PathNotAllowed,
         Reason::MalformedIdentity,
@@ -35,6 +39,8 @@ impl Reason {
         Reason::BrokenRequest,
         Reason::UndecodableResponse,
         Reason::BrokenResponse,
+        Reason::InflatedRequest,
+        Reason::InflatedResponse,
         Reason::Internal,
     ];
 
@@ -48,6 +54,8 @@ impl Reason {
             Reason::BrokenRequest => "gatehouse_transform_broken_request",
             Reason::UndecodableResponse => "gatehouse_transform_undecodable_response",
             Reason::BrokenResponse => "gatehouse_transform_broken_response",
+            Reason::InflatedRequest => "gatehouse_transform_inflated_request",
+            Reason::InflatedResponse => "gatehouse_transform_inflated_response",
             Reason::Internal => "gatehouse_transform_internal",
         }
     }
@@ -57,8 +65,9 @@ impl Reason {
         match self {
             Reason::Ambiguous | Reason::BrokenRequest => 400,
             Reason::PathNotAllowed | Reason::MalformedIdentity => 403,
+            Reason::InflatedRequest => 413,
             Reason::UndecodableRequest => 415,
-            Reason::UndecodableResponse | Reason::BrokenResponse => 502,
+            Reason::UndecodableResponse | Reason::BrokenResponse | Reason::InflatedResponse => 502,
             Reason::Internal => 500,
         }
     }
@@ -69,9 +78,11 @@ impl Reason {
             Reason::Ambiguous | Reason::BrokenRequest => GrpcStatus::InvalidArgument,
             Reason::PathNotAllowed | Reason::MalformedIdentity => GrpcStatus::PermissionDenied,
             Reason::UndecodableRequest => GrpcStatus::Unimplemented,
-            Reason::UndecodableResponse | Reason::BrokenResponse | Reason::Internal => {
-                GrpcStatus::Internal
-            }
+            Reason::InflatedRequest => GrpcStatus::ResourceExhausted,
+            Reason::UndecodableResponse
+            | Reason::BrokenResponse
+            | Reason::InflatedResponse
+            | Reason::Internal => GrpcStatus::Internal,
         }
     }
 
@@ -85,6 +96,8 @@ impl Reason {
             Reason::BrokenRequest => Counter::BrokenRequest,
             Reason::UndecodableResponse => Counter::UndecodableResponse,
             Reason::BrokenResponse => Counter::BrokenResponse,
+            Reason::InflatedRequest => Counter::InflatedRequest,
+            Reason::InflatedResponse => Counter::InflatedResponse,
             Reason::Internal => Counter::Internal,
         }
     }
@@ -106,6 +119,7 @@ impl Reason {
         match self.status() {
             400 => "Bad Request",
             403 => "Forbidden",
+            413 => "Content Too Large",
             415 => "Unsupported Media Type",
             502 => "Bad Gateway",
             _ => "Internal Server Error",
@@ -118,13 +132,17 @@ impl Reason {
             Reason::PathNotAllowed => "The request may not be sent to where its path leads.",
             Reason::MalformedIdentity => "The gateway cannot tell who is calling.",
             Reason::UndecodableRequest => {
-                "The body must be JSON in UTF-8, without a content encoding."
+                "The body must be JSON in UTF-8, in no content coding or one that the gateway reads."
             }
             Reason::BrokenRequest => "The body is not valid JSON.",
             Reason::UndecodableResponse => {
                 "The upstream's answer has a form that cannot be passed on."
             }
             Reason::BrokenResponse => "The upstream's answer is not valid JSON.",
+            Reason::InflatedRequest => "The body inflates to more than the gateway reads.",
+            Reason::InflatedResponse => {
+                "The upstream's answer inflates to more than the gateway reads."
+            }
             Reason::Internal => "The gateway could not process the request.",
         }
     }
