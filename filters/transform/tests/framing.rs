@@ -20,7 +20,7 @@ const CONFIG: &str = r#"{
         {
             "name": "head",
             "match": { "path": { "prefix": "/head" } },
-            "response": { "headers": { "remove": ["server"] } }
+            "response": { "headers": [ { "remove": "server" } ] }
         }
     ]
 }"#;
@@ -273,7 +273,7 @@ fn a_tunnel_is_left_alone_or_not_opened() {
         stream.request_headers(false),
         FilterStatus::Replied(_)
     ));
-    let config = r#"{"version": 1, "rules": [{"name": "head", "response": {"headers": {"remove": ["server"]}}}]}"#;
+    let config = r#"{"version": 1, "rules": [{"name": "head", "response": {"headers": [{"remove": "server"}]}}]}"#;
     let options = VmOptions::new("transform", gatehouse_transform::register).config(config);
     let vm = Host::new().start(options).unwrap();
     let mut stream = vm.request(connect);

@@ -2,11 +2,11 @@
 //!
 //! ```
 //! use std::rc::Rc;
-//! use json_stream::{JsonRewriter, Operation, Pointer, Program};
+//! use json_stream::{Bindings, JsonRewriter, Operation, Pointer, Program};
 //!
 //! let email = Pointer::parse("/customers/*/email").unwrap();
 //! let program = Program::new(vec![Operation::mask(email, "***")]).unwrap();
-//! let mut rewriter = JsonRewriter::new(Rc::new(program));
+//! let mut rewriter = JsonRewriter::new(Rc::new(program), Bindings::default());
 //! let mut out = Vec::new();
 //! rewriter.push(br#"{"customers": [{"id": 7, "ema"#, &mut out).unwrap();
 //! rewriter.push(br#"il": "a@example.com"}]}"#, &mut out).unwrap();
@@ -26,12 +26,14 @@
     )
 )]
 
+mod bindings;
 mod json_rewriter;
 mod number_reader;
 mod operation;
 mod pointer;
 mod position_set;
 
+pub use bindings::{Bindings, Slot, Text};
 pub use json_rewriter::{Broken, JsonRewriter};
 pub use number_reader::{NumberPlace, NumberReader};
 pub use operation::{Operation, Program};

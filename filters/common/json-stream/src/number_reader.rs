@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::bindings::Bindings;
 use crate::json_rewriter::{Broken, JsonRewriter};
 use crate::operation::{Operation, Program};
 use crate::pointer::{InvalidPointer, Pointer};
@@ -33,7 +34,7 @@ pub struct NumberReader(JsonRewriter);
 impl NumberReader {
     /// Nothing read yet.
     pub fn new(place: &NumberPlace) -> NumberReader {
-        NumberReader(JsonRewriter::new(Rc::clone(&place.0)))
+        NumberReader(JsonRewriter::new(Rc::clone(&place.0), Bindings::default()))
     }
 
     /// Reads the next bytes.

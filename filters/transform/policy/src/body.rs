@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use content_coding::Fault;
-use json_stream::{Broken, JsonRewriter, Program};
+use json_stream::{Bindings, Broken, JsonRewriter, Program};
 
 mod coded;
 
@@ -81,7 +81,7 @@ impl Body {
     ) -> Body {
         Body {
             state: State::Read {
-                rewriter: Box::new(JsonRewriter::new(program)),
+                rewriter: Box::new(JsonRewriter::new(program, Bindings::default())),
                 has_begun: false,
                 may_pass: pass,
             },

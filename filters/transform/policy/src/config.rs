@@ -10,7 +10,8 @@ use request_match::{
 };
 use serde::Deserialize;
 
-use crate::head_edits::HeadEdits;
+use crate::direction::Direction;
+use crate::head_edits::{HeadEdit, HeadEdits};
 use crate::path_rewrite::PathRewrite;
 
 mod body;
@@ -22,7 +23,7 @@ pub(crate) use body::BodyRule;
 use body::{OnUndecodable, OperationConfig, compile_body};
 pub(crate) use codings::{CodingRule, Outgoing};
 use codings::{CodingsConfig, compile_codings};
-use headers::{Direction, HeadersConfig, compile_headers};
+use headers::{HeadersConfig, check_against_owned, compile_headers};
 use path::{PathConfig, compile_path};
 
 /// The wire form. README.md tells what each field means.
@@ -144,30 +145,12 @@ impl Policy {
 fn owned(rules: &Rules<Rc<Transform>>, at: &FieldPath) -> Result<NamePatterns, ConfigError> {
     let mut owned = NamePatterns::default();
     for rule in rules.iter().filter(|rule| rule.mode != Mode::Off) {
-        rule.value
-            .request
-            .owned()
-            .for_each(|name| owned.add_name(name));
+        let names = rule.value.request.edits.iter().filter_map(HeadEdit::owned);
+        names.for_each(|name| owned.add_name(name));
     }
     for (index, rule) in rules.iter().enumerate() {
         let headers = at.index(index).field("request").field("headers");
-        for (from, _) in &rule.value.request.rename {
-            if owned.matches(from.as_bytes()) {
-                return Err(ConfigError::new(
-                    &headers.field("rename").field(from.as_str()),
-                    "another rule writes that header, so a client cannot send it",
-                ));
-            }
-        }
-        for (name, _) in &rule.value.request.append {
-            let set_here = rule.value.request.owned().any(|other| other == name);
-            if owned.matches(name.as_bytes()) && !set_here {
-                return Err(ConfigError::new(
-                    &headers.field("append").field(name.as_str()),
-                    "another rule sets that header, so a client's copy is removed; set it here too",
-                ));
-            }
-        }
+        check_against_owned(&rule.value.request, &owned, &headers)?;
     }
     Ok(owned)
 }
@@ -180,21 +163,20 @@ impl Transform {
     ) -> Result<Transform, ConfigError> {
         let request_at = at.field("request");
         let response_at = at.field("response");
+        let headers = |config, direction, at: &FieldPath| {
+            compile_headers(config, direction, &at.field("headers"))
+        };
         let mut transform = Transform {
-            request: HeadEdits::default(),
+            request: headers(None, Direction::Request, &request_at)?,
             path: None,
             request_body: None,
             request_codings: CodingRule::default(),
-            response: HeadEdits::default(),
+            response: headers(None, Direction::Response, &response_at)?,
             response_body: None,
             response_codings: CodingRule::default(),
         };
         if let Some(config) = request {
-            transform.request = compile_headers(
-                config.headers,
-                Direction::Request,
-                &request_at.field("headers"),
-            )?;
+            transform.request = headers(config.headers, Direction::Request, &request_at)?;
             transform.path = config
                 .path
                 .map(|path| compile_path(&path, &request_at.field("path")))
@@ -207,11 +189,7 @@ impl Transform {
             )?;
         }
         if let Some(config) = response {
-            transform.response = compile_headers(
-                config.headers,
-                Direction::Response,
-                &response_at.field("headers"),
-            )?;
+            transform.response = headers(config.headers, Direction::Response, &response_at)?;
             transform.response_body =
                 compile_body(config.body, config.on_undecodable, &response_at)?;
             transform.response_codings = compile_codings(

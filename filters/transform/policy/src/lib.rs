@@ -20,13 +20,18 @@ mod body;
 mod config;
 mod counters;
 mod decision;
+mod direction;
 mod framing;
 mod head_edits;
 mod path_rewrite;
 mod reason;
+mod template;
+mod value;
 
 pub use body::{Body, BodyFault, Chunk, Ended};
 pub use config::{Config, Policy};
 pub use counters::Counter;
 pub use decision::{Forward, Plan, Respond, Step};
+pub use direction::Direction;
 pub use reason::Reason;
+pub use template::{Facts, Needs, Parsed, Property, Scope, Sources, Template, TooLong};
