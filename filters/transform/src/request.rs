@@ -328,7 +328,7 @@ impl Exchange {
         let Some(body) = body else {
             return Ok(None);
         };
-        let ended = body.end().map_err(|broken| Stop::Broken(buffer, broken))?;
+        let ended = body.end().map_err(|fault| Stop::Body(buffer, fault))?;
         match ended {
             Ended::Empty => {}
             Ended::Rewritten => self.count(rewritten),
@@ -562,11 +562,13 @@ impl Exchange {
         let reason = match done {
             Ok(action) => return action,
             Err(Stop::Policy(reason)) => reason,
-            Err(Stop::Broken(buffer, broken)) => {
-                log::debug!("body={buffer:?} broken={broken}");
-                match buffer {
-                    Buffer::Request => Reason::BrokenRequest,
-                    Buffer::Response | Buffer::Callout => Reason::BrokenResponse,
+            Err(Stop::Body(buffer, fault)) => {
+                log::debug!("body={buffer:?} fault={fault}");
+                match (buffer, fault.is_cap()) {
+                    (Buffer::Request, false) => Reason::BrokenRequest,
+                    (Buffer::Request, true) => Reason::InflatedRequest,
+                    (Buffer::Response | Buffer::Callout, false) => Reason::BrokenResponse,
+                    (Buffer::Response | Buffer::Callout, true) => Reason::InflatedResponse,
                 }
             }
             Err(Stop::Host(error)) => {

@@ -17,12 +17,15 @@ use crate::path_rewrite::PathRewrite;
 
 mod body;
 mod capture;
+mod codings;
 mod headers;
 mod path;
 
 pub(crate) use body::BodyRule;
 use body::{OnUndecodable, OperationConfig, compile_body};
 use capture::{CaptureBounds, CaptureConfig, compile_capture};
+pub(crate) use codings::{CodingRule, Outgoing};
+use codings::{CodingsConfig, compile_codings};
 use headers::{HeadersConfig, check_against_owned, compile_headers};
 use path::{PathConfig, compile_path};
 
@@ -61,6 +64,7 @@ struct RequestConfig {
     capture: Option<BoundedList<CaptureConfig, 1, 16>>,
     capture_max_bytes: Option<ByteSize>,
     capture_deadline: Option<ConfigDuration>,
+    codings: Option<CodingsConfig>,
     #[serde(default)]
     on_undecodable: OnUndecodable,
 }
@@ -73,6 +77,7 @@ struct ResponseConfig {
     capture: Option<BoundedList<CaptureConfig, 1, 16>>,
     capture_max_bytes: Option<ByteSize>,
     capture_deadline: Option<ConfigDuration>,
+    codings: Option<CodingsConfig>,
     #[serde(default)]
     on_undecodable: OnUndecodable,
 }
@@ -98,9 +103,11 @@ pub(crate) struct Transform {
     pub(crate) path: Option<PathRewrite>,
     pub(crate) request_capture: Option<Rc<CaptureRule>>,
     pub(crate) request_body: Option<BodyRule>,
+    pub(crate) request_codings: CodingRule,
     pub(crate) response: HeadEdits,
     pub(crate) response_capture: Option<Rc<CaptureRule>>,
     pub(crate) response_body: Option<BodyRule>,
+    pub(crate) response_codings: CodingRule,
 }
 
 impl Policy {
@@ -184,9 +191,11 @@ impl Transform {
             path: None,
             request_capture: None,
             request_body: None,
+            request_codings: CodingRule::default(),
             response: headers(None, Direction::Response, &response_at)?,
             response_capture: None,
             response_body: None,
+            response_codings: CodingRule::default(),
         };
         if let Some(config) = request {
             transform.request = headers(config.headers, Direction::Request, &request_at)?;
@@ -205,6 +214,12 @@ impl Transform {
                 compile_capture(config.capture, &bounds, Direction::Request, &request_at)?;
             transform.request_body =
                 compile_body(config.body, config.on_undecodable, captures, &request_at)?;
+            transform.request_codings = compile_codings(
+                config.codings,
+                transform.request_body.is_some(),
+                captures,
+                &request_at.field("codings"),
+            )?;
             transform.check_captured_headers(&request_at)?;
         }
         if let Some(config) = response {
@@ -220,6 +235,12 @@ impl Transform {
                 compile_capture(config.capture, &bounds, Direction::Response, &response_at)?;
             transform.response_body =
                 compile_body(config.body, config.on_undecodable, captures, &response_at)?;
+            transform.response_codings = compile_codings(
+                config.codings,
+                transform.response_body.is_some(),
+                captures,
+                &response_at.field("codings"),
+            )?;
         }
         Ok(transform)
     }

@@ -56,13 +56,17 @@ pub enum Counter {
     UndecodableResponse,
     /// The response was cut off: its body is not the JSON that it claims to be, or incomplete.
     BrokenResponse,
+    /// Refused or cut off: the request's body inflates to more than may be read.
+    InflatedRequest,
+    /// The response was cut off: its body inflates to more than may be read.
+    InflatedResponse,
     /// Refused or cut off: the host did not do what was asked of it.
     Internal,
 }
 
 impl Counter {
     /// Every counter, in the order of declaration. README.md has the same list.
-    pub const ALL: [Counter; 26] = [
+    pub const ALL: [Counter; 28] = [
         Counter::Matched,
         Counter::Unmatched,
         Counter::Shadowed,
@@ -88,6 +92,8 @@ impl Counter {
         Counter::Crowded,
         Counter::UndecodableResponse,
         Counter::BrokenResponse,
+        Counter::InflatedRequest,
+        Counter::InflatedResponse,
         Counter::Internal,
     ];
 
@@ -119,6 +125,8 @@ impl Counter {
             Counter::BrokenRequest => "gatehouse.transform.broken_request",
             Counter::UndecodableResponse => "gatehouse.transform.undecodable_response",
             Counter::BrokenResponse => "gatehouse.transform.broken_response",
+            Counter::InflatedRequest => "gatehouse.transform.inflated_request",
+            Counter::InflatedResponse => "gatehouse.transform.inflated_response",
             Counter::Internal => "gatehouse.transform.internal",
         }
     }

@@ -3,17 +3,15 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use http_message::{
-    HeaderEdits, HeaderMap, HeaderName, HeaderValue, PathError, Problem, Protocol, RequestHead,
-    content,
-};
+use http_message::{HeaderEdits, HeaderMap, PathError, Problem, Protocol, RequestHead, content};
 use identity::Identity;
 use request_match::{Ambiguity, Mode, Subject};
 
 use crate::body::{Body, Ended};
 use crate::capture::{CaptureRule, Captured, Capturing};
-use crate::config::{BodyRule, Policy, Transform};
+use crate::config::{CodingRule, Policy, Transform};
 use crate::counters::Counter;
+use crate::framing::{self, Reading, reframe, remove_what_is_about_the_body};
 use crate::reason::Reason;
 use crate::trial::Trial;
 
@@ -73,26 +71,8 @@ pub enum Respond {
     Reply(Problem, Reason),
 }
 
-/// Headers that would be wrong about a body that has been changed.
-const ABOUT_THE_BODY: [&str; 7] = [
-    "content-length",
-    "content-md5",
-    "digest",
-    "content-digest",
-    "repr-digest",
-    "etag",
-    "accept-ranges",
-];
-
-/// Headers by which a client asks for a part of a document.
-const ASKING_FOR_A_PART: [&str; 2] = ["range", "if-range"];
-
 /// How long the head of a response waits for the first chunk of its body, where it can.
 const FIRST_CHUNK_DEADLINE: Duration = Duration::from_secs(5);
-
-/// Where this header is absent, any coding will do (RFC 9110 section 12.5.3).
-const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("accept-encoding");
-const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 impl Policy {
     /// Whether a rule looks at the route, so that the filter has to ask the host for it.
@@ -203,8 +183,9 @@ impl Policy {
         captured: Option<&Captured>,
     ) -> Result<Respond, Reason> {
         let transform = &plan.transform;
+        let codings = &transform.response_codings;
         let content = match transform.reads_response() {
-            true => Content::of(plan, headers, end_of_stream),
+            true => Content::of(plan, codings, headers, end_of_stream),
             false => Content::UNREAD,
         };
         let mut edits = HeaderEdits::new();
@@ -212,8 +193,8 @@ impl Policy {
         let mut capturing = None;
         if let (Some(rule), None) = (&transform.response_capture, captured) {
             match content {
-                Content::Readable if rule.holds_head => return Ok(Respond::Await(rule.begin())),
-                Content::Readable => capturing = Some(rule.begin()),
+                Content::Readable(_) if rule.holds_head => return Ok(Respond::Await(rule.begin())),
+                Content::Readable(_) => capturing = Some(rule.begin()),
                 Content::Unreadable if rule.pass => counter = Some(Counter::ResponseBodyPassed),
                 Content::Unreadable => return Err(Reason::UndecodableResponse),
                 Content::None { .. } => {}
@@ -233,12 +214,16 @@ impl Policy {
                         || described == Described::Readable
                         || (described == Described::Unreadable && !rule.pass)
                     {
-                        remove_what_is_about_the_body(&mut edits);
+                        reframe(headers, codings, &mut edits);
+                        framing::vary(headers, codings, &mut edits);
                     }
                     body = (!end_of_stream).then(Body::absent);
                 }
-                Content::Readable => {
-                    body = Some(rule.begin(&mut edits));
+                Content::Readable(reading) => {
+                    reframe(headers, codings, &mut edits);
+                    framing::vary(headers, codings, &mut edits);
+                    let program = Rc::clone(&rule.program);
+                    body = Some(Body::new(program, rule.pass, reading, codings));
                     let waits = self.host_allows_stop_iteration && !rule.pass;
                     wait = waits.then_some(FIRST_CHUNK_DEADLINE);
                 }
@@ -290,7 +275,7 @@ enum Content {
     None {
         described: Described,
     },
-    Readable,
+    Readable(Reading),
     Unreadable,
 }
 
@@ -312,24 +297,22 @@ impl Content {
         described: Described::This,
     };
 
-    fn of(plan: &Plan, headers: &HeaderMap, end_of_stream: bool) -> Content {
+    fn of(plan: &Plan, codings: &CodingRule, headers: &HeaderMap, end_of_stream: bool) -> Content {
         let status = headers.get_all(":status").next().unwrap_or_default();
         // 101: what follows is another protocol's. 206: a part of a document.
-        let readable = !matches!(status, b"101" | b"206") && content::is_json_document(headers);
+        let reading = Reading::of(headers, codings).filter(|_| !matches!(status, b"101" | b"206"));
         let is_unchanged = status == b"304";
         let bodiless = plan.is_head || is_unchanged || status == b"204";
         if end_of_stream || bodiless || content::is_empty(headers) {
-            let described = match (is_unchanged, plan.is_head, readable) {
+            let described = match (is_unchanged, plan.is_head, reading.is_some()) {
                 (true, ..) => Described::Unchanged,
                 (_, true, true) => Described::Readable,
                 (_, true, false) => Described::Unreadable,
                 (_, false, _) => Described::This,
             };
             Content::None { described }
-        } else if readable {
-            Content::Readable
         } else {
-            Content::Unreadable
+            reading.map_or(Content::Unreadable, Content::Readable)
         }
     }
 }
@@ -347,6 +330,11 @@ impl Plan {
         self.transform.touches_response()
     }
 
+    /// Whether a response with these headers is in no coding, or in one that is read.
+    pub(crate) fn reads_coding_of(&self, headers: &HeaderMap) -> bool {
+        Reading::of_coding(headers, &self.transform.response_codings).is_some()
+    }
+
     /// Whether [`Plan::response_trailers`] may have something to remove.
     pub fn touches_response_trailers(&self, body: Option<Ended>) -> bool {
         self.transform.response.removes() || body == Some(Ended::Rewritten)
@@ -361,12 +349,6 @@ impl Plan {
             remove_what_is_about_the_body(&mut edits);
         }
         edits
-    }
-}
-
-fn remove_what_is_about_the_body(edits: &mut HeaderEdits) {
-    for name in ABOUT_THE_BODY {
-        edits.remove(name.as_bytes());
     }
 }
 
@@ -396,10 +378,13 @@ impl Transform {
         if let Some(rule) = &self.request_body
             && !end_of_stream
         {
+            let codings = &self.request_codings;
             if content::is_empty(head.headers()) {
                 forward.body = Some(Body::absent());
-            } else if content::is_json_document(head.headers()) {
-                forward.body = Some(rule.begin(&mut forward.edits));
+            } else if let Some(reading) = Reading::of(head.headers(), codings) {
+                reframe(head.headers(), codings, &mut forward.edits);
+                let program = Rc::clone(&rule.program);
+                forward.body = Some(Body::new(program, rule.pass, reading, codings));
             } else if rule.pass {
                 forward.counters.push(Counter::RequestBodyPassed);
             } else {
@@ -414,10 +399,8 @@ impl Transform {
             if framed && !pass {
                 return Err(Reason::UndecodableRequest);
             }
-            for name in ASKING_FOR_A_PART {
-                forward.edits.remove(name.as_bytes());
-            }
-            forward.edits.set(ACCEPT_ENCODING, IDENTITY);
+            let codings = &self.response_codings;
+            framing::ask_for_what_can_be_read(head.headers(), codings, &mut forward.edits);
         }
         Ok(())
     }
@@ -441,13 +424,6 @@ impl CaptureRule {
         }
         forward.counters.push(Counter::RequestBodyPassed);
         Ok(None)
-    }
-}
-
-impl BodyRule {
-    fn begin(&self, edits: &mut HeaderEdits) -> Body {
-        remove_what_is_about_the_body(edits);
-        Body::new(Rc::clone(&self.program), self.pass)
     }
 }
 

@@ -22,6 +22,7 @@ mod config;
 mod counters;
 mod decision;
 mod direction;
+mod framing;
 mod head_edits;
 mod path_rewrite;
 mod reason;
@@ -29,7 +30,7 @@ mod template;
 mod trial;
 mod value;
 
-pub use body::{Body, Chunk, Ended};
+pub use body::{Body, BodyFault, Chunk, Ended};
 pub use capture::{Captured, Capturing, Wait};
 pub use config::{Config, Policy};
 pub use counters::{Counter, HELD_BYTES};

@@ -13,7 +13,7 @@ pub enum Reason {
     PathNotAllowed,
     /// The record of the caller cannot be read.
     MalformedIdentity,
-    /// The request's body is not JSON, or encoded, or it is a call whose answer would not be JSON.
+    /// The request's body is not JSON, or in a coding that is not read, or it is a call whose answer would not be JSON.
     UndecodableRequest,
     /// The request's body claims to be JSON and is not.
     BrokenRequest,
@@ -25,17 +25,21 @@ pub enum Reason {
     LateResponse,
     /// Too many messages wait for their bodies.
     Crowded,
-    /// The response's body is not JSON, encoded, or a part of a document.
+    /// The response's body is not JSON, in a coding that is not read, or a part of a document.
     UndecodableResponse,
     /// The response's body claims to be JSON and is not, or ends before its document.
     BrokenResponse,
+    /// The request's body inflates to more than may be read.
+    InflatedRequest,
+    /// The response's body inflates to more than may be read.
+    InflatedResponse,
     /// The host did not do what was asked of it.
     Internal,
 }
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 12] = [
+    pub const ALL: [Reason; 14] = [
         Reason::Ambiguous,
         Reason::PathNotAllowed,
         Reason::MalformedIdentity,
@@ -47,6 +51,8 @@ impl Reason {
         Reason::Crowded,
         Reason::UndecodableResponse,
         Reason::BrokenResponse,
+        Reason::InflatedRequest,
+        Reason::InflatedResponse,
         Reason::Internal,
     ];
 
@@ -64,6 +70,8 @@ impl Reason {
             Reason::Crowded => "gatehouse_transform_crowded",
             Reason::UndecodableResponse => "gatehouse_transform_undecodable_response",
             Reason::BrokenResponse => "gatehouse_transform_broken_response",
+            Reason::InflatedRequest => "gatehouse_transform_inflated_request",
+            Reason::InflatedResponse => "gatehouse_transform_inflated_response",
             Reason::Internal => "gatehouse_transform_internal",
         }
     }
@@ -73,11 +81,11 @@ impl Reason {
         match self {
             Reason::Ambiguous | Reason::BrokenRequest => 400,
             Reason::PathNotAllowed | Reason::MalformedIdentity => 403,
-            Reason::MembersTooFar => 413,
+            Reason::MembersTooFar | Reason::InflatedRequest => 413,
             Reason::UndecodableRequest => 415,
             Reason::LateRequest | Reason::Crowded => 503,
             Reason::LateResponse => 504,
-            Reason::UndecodableResponse | Reason::BrokenResponse => 502,
+            Reason::UndecodableResponse | Reason::BrokenResponse | Reason::InflatedResponse => 502,
             Reason::Internal => 500,
         }
     }
@@ -88,11 +96,14 @@ impl Reason {
             Reason::Ambiguous | Reason::BrokenRequest => GrpcStatus::InvalidArgument,
             Reason::PathNotAllowed | Reason::MalformedIdentity => GrpcStatus::PermissionDenied,
             Reason::UndecodableRequest => GrpcStatus::Unimplemented,
-            Reason::MembersTooFar | Reason::Crowded => GrpcStatus::ResourceExhausted,
-            Reason::LateRequest | Reason::LateResponse => GrpcStatus::DeadlineExceeded,
-            Reason::UndecodableResponse | Reason::BrokenResponse | Reason::Internal => {
-                GrpcStatus::Internal
+            Reason::MembersTooFar | Reason::InflatedRequest | Reason::Crowded => {
+                GrpcStatus::ResourceExhausted
             }
+            Reason::LateRequest | Reason::LateResponse => GrpcStatus::DeadlineExceeded,
+            Reason::UndecodableResponse
+            | Reason::BrokenResponse
+            | Reason::InflatedResponse
+            | Reason::Internal => GrpcStatus::Internal,
         }
     }
 
@@ -110,6 +121,8 @@ impl Reason {
             Reason::Crowded => Counter::Crowded,
             Reason::UndecodableResponse => Counter::UndecodableResponse,
             Reason::BrokenResponse => Counter::BrokenResponse,
+            Reason::InflatedRequest => Counter::InflatedRequest,
+            Reason::InflatedResponse => Counter::InflatedResponse,
             Reason::Internal => Counter::Internal,
         }
     }
@@ -146,7 +159,7 @@ impl Reason {
             Reason::PathNotAllowed => "The request may not be sent to where its path leads.",
             Reason::MalformedIdentity => "The gateway cannot tell who is calling.",
             Reason::UndecodableRequest => {
-                "The body must be JSON in UTF-8, without a content encoding."
+                "The body must be JSON in UTF-8, in no content coding or one that the gateway reads."
             }
             Reason::BrokenRequest => "The body is not valid JSON.",
             Reason::MembersTooFar => {
@@ -159,6 +172,10 @@ impl Reason {
                 "The upstream's answer has a form that cannot be passed on."
             }
             Reason::BrokenResponse => "The upstream's answer is not valid JSON.",
+            Reason::InflatedRequest => "The body inflates to more than the gateway reads.",
+            Reason::InflatedResponse => {
+                "The upstream's answer inflates to more than the gateway reads."
+            }
             Reason::Internal => "The gateway could not process the request.",
         }
     }

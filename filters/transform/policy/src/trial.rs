@@ -5,7 +5,7 @@ use std::rc::Rc;
 use http_message::HeaderMap;
 use request_match::Subject;
 
-use crate::body::{Body, Ended};
+use crate::body::{Body, Chunk, Ended};
 use crate::capture::Capturing;
 use crate::config::{Policy, Transform};
 use crate::counters::Counter;
@@ -70,7 +70,7 @@ impl Trial {
         self.response.reads()
     }
 
-    /// The head of the response. One that is encoded is not looked at: in force, the rule would have asked for another.
+    /// The head of the response. In a coding that is not read it is not looked at: in force, the rule would have asked for another.
     pub fn response(
         &mut self,
         policy: &Policy,
@@ -78,7 +78,7 @@ impl Trial {
         end_of_stream: bool,
     ) -> Option<Counter> {
         let plan = self.plan.take()?;
-        if headers.get_all("content-encoding").next().is_some() {
+        if !plan.reads_coding_of(headers) {
             return None;
         }
         let mut decided = policy.response(&plan, headers, end_of_stream, None);
@@ -144,7 +144,8 @@ impl Passage {
             capturing.chunk(chunk).map_err(|_| Refused)?;
         }
         if let Some(body) = &mut self.body {
-            body.chunk(chunk).map_err(|_| Refused)?;
+            let mut rest = chunk;
+            while let Chunk::Part(_) = body.chunk(&mut rest).map_err(|_| Refused)? {}
         }
         Ok(())
     }
@@ -162,6 +163,7 @@ impl Passage {
     }
 
     fn held_bytes(&self) -> usize {
-        self.capturing.as_ref().map_or(0, |one| one.held_bytes())
+        let capturing = self.capturing.as_ref().map_or(0, |one| one.held_bytes());
+        capturing.saturating_add(self.body.as_ref().map_or(0, Body::held_bytes))
     }
 }

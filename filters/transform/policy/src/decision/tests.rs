@@ -91,7 +91,7 @@ fn a_rule_edits_the_head() {
             ("x-old", "b"),
             ("x-via", "cdn"),
             ("x-debug", "1"),
-            ("accept-encoding", "gzip"),
+            ("accept-encoding", "gzip, br;q=0.5, zstd"),
             ("range", "bytes=0-1"),
         ],
     );
@@ -105,7 +105,7 @@ fn a_rule_edits_the_head() {
             "-x-debug",
             "-x-old",
             "-x_team",
-            "accept-encoding=identity",
+            "accept-encoding=gzip",
             "x-new+b",
             "x-new=a",
             "x-team=crm",
@@ -140,7 +140,7 @@ fn a_request_that_cannot_be_read_is_refused_unless_it_may_pass() {
         &[],
         &[
             ("content-type", "application/json"),
-            ("content-encoding", "gzip"),
+            ("content-encoding", "br"),
         ],
         &[("content-type", "application/grpc+json")],
     ] {
@@ -357,7 +357,9 @@ fn a_changed_body_loses_what_was_said_of_it() {
             "x-frame-options+DENY"
         ]
     );
-    let crate::Chunk::Replaced(out) = body.chunk(br#"{"customers":[{"email":"a"}]}"#).unwrap()
+    let crate::Chunk::Replaced(out) = body
+        .chunk(&mut &br#"{"customers":[{"email":"a"}]}"#[..])
+        .unwrap()
     else {
         panic!()
     };
