@@ -348,14 +348,12 @@ impl Exchange {
     }
 
     fn clean_response_trailers(&self, body: Option<Ended>) -> Result<(), Stop> {
-        let Some(plan) = &self.plan else {
+        let plan = self.plan.as_ref();
+        let Some(plan) = plan.filter(|plan| plan.touches_response_trailers(body)) else {
             return Ok(());
         };
-        let edits = plan.response_trailers(body);
-        if edits.is_empty() {
-            return Ok(());
-        }
         let trailers = headers::read(Map::ResponseTrailers)?;
+        let edits = plan.response_trailers(&trailers, body);
         headers::apply(Map::ResponseTrailers, &edits.writes(&trailers))?;
         Ok(())
     }

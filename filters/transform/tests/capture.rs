@@ -14,7 +14,7 @@ fn config() -> Value {
             "name": "chat",
             "match": { "path": { "prefix": "/chat" } },
             "request": {
-                "headers": { "set": { "x-team": "crm" } },
+                "headers": [{ "set": "x-team", "value": "crm" }],
                 "capture": [
                     { "member": "/model", "header": "x-model", "filter_state": "model" },
                     { "member": "/user/id", "header": "x-user-id" },
@@ -50,7 +50,7 @@ fn config() -> Value {
                 "capture": [{ "member": "/usage/total", "header": "x-cost", "filter_state": "cost" }],
                 "capture_max_bytes": "64B",
                 "body": [{ "mask": "/secret" }],
-                "headers": { "set": { "x-seen": "yes" } },
+                "headers": [{ "set": "x-seen", "value": "yes" }],
             },
         },
         {
@@ -618,7 +618,7 @@ fn a_rule_on_trial_is_worked_through_and_nothing_of_it_is_sent() {
             "capture": [{ "member": "/model", "header": "x-trial" }],
             "body": [{ "remove": "/internal" }],
         },
-        "response": { "body": [{ "mask": "/secret" }], "headers": { "set": { "x-trial": "1" } } },
+        "response": { "body": [{ "mask": "/secret" }], "headers": [{ "set": "x-trial", "value": "1" }] },
     });
     rules.insert(0, trial);
     let vm = host.start(options(&config).allow_stop_iteration()).unwrap();
@@ -772,7 +772,7 @@ fn a_faulty_capture_is_refused_with_its_path() {
             refusal(&|config| {
                 config["host_allows_stop_iteration"] = false.into();
                 for rule in config["rules"].as_array_mut().unwrap() {
-                    rule["request"] = json!({ "headers": { "remove": ["x"] } });
+                    rule["request"] = json!({ "headers": [{ "remove": "x" }] });
                 }
             }),
             "rules[4].response.capture[0].header".to_owned(),

@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use thiserror::Error;
 
+use crate::bindings::Bindings;
 use crate::operation::{Change, Child, Program, Verdict};
 use crate::position_set::PositionSet;
 
@@ -34,6 +35,7 @@ use string::InString;
 #[derive(Debug)]
 pub struct JsonRewriter {
     program: Rc<Program>,
+    bindings: Bindings,
     state: State,
     open: Vec<Frame>,
     /// What becomes of the value that comes next.
@@ -142,11 +144,12 @@ impl JsonRewriter {
     /// `0,`, can make 64 KiB of them.
     pub const MAX_WRITTEN: u64 = 1 << 20;
 
-    /// Nothing read yet.
-    pub fn new(program: Rc<Program>) -> JsonRewriter {
+    /// Nothing read yet of a message with these bindings.
+    pub fn new(program: Rc<Program>, bindings: Bindings) -> JsonRewriter {
         JsonRewriter {
-            next: Next::Keep(program.start()),
+            next: Next::Keep(program.start(&bindings)),
             program,
+            bindings,
             state: State::Value { or_end: false },
             open: Vec::new(),
             muted: None,
@@ -312,8 +315,8 @@ impl JsonRewriter {
             Next::Replace(operation) => {
                 let program = Rc::clone(&self.program);
                 if let Some(Change::Replace(text) | Change::Set(text)) = program.change(operation) {
-                    self.count_written(text, cut)?;
-                    cut.insert(text);
+                    self.count_written(self.bindings.text(text).len(), cut)?;
+                    cut.insert(self.bindings.text(text));
                 }
                 self.mute();
                 PositionSet::default()
@@ -433,15 +436,15 @@ impl JsonRewriter {
             let mut comma = frame.kept;
             let program = Rc::clone(&self.program);
             for (name, value) in program.missing(frame.active, frame.seen) {
-                self.count_written(name.as_bytes(), cut)?;
-                self.count_written(value, cut)?;
+                let length = self.bindings.text(value).len();
+                self.count_written(name.len().saturating_add(length), cut)?;
                 if comma {
                     cut.insert(b",");
                 }
                 comma = true;
                 cut.insert(serde_json::Value::from(name).to_string().as_bytes());
                 cut.insert(b":");
-                cut.insert(value);
+                cut.insert(self.bindings.text(value));
             }
         }
         cut.skip(1);
@@ -593,7 +596,7 @@ impl JsonRewriter {
         // The first child that goes out needs no comma.
         let without_comma = !std::mem::replace(&mut frame.kept, true);
         if let Some(Change::Rename { text, .. }) = change(verdict.name) {
-            self.count_written(text, cut)?;
+            self.count_written(text.len(), cut)?;
             cut.release_as(text, &mut self.held, without_comma);
         } else {
             cut.release(&mut self.held, without_comma);
@@ -639,12 +642,12 @@ impl JsonRewriter {
     }
 
     /// Counts what an operation is about to put in. It depends on the bytes so far alone, not on how they were cut.
-    fn count_written(&mut self, text: &[u8], cut: &Cut<'_, '_>) -> Result<(), Broken> {
+    fn count_written(&mut self, length: usize, cut: &Cut<'_, '_>) -> Result<(), Broken> {
         let read = self
             .read
             .saturating_add(length_of(cut.at))
             .saturating_add(1);
-        self.written = self.written.saturating_add(length_of(text.len()));
+        self.written = self.written.saturating_add(length_of(length));
         if self.written > Self::MAX_WRITTEN.saturating_add(read.saturating_mul(16)) {
             return Err(Broken::TooLong);
         }

@@ -2,11 +2,11 @@
 //!
 //! ```
 //! use std::rc::Rc;
-//! use json_stream::{JsonRewriter, Operation, Pointer, Program};
+//! use json_stream::{Bindings, JsonRewriter, Operation, Pointer, Program};
 //!
 //! let email = Pointer::parse("/customers/*/email").unwrap();
 //! let program = Program::new(vec![Operation::mask(email, "***")]).unwrap();
-//! let mut rewriter = JsonRewriter::new(Rc::new(program));
+//! let mut rewriter = JsonRewriter::new(Rc::new(program), Bindings::default());
 //! let mut out = Vec::new();
 //! rewriter.push(br#"{"customers": [{"id": 7, "ema"#, &mut out).unwrap();
 //! rewriter.push(br#"il": "a@example.com"}]}"#, &mut out).unwrap();
@@ -26,6 +26,7 @@
     )
 )]
 
+mod bindings;
 mod json_rewriter;
 mod member_reader;
 mod number_reader;
@@ -33,6 +34,7 @@ mod operation;
 mod pointer;
 mod position_set;
 
+pub use bindings::{Bindings, Slot, Text};
 pub use json_rewriter::{Broken, Captured, JsonRewriter};
 pub use member_reader::{MemberPlace, MemberPlaces, MemberReader};
 pub use number_reader::{NumberPlace, NumberReader};

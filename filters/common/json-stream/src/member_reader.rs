@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::bindings::Bindings;
 use crate::json_rewriter::{Broken, Capture, Captured, JsonRewriter, Keep};
 use crate::operation::{Operation, Program};
 use crate::pointer::{InvalidPointer, Pointer};
@@ -68,7 +69,7 @@ impl MemberReader {
     /// Nothing read yet.
     pub fn new(places: &MemberPlaces) -> MemberReader {
         MemberReader {
-            rewriter: JsonRewriter::new(Rc::clone(&places.0)),
+            rewriter: JsonRewriter::new(Rc::clone(&places.0), Bindings::default()),
             places: places.len(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::bindings::Bindings;
 use crate::json_rewriter::{Broken, Capture, Captured, JsonRewriter, Keep};
 use crate::member_reader::MemberPlace;
 use crate::operation::Program;
@@ -38,7 +39,7 @@ pub struct NumberReader(JsonRewriter);
 impl NumberReader {
     /// Nothing read yet.
     pub fn new(place: &NumberPlace) -> NumberReader {
-        NumberReader(JsonRewriter::new(Rc::clone(&place.0)))
+        NumberReader(JsonRewriter::new(Rc::clone(&place.0), Bindings::default()))
     }
 
     /// Reads the next bytes.

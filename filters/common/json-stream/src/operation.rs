@@ -1,5 +1,6 @@
 //! What is done to the members of a document.
 
+use crate::bindings::{Bindings, Text, json};
 use crate::json_rewriter::Capture;
 use crate::pointer::{Pointer, Segment};
 use crate::position_set::PositionSet;
@@ -16,12 +17,12 @@ pub struct Operation {
 pub(crate) enum Change {
     /// Takes out the member or element.
     Remove,
-    /// Puts this JSON text in place of the value.
-    Replace(Vec<u8>),
-    /// Puts this JSON text in place of the value, or adds the member at the end of its object.
-    Set(Vec<u8>),
+    /// Puts this in place of the value.
+    Replace(Text),
+    /// Puts this in place of the value, or adds the member at the end of its object.
+    Set(Text),
     /// Adds the member at the end of its object, if it is not there.
-    Add(Vec<u8>),
+    Add(Text),
     /// Gives the member this name.
     Rename {
         to: String,
@@ -88,19 +89,19 @@ impl Operation {
         Operation::new(at.except(names), Change::Remove)
     }
 
-    /// Puts a string in place of the value, whatever it was.
-    pub fn mask(at: Pointer, with: &str) -> Operation {
-        Operation::new(at, Change::Replace(json(&with.into())))
+    /// Puts a text in place of the value, whatever it was.
+    pub fn mask(at: Pointer, with: impl Into<Text>) -> Operation {
+        Operation::new(at, Change::Replace(with.into()))
     }
 
     /// Puts a value in place of the value, or adds the member at the end of its object.
-    pub fn set(at: Pointer, value: &serde_json::Value) -> Operation {
-        Operation::new(at, Change::Set(json(value)))
+    pub fn set(at: Pointer, value: impl Into<Text>) -> Operation {
+        Operation::new(at, Change::Set(value.into()))
     }
 
     /// Adds the member at the end of its object, if it is not there.
-    pub fn add(at: Pointer, value: &serde_json::Value) -> Operation {
-        Operation::new(at, Change::Add(json(value)))
+    pub fn add(at: Pointer, value: impl Into<Text>) -> Operation {
+        Operation::new(at, Change::Add(value.into()))
     }
 
     /// Gives the member another name. Where the object has a member of that name as well, the one that comes first stays.
@@ -150,10 +151,6 @@ impl Operation {
     }
 }
 
-fn json(value: &serde_json::Value) -> Vec<u8> {
-    value.to_string().into_bytes()
-}
-
 impl Program {
     /// The most operations of a program.
     pub const MAX_OPERATIONS: usize = 64;
@@ -196,11 +193,11 @@ impl Program {
         self.longest_name
     }
 
-    /// The positions that apply to what is inside the document.
-    pub(crate) fn start(&self) -> PositionSet {
+    /// The positions that apply to what is inside a document with these bindings.
+    pub(crate) fn start(&self, bindings: &Bindings) -> PositionSet {
         let mut set = PositionSet::default();
         for (position, of) in self.positions.iter().enumerate() {
-            if of.level == 0 {
+            if of.level == 0 && !bindings.leaves_out(of.operation) {
                 self.insert(&mut set, position);
             }
         }
@@ -266,7 +263,7 @@ impl Program {
         &self,
         active: PositionSet,
         seen: PositionSet,
-    ) -> impl Iterator<Item = (&str, &[u8])> {
+    ) -> impl Iterator<Item = (&str, &Text)> {
         active
             .iter()
             .filter(move |position| !seen.contains(*position))
@@ -278,7 +275,7 @@ impl Program {
                     return None;
                 };
                 self.adds(operation, name, active, seen)
-                    .then_some((name.as_str(), value.as_slice()))
+                    .then_some((name.as_str(), value))
             })
     }
 

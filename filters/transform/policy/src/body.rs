@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use json_stream::{Broken, JsonRewriter, Program};
+use json_stream::{Bindings, Broken, JsonRewriter, Program};
 
 /// A body that is looked at as it streams by.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub enum Ended {
 impl Body {
     pub(crate) fn new(program: Rc<Program>, pass: bool) -> Body {
         Body(State::Fresh {
-            rewriter: Box::new(JsonRewriter::new(program)),
+            rewriter: Box::new(JsonRewriter::new(program, Bindings::default())),
             pass,
         })
     }

@@ -11,6 +11,7 @@ use request_match::{
 use serde::Deserialize;
 
 use crate::capture::CaptureRule;
+use crate::direction::Direction;
 use crate::head_edits::HeadEdits;
 use crate::path_rewrite::PathRewrite;
 
@@ -22,7 +23,7 @@ mod path;
 pub(crate) use body::BodyRule;
 use body::{OnUndecodable, OperationConfig, compile_body};
 use capture::{CaptureBounds, CaptureConfig, compile_capture};
-use headers::{Direction, HeadersConfig, compile_headers};
+use headers::{HeadersConfig, check_against_owned, compile_headers};
 use path::{PathConfig, compile_path};
 
 /// The wire form. README.md tells what each field means.
@@ -161,23 +162,7 @@ fn owned(rules: &Rules<Rc<Transform>>, at: &FieldPath) -> Result<NamePatterns, C
     }
     for (index, rule) in rules.iter().enumerate() {
         let headers = at.index(index).field("request").field("headers");
-        for (from, _) in &rule.value.request.rename {
-            if owned.matches(from.as_bytes()) {
-                return Err(ConfigError::new(
-                    &headers.field("rename").field(from.as_str()),
-                    "another rule writes that header, so a client cannot send it",
-                ));
-            }
-        }
-        for (name, _) in &rule.value.request.append {
-            let set_here = rule.value.owned().any(|other| other == name);
-            if owned.matches(name.as_bytes()) && !set_here {
-                return Err(ConfigError::new(
-                    &headers.field("append").field(name.as_str()),
-                    "another rule sets that header, so a client's copy is removed; set it here too",
-                ));
-            }
-        }
+        check_against_owned(&rule.value.request, &owned, &headers)?;
     }
     Ok(owned)
 }
@@ -191,21 +176,20 @@ impl Transform {
     ) -> Result<Transform, ConfigError> {
         let request_at = at.field("request");
         let response_at = at.field("response");
+        let headers = |config, direction, at: &FieldPath| {
+            compile_headers(config, direction, &at.field("headers"))
+        };
         let mut transform = Transform {
-            request: HeadEdits::default(),
+            request: headers(None, Direction::Request, &request_at)?,
             path: None,
             request_capture: None,
             request_body: None,
-            response: HeadEdits::default(),
+            response: headers(None, Direction::Response, &response_at)?,
             response_capture: None,
             response_body: None,
         };
         if let Some(config) = request {
-            transform.request = compile_headers(
-                config.headers,
-                Direction::Request,
-                &request_at.field("headers"),
-            )?;
+            transform.request = headers(config.headers, Direction::Request, &request_at)?;
             transform.path = config
                 .path
                 .map(|path| compile_path(&path, &request_at.field("path")))
@@ -224,11 +208,7 @@ impl Transform {
             transform.check_captured_headers(&request_at)?;
         }
         if let Some(config) = response {
-            transform.response = compile_headers(
-                config.headers,
-                Direction::Response,
-                &response_at.field("headers"),
-            )?;
+            transform.response = headers(config.headers, Direction::Response, &response_at)?;
             let bounds = CaptureBounds {
                 max_bytes: config.capture_max_bytes,
                 deadline: config.capture_deadline,

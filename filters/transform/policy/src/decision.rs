@@ -176,7 +176,7 @@ impl Policy {
         if let Some(captured) = captured {
             captured.edit(&mut forward.edits);
         }
-        if rule.value.touches_response() || !rule.value.request.remove.is_empty() {
+        if rule.value.touches_response() || rule.value.request.removes() {
             forward.plan = Some(Plan::new(&rule.value, head));
         }
         Ok(Step::Forward(forward))
@@ -265,7 +265,7 @@ impl Policy {
     ) -> HeaderEdits {
         let mut edits = self.without_copies(trailers);
         if let Some(plan) = plan {
-            plan.transform.request.removals(&mut edits);
+            plan.transform.request.removals(trailers, &mut edits);
         }
         if body == Some(Ended::Rewritten) {
             remove_what_is_about_the_body(&mut edits);
@@ -347,11 +347,16 @@ impl Plan {
         self.transform.touches_response()
     }
 
+    /// Whether [`Plan::response_trailers`] may have something to remove.
+    pub fn touches_response_trailers(&self, body: Option<Ended>) -> bool {
+        self.transform.response.removes() || body == Some(Ended::Rewritten)
+    }
+
     /// The edits of a response's trailers: what was removed with the headers does not come back here. `body`: what became of
     /// the body that ends with them.
-    pub fn response_trailers(&self, body: Option<Ended>) -> HeaderEdits {
+    pub fn response_trailers(&self, trailers: &HeaderMap, body: Option<Ended>) -> HeaderEdits {
         let mut edits = HeaderEdits::new();
-        self.transform.response.removals(&mut edits);
+        self.transform.response.removals(trailers, &mut edits);
         if body == Some(Ended::Rewritten) {
             remove_what_is_about_the_body(&mut edits);
         }

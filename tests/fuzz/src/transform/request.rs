@@ -43,11 +43,10 @@ pub fn run(input: &[u8]) {
     }
     let left = after(&head, &forward.edits);
     for rule in items(&config, "rules") {
-        let set = at(rule, &["request", "headers", "set"])
-            .and_then(Value::as_object)
+        let edits = at(rule, &["request"])
             .into_iter()
-            .flatten();
-        for (name, _) in set {
+            .flat_map(|request| items(request, "headers"));
+        for name in edits.filter_map(|edit| edit.get("set")?.as_str()) {
             let same = left
                 .iter()
                 .filter(|(is, _)| folded(is) == folded(name.as_bytes()));

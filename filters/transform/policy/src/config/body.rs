@@ -146,7 +146,7 @@ fn compile_operation(config: OperationConfig, at: &FieldPath) -> Result<Operatio
                     "may have at most 64 KiB",
                 ));
             }
-            Ok(Operation::mask(pointer(name, &path)?, &with))
+            Ok(Operation::mask(pointer(name, &path)?, with.as_str()))
         }
         "keep_only" => {
             let members = members.ok_or_else(|| missing("members"))?;

@@ -8,8 +8,9 @@ use http_message::{HeaderName, same_spelling};
 use json_stream::{MemberPlace, MemberPlaces};
 use serde::Deserialize;
 
-use super::headers::{Direction, is_read_by_proxies, is_reserved};
+use super::headers::{is_read_by_proxies, is_reserved};
 use crate::capture::{CaptureRule, Target};
+use crate::direction::Direction;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -16,10 +16,10 @@ use crate::attacks::Answer;
 const TRANSFORM: &str = "gatehouse.transform";
 const VARIANT: &str = "envoy/variants/capture.yaml";
 
-/// The file, and what it does not need: trailers.
+/// The file; and trailers, which HTTP/1.1 would lose.
 fn bootstrap() -> Bootstrap {
     let mut bootstrap = Bootstrap::file(VARIANT);
-    bootstrap.pass_trailers();
+    bootstrap.pass_trailers_to(&["small", "large", "acme"]);
     bootstrap
 }
 
