@@ -6,10 +6,12 @@ use http_message::{HeaderMap, Place, RequestHead};
 use json_stream::Broken;
 use proxy_host::body::{self, Buffer};
 use proxy_host::headers::{self, Map};
-use proxy_host::{HostError, property, request_head};
+use proxy_host::{HostError, property, random, request_head};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use transform_policy::{Body, Chunk, Counter, Ended, Forward, Plan, Reason, Respond, Step};
+use transform_policy::{
+    Body, Chunk, Counter, DRAW_BYTES, Ended, Forward, Plan, Reason, Respond, Step,
+};
 
 use crate::plugin::Plugin;
 
@@ -126,11 +128,20 @@ impl Exchange {
         } else {
             None
         };
+        let draw = match plugin.policy.needs_draw(&self.head) {
+            true => {
+                let mut bytes = [0; DRAW_BYTES];
+                random::fill(&mut bytes)?;
+                Some(bytes)
+            }
+            false => None,
+        };
         let step = plugin.policy.request(
             &self.head,
             route.as_deref(),
             identity.as_deref(),
             end_of_stream,
+            draw,
         );
         match step {
             Step::Forward(forward) => self.forward(forward),

@@ -70,13 +70,13 @@ impl PathParameter {
 /// - all else stands for itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template {
-    segments: Vec<Segment>,
+    pub(crate) segments: Vec<Segment>,
     /// Whether `{name=**}` follows the segments.
-    open: bool,
+    pub(crate) open: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Segment {
+pub(crate) enum Segment {
     Literal(String),
     /// Any text that is longer than the suffix and ends with it.
     Variable {
@@ -183,7 +183,7 @@ impl Segment {
 }
 
 /// The pattern (`*` if none is given) and the suffix of a segment that is a variable.
-fn variable(segment: &str) -> Option<(&str, &str)> {
+pub(crate) fn variable(segment: &str) -> Option<(&str, &str)> {
     let (inner, suffix) = segment.strip_prefix('{')?.split_once('}')?;
     let (name, pattern) = inner.split_once('=').unwrap_or((inner, "*"));
     let is_name = name.split('.').all(|field| {

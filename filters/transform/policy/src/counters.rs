@@ -11,6 +11,12 @@ pub enum Counter {
     Shadowed,
     /// Forwarded with another path.
     PathRewritten,
+    /// Forwarded with another query.
+    QueryEdited,
+    /// Forwarded with another host.
+    HostChanged,
+    /// Forwarded with another method.
+    MethodChanged,
     /// A request's document went through its operations, to its end.
     RequestBodyRewritten,
     /// A response's document went through its operations, to its end.
@@ -23,6 +29,12 @@ pub enum Counter {
     Ambiguous,
     /// Refused: no one may be sent to the path that the rewrite leads to.
     PathNotAllowed,
+    /// Refused: no one may be sent to the host that comes out.
+    HostNotAllowed,
+    /// Refused: with what was added its target is too long.
+    TargetTooLong,
+    /// Refused: it cannot be sent on by the method that its rule asks for.
+    MethodUnfit,
     /// Refused: the record of the caller cannot be read.
     MalformedIdentity,
     /// Refused: the request's body, or the answer to such a call, is of no kind that operations could read.
@@ -39,17 +51,23 @@ pub enum Counter {
 
 impl Counter {
     /// Every counter, in the order of declaration. README.md has the same list.
-    pub const ALL: [Counter; 16] = [
+    pub const ALL: [Counter; 22] = [
         Counter::Matched,
         Counter::Unmatched,
         Counter::Shadowed,
         Counter::PathRewritten,
+        Counter::QueryEdited,
+        Counter::HostChanged,
+        Counter::MethodChanged,
         Counter::RequestBodyRewritten,
         Counter::ResponseBodyRewritten,
         Counter::RequestBodyPassed,
         Counter::ResponseBodyPassed,
         Counter::Ambiguous,
         Counter::PathNotAllowed,
+        Counter::HostNotAllowed,
+        Counter::TargetTooLong,
+        Counter::MethodUnfit,
         Counter::MalformedIdentity,
         Counter::UndecodableRequest,
         Counter::BrokenRequest,
@@ -65,12 +83,18 @@ impl Counter {
             Counter::Unmatched => "gatehouse.transform.unmatched",
             Counter::Shadowed => "gatehouse.transform.shadowed",
             Counter::PathRewritten => "gatehouse.transform.path_rewritten",
+            Counter::QueryEdited => "gatehouse.transform.query_edited",
+            Counter::HostChanged => "gatehouse.transform.host_changed",
+            Counter::MethodChanged => "gatehouse.transform.method_changed",
             Counter::RequestBodyRewritten => "gatehouse.transform.request_body_rewritten",
             Counter::ResponseBodyRewritten => "gatehouse.transform.response_body_rewritten",
             Counter::RequestBodyPassed => "gatehouse.transform.request_body_passed",
             Counter::ResponseBodyPassed => "gatehouse.transform.response_body_passed",
             Counter::Ambiguous => "gatehouse.transform.ambiguous",
             Counter::PathNotAllowed => "gatehouse.transform.path_not_allowed",
+            Counter::HostNotAllowed => "gatehouse.transform.host_not_allowed",
+            Counter::TargetTooLong => "gatehouse.transform.target_too_long",
+            Counter::MethodUnfit => "gatehouse.transform.method_unfit",
             Counter::MalformedIdentity => "gatehouse.transform.malformed_identity",
             Counter::UndecodableRequest => "gatehouse.transform.undecodable_request",
             Counter::BrokenRequest => "gatehouse.transform.broken_request",

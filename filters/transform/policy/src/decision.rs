@@ -12,6 +12,8 @@ use request_match::{Ambiguity, Mode, Subject};
 use crate::body::{Body, Ended};
 use crate::config::{BodyRule, Policy, Transform};
 use crate::counters::Counter;
+use crate::head_edits::HeadEdit;
+use crate::presets::{DRAW_BYTES, add_security_headers};
 use crate::reason::Reason;
 
 /// What the adapter does with a request.
@@ -42,6 +44,8 @@ pub struct Plan {
     transform: Rc<Transform>,
     /// A response to HEAD has no body, whatever its headers say.
     is_head: bool,
+    /// The client asked by https.
+    is_https: bool,
 }
 
 /// What the adapter does with a response.
@@ -89,18 +93,28 @@ impl Policy {
         self.needs_identity
     }
 
+    /// Whether a rule may have to make an id or a trace for this request, so that the filter has to ask the host for random
+    /// bytes.
+    pub fn needs_draw(&self, head: &RequestHead) -> bool {
+        self.rules.iter().any(|rule| {
+            let presets = rule.value.presets;
+            rule.mode == Mode::Enforce && presets.need_draw(head, rule.value.edits_trace())
+        })
+    }
+
     /// Decides one request. Pure: the same arguments, the same step.
     ///
     /// `identity` is the record that auth has left, as the host hands it over; absent if there is none or no rule needs it.
-    /// `end_of_stream`: nothing follows the headers.
+    /// `end_of_stream`: nothing follows the headers. `draw`: random bytes, where [`Policy::needs_draw`] says so.
     pub fn request(
         &self,
         head: &RequestHead,
         route: Option<&[u8]>,
         identity: Option<&[u8]>,
         end_of_stream: bool,
+        draw: Option<[u8; DRAW_BYTES]>,
     ) -> Step {
-        self.try_request(head, route, identity, end_of_stream)
+        self.try_request(head, route, identity, end_of_stream, draw)
             .map_or_else(
                 |reason| Step::Reply(reason.problem(), reason),
                 Step::Forward,
@@ -113,6 +127,7 @@ impl Policy {
         route: Option<&[u8]>,
         identity: Option<&[u8]>,
         end_of_stream: bool,
+        draw: Option<[u8; DRAW_BYTES]>,
     ) -> Result<Forward, Reason> {
         let mut forward = Forward {
             edits: self.without_copies(head.headers()),
@@ -147,11 +162,12 @@ impl Policy {
         };
         forward.counters.push(Counter::Matched);
         rule.value
-            .edit_request(&subject, end_of_stream, &mut forward)?;
+            .edit_request(&subject, end_of_stream, draw, &mut forward)?;
         if rule.value.touches_response() || rule.value.request.removes() {
             forward.plan = Some(Plan {
                 transform: Rc::clone(&rule.value),
                 is_head: head.method() == b"HEAD",
+                is_https: head.scheme() == b"https",
             });
         }
         Ok(forward)
@@ -161,6 +177,9 @@ impl Policy {
     pub fn response(&self, plan: &Plan, headers: &HeaderMap, end_of_stream: bool) -> Respond {
         let mut edits = HeaderEdits::new();
         plan.transform.response.apply(headers, &mut edits);
+        if plan.transform.security_headers {
+            add_security_headers(headers, plan.is_https, &mut edits);
+        }
         let mut body = None;
         let mut counter = None;
         if let Some(rule) = &plan.transform.response_body {
@@ -250,23 +269,35 @@ fn remove_what_is_about_the_body(edits: &mut HeaderEdits) {
 
 impl Transform {
     fn touches_response(&self) -> bool {
-        !self.response.is_empty() || self.response_body.is_some()
+        !self.response.is_empty() || self.security_headers || self.response_body.is_some()
+    }
+
+    /// Whether an edit may take away the trace that a request came with.
+    fn edits_trace(&self) -> bool {
+        let is_removal_or_write = |edit: &HeadEdit| match edit {
+            HeadEdit::KeepOnly(_) | HeadEdit::Dedupe(..) => false,
+            HeadEdit::RemovePrefix(prefix) => prefix.matches(b"traceparent"),
+            HeadEdit::Remove(name) | HeadEdit::Rename { from: name, .. } => {
+                name.as_str() == "traceparent"
+            }
+            _ => edit
+                .written()
+                .is_some_and(|name| name.as_str() == "traceparent"),
+        };
+        self.request.edits.iter().any(is_removal_or_write)
     }
 
     fn edit_request(
         &self,
         subject: &Subject<'_>,
         end_of_stream: bool,
+        draw: Option<[u8; DRAW_BYTES]>,
         forward: &mut Forward,
     ) -> Result<(), Reason> {
         let head = subject.head();
         self.request.apply(head.headers(), &mut forward.edits);
-        if let Some(rewrite) = &self.path
-            && let Some(target) = rewrite.apply(subject.path(), head.query())?
-        {
-            forward.edits.set_path(target);
-            forward.counters.push(Counter::PathRewritten);
-        }
+        self.presets.apply(head, draw, &mut forward.edits)?;
+        self.edit_target(subject, end_of_stream, forward)?;
         if let Some(rule) = &self.request_body
             && !end_of_stream
         {
@@ -293,6 +324,63 @@ impl Transform {
         }
         Ok(())
     }
+}
+
+impl Transform {
+    /// Path, query, host and method.
+    fn edit_target(
+        &self,
+        subject: &Subject<'_>,
+        end_of_stream: bool,
+        forward: &mut Forward,
+    ) -> Result<(), Reason> {
+        let head = subject.head();
+        let path = match &self.path {
+            Some(rewrite) => rewrite.apply(subject.path())?,
+            None => None,
+        };
+        let query = self.query.apply(head.query().as_bytes());
+        if path.is_some() || query.is_some() {
+            let count = [
+                path.as_ref().map(|_| Counter::PathRewritten),
+                query.as_ref().map(|_| Counter::QueryEdited),
+            ];
+            forward.counters.extend(count.into_iter().flatten());
+            forward
+                .edits
+                .set_path(target(head, path.as_deref(), query.as_deref())?);
+        }
+        if let Some(rewrite) = &self.host
+            && let Some(host) = rewrite.apply(head.authority())?
+        {
+            forward.edits.set_authority(host);
+            forward.counters.push(Counter::HostChanged);
+        }
+        if let Some(other) = &self.method
+            && let Some(method) = other.apply(head, end_of_stream)?
+        {
+            forward.edits.set_method(method);
+            forward.counters.push(Counter::MethodChanged);
+        }
+        Ok(())
+    }
+}
+
+/// The target with another path, another query, or both; what is not changed is as it came.
+fn target(
+    head: &RequestHead,
+    path: Option<&str>,
+    query: Option<&[u8]>,
+) -> Result<HeaderValue, Reason> {
+    let raw = head.raw_path().split(|byte| *byte == b'?').next();
+    let path = path.map(str::as_bytes).or(raw).unwrap_or_default();
+    let mut target = path.to_vec();
+    let query = query.unwrap_or(head.query().as_bytes());
+    if !query.is_empty() {
+        target.push(b'?');
+        target.extend_from_slice(query);
+    }
+    HeaderValue::try_from(target).map_err(|_| Reason::TargetTooLong)
 }
 
 impl BodyRule {

@@ -21,7 +21,13 @@ pub fn run(input: &[u8]) {
         return;
     };
     let head = request::read(text);
-    let forward = match policy.request(&head, None, None, false) {
+    let forward = match policy.request(
+        &head,
+        None,
+        None,
+        false,
+        Some([7; transform_policy::DRAW_BYTES]),
+    ) {
         Step::Forward(forward) => forward,
         Step::Reply(problem, reason) => {
             assert!((400..600).contains(&problem.status));
