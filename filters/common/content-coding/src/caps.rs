@@ -9,7 +9,7 @@ pub struct Caps {
     /// The most bytes of one body, decoded.
     pub max_bytes: u64,
     /// The most decoded bytes for each coded byte that has come, once there are more than [`Caps::FREE_BYTES`]. Deflate can
-    /// do 1032.
+    /// do 1032. Near the cap it is chance whether a body passes: a chunk counts as a whole once it has come.
     pub max_ratio: u64,
 }
 
