@@ -27,14 +27,22 @@
 )]
 
 mod bindings;
+mod broken;
+mod event_stream;
 mod json_rewriter;
+mod limits;
 mod number_reader;
 mod operation;
 mod pointer;
 mod position_set;
+mod record_rewriter;
 
 pub use bindings::{Bindings, Slot, Text};
-pub use json_rewriter::{Broken, JsonRewriter};
+pub use broken::{Broken, Fault};
+pub use event_stream::{EventStream, Piece};
+pub use json_rewriter::JsonRewriter;
+pub use limits::{DuplicateMembers, Limits};
 pub use number_reader::{NumberPlace, NumberReader};
-pub use operation::{Operation, Program};
+pub use operation::{HashKey, Kind, Operation, Program};
 pub use pointer::{InvalidPointer, Pointer};
+pub use record_rewriter::{RecordForm, RecordRewriter};
