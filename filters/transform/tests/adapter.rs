@@ -9,11 +9,11 @@ const CONFIG: &str = r#"{
             "name": "customers",
             "match": { "path": { "prefix": "/customers" } },
             "request": {
-                "headers": { "set": { "x-team": "crm" }, "remove": ["x-debug"] },
+                "headers": [{ "set": "x-team", "value": "crm" }, { "remove": "x-debug" }],
                 "body": [ { "remove": "/internal" }, { "set": "/source", "value": "api" } ]
             },
             "response": {
-                "headers": { "remove": ["server"] },
+                "headers": [{ "remove": "server" }],
                 "body": [ { "mask": "/customers/*/email" } ]
             }
         },

@@ -37,8 +37,8 @@ fn common_paths_keep_to_their_budgets() {
         rule
     };
     let vm = start(&json!({ "version": 1, "rules": [
-        rule("request", json!({ "request": { "headers": { "set": { "x-team": "crm" } } } })),
-        rule("response", json!({ "response": { "headers": { "remove": ["server"] } } })),
+        rule("request", json!({ "request": { "headers": [{ "set": "x-team", "value": "crm" }] } })),
+        rule("response", json!({ "response": { "headers": [{ "remove": "server" }] } })),
         rule("masked", json!({ "response": { "body": [{ "mask": "/*/email" }] } })),
     ] }));
     // Whatever is done once for each VM is done.

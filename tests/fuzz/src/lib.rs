@@ -54,6 +54,7 @@ targets! {
     "transform-configuration" => transform::configuration,
     "transform-request" => transform::request,
     "transform-rewriter" => transform::rewriter,
+    "transform-template" => transform::template,
 }
 
 /// The two parts of an input: what stands before and after a line of `---`.

@@ -3,6 +3,7 @@
 pub mod configuration;
 pub mod request;
 pub mod rewriter;
+pub mod template;
 
 #[path = "../../../filters/common/json-stream/tests/support/model.rs"]
 mod model;

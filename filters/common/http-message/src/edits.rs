@@ -90,6 +90,34 @@ impl HeaderEdits {
         self.0.iter()
     }
 
+    /// The values that a header has once these edits are made to `headers`, in order: what an edit that comes after them sees.
+    /// One that no header may have is left out.
+    pub fn values(&self, name: &[u8], headers: &HeaderMap) -> Vec<HeaderValue> {
+        let mut values = Vec::new();
+        for (other, value) in headers {
+            if other.eq_ignore_ascii_case(name)
+                && let Ok(value) = HeaderValue::try_from(value)
+            {
+                values.push(value);
+            }
+        }
+        for edit in self.0.iter().filter(|edit| edit.is_allowed()) {
+            if !is_name(edit, name) {
+                continue;
+            }
+            if !matches!(edit, HeaderEdit::Append { .. }) {
+                values.clear();
+            }
+            match edit {
+                HeaderEdit::Remove { .. } => {}
+                HeaderEdit::Set { value, .. }
+                | HeaderEdit::Append { value, .. }
+                | HeaderEdit::SetPath { value } => values.push(value.clone()),
+            }
+        }
+        values
+    }
+
     /// The host writes that make `headers` look as the edits ask: none for what is so already, and none twice for a name.
     ///
     /// Where a header is repeated, it is removed and added, because the "replace" of a host may change the first one only.
@@ -464,7 +492,16 @@ mod tests {
                 map.sort_by(|(a, _), (b, _)| a.cmp(b));
                 map
             };
-            prop_assert_eq!(sorted(carry_out(&headers, &writes)), sorted(play(&headers, &edits)));
+            let played = play(&headers, &edits);
+            // An edit that comes later sees what those before it leave.
+            for name in ["x-a", "x-b", "x-c"] {
+                let seen: Vec<Vec<u8>> = edits.values(name.as_bytes(), &headers).iter()
+                    .map(|value| value.as_bytes().to_vec()).collect();
+                let left: Vec<Vec<u8>> = played.iter()
+                    .filter(|(other, _)| other == name.as_bytes()).map(|(_, value)| value.clone()).collect();
+                prop_assert_eq!(seen, left);
+            }
+            prop_assert_eq!(sorted(carry_out(&headers, &writes)), sorted(played));
             // A header that is repeated is removed and added.
             prop_assert!(writes.len() <= 2 * edits.iter().count());
         }

@@ -15,6 +15,7 @@ use crate::limits::DuplicateMembers;
 use crate::operation::{Change, Child, Kind, Program, Verdict};
 use crate::position_set::PositionSet;
 
+mod captures;
 mod cut;
 mod key;
 mod names;
@@ -25,6 +26,9 @@ mod string;
 mod unescape;
 mod value;
 
+pub use captures::Captured;
+use captures::Captures;
+pub(crate) use captures::{Capture, Keep};
 pub(crate) use cut::Cut;
 use key::Key;
 use names::Names;
@@ -56,10 +60,7 @@ pub struct JsonRewriter {
     raw_from: Option<usize>,
     /// A quote goes in behind the value that is being read.
     quotes: bool,
-    /// The number that is being read.
-    reading: Option<Vec<u8>>,
-    /// The last one that was.
-    number: Option<Vec<u8>>,
+    captures: Captures,
     place: Place,
     names: Option<Names>,
     /// Where a string or key may end at the latest.
@@ -126,8 +127,8 @@ enum Next {
     Change(usize),
     /// It goes out as another kind of value by this operation, or like [`Next::Open`].
     Convert(usize),
-    /// It goes out, and is kept if it is a number.
-    Read,
+    /// It goes out, and this operation keeps it; it is like [`Next::Open`] beside that.
+    Capture(usize),
 }
 
 impl JsonRewriter {
@@ -137,10 +138,6 @@ impl JsonRewriter {
     /// What operations may put into a document, in bytes, beside 16 for each byte that came in. Two bytes of a client's,
     /// `0,`, can make 64 KiB of them.
     pub const MAX_WRITTEN: u64 = 1 << 20;
-
-    /// The longest number that is read, in bytes.
-    pub(crate) const MAX_NUMBER: usize = 64;
-
     /// Nothing read yet of a message with these bindings.
     pub fn new(program: Rc<Program>, bindings: Bindings) -> JsonRewriter {
         let names = match program.limits().duplicate_members {
@@ -160,8 +157,7 @@ impl JsonRewriter {
             value: None,
             raw_from: None,
             quotes: false,
-            reading: None,
-            number: None,
+            captures: Captures::default(),
             place: Place::default(),
             names,
             string_end: 0,
@@ -211,9 +207,19 @@ impl JsonRewriter {
             }
     }
 
-    /// The last number that stood where one is to be read, as it was written.
-    pub(crate) fn number(&self) -> Option<&[u8]> {
-        self.number.as_deref()
+    /// What an operation has captured.
+    pub(crate) fn captured(&self, operation: usize) -> Option<&Captured> {
+        self.captures.get(operation)
+    }
+
+    /// How many operations have captured something.
+    pub(crate) fn captures(&self) -> usize {
+        self.captures.count()
+    }
+
+    /// The bytes that are held of values.
+    pub(crate) fn captured_bytes(&self) -> usize {
+        self.captures.held_bytes()
     }
 
     /// What is held beyond a chunk, in bytes: never more than 1 KiB and what the [`Limits`](crate::Limits) say: half a KiB a
@@ -223,6 +229,7 @@ impl JsonRewriter {
         let more = [
             self.held.capacity(),
             self.place.held_bytes(),
+            self.captures.held_bytes(),
             self.names.as_ref().map_or(0, Names::held_bytes),
             self.key.as_ref().map_or(0, |key| key.held_bytes()),
             self.value.as_ref().map_or(0, |value| value.1.held_bytes()),
@@ -305,7 +312,7 @@ impl JsonRewriter {
         self.value = None;
         self.raw_from = None;
         self.quotes = false;
-        self.reading = None;
+        self.captures.end();
         self.place.close(0);
         if let Some(names) = &mut self.names {
             names.clear();
@@ -445,9 +452,13 @@ impl JsonRewriter {
     fn begin_value(&mut self, next: Next, byte: u8, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         let operation = match next {
             Next::Keep | Next::Open => return Ok(()),
-            Next::Read => {
-                self.reading = (Shape::of(byte) == Shape::Number).then(Vec::new);
-                return Ok(());
+            Next::Capture(operation) => {
+                return match self.program.change(operation) {
+                    Some(Change::Capture(capture)) => {
+                        self.captures.begin(operation, *capture, byte)
+                    }
+                    _ => Ok(()),
+                };
             }
             Next::Change(operation) | Next::Convert(operation) => operation,
         };
@@ -486,14 +497,14 @@ impl JsonRewriter {
                         ValueText::new(change, shape).map(|value| Box::new((operation, value)));
                 }
             }
-            Change::Remove | Change::Add(_) | Change::Rename { .. } | Change::Read => {}
+            Change::Remove | Change::Add(_) | Change::Rename { .. } | Change::Capture(_) => {}
         }
         Ok(())
     }
 
     fn open(&mut self, is_object: bool, next: Next, cut: &mut Cut<'_, '_>) {
         let active = match next {
-            Next::Open | Next::Convert(_) if self.muted.is_none() => self.inside,
+            Next::Open | Next::Convert(_) | Next::Capture(_) if self.muted.is_none() => self.inside,
             _ => PositionSet::EMPTY,
         };
         self.open.push(Frame {
@@ -532,6 +543,7 @@ impl JsonRewriter {
     fn begin_string(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         cut.skip(1);
         if self.value.is_none()
+            && !self.captures.are_reading()
             && let Some(text) = plain_string(cut.rest())
             && length_of(text.len()) <= self.program.limits().max_string
         {
@@ -554,17 +566,12 @@ impl JsonRewriter {
     fn in_number(&mut self, number: Number, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         let rest = cut.rest();
         let (number, length) = number.advance(rest);
-        if self.reading.is_some() {
-            self.read_on(rest.get(..length).unwrap_or_default());
-        }
+        self.captures.text(rest.get(..length).unwrap_or_default());
         cut.skip(length);
         if cut.rest().is_empty() {
             self.state = State::Number(number);
             Ok(())
         } else if number.may_end() {
-            if self.reading.is_some() {
-                self.number = self.reading.take();
-            }
             self.value_ended(cut)
         } else {
             Err(Fault::Syntax)
@@ -683,19 +690,9 @@ impl JsonRewriter {
         Ok(())
     }
 
-    /// More of a number. One that is too long is not read at all.
-    fn read_on(&mut self, bytes: &[u8]) {
-        if let Some(text) = &mut self.reading {
-            if text.len().saturating_add(bytes.len()) > Self::MAX_NUMBER {
-                self.reading = None;
-            } else {
-                text.extend_from_slice(bytes);
-            }
-        }
-    }
-
     fn value_ended(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         self.state = State::After;
+        self.captures.end();
         if self.muted == Some(self.open.len()) {
             self.feed_raw(cut);
             self.raw_from = None;
@@ -744,7 +741,7 @@ impl JsonRewriter {
             self.string_text(text, cut)?;
             cut.skip(length);
         }
-        let is_read = self.key.is_some() || self.value.is_some();
+        let is_read = self.key.is_some() || self.value.is_some() || self.captures.are_reading();
         match cut.rest().first() {
             None => Ok(()),
             Some(b'"') => {
@@ -781,6 +778,8 @@ impl JsonRewriter {
                 value.1.text(text);
             }
             self.judge_long_value(cut);
+        } else {
+            self.captures.text(text);
         }
         Ok(())
     }
@@ -810,6 +809,8 @@ impl JsonRewriter {
                 value.1.byte(byte, inner);
             }
             self.judge_long_value(cut);
+        } else {
+            self.captures.byte(byte, inner);
         }
         Ok(())
     }
@@ -928,8 +929,10 @@ impl JsonRewriter {
             cut.release(&mut self.held, without_comma);
         }
         self.next = match (verdict.value, verdict.convert) {
-            (Some(operation), _) if program.change(operation) == Some(&Change::Read) => Next::Read,
-            (Some(operation), _) => Next::Change(operation),
+            (Some(operation), _) => match program.change(operation) {
+                Some(Change::Capture(_)) => Next::Capture(operation),
+                _ => Next::Change(operation),
+            },
             (None, Some(operation)) => Next::Convert(operation),
             (None, None) if verdict.inside.is_empty() => Next::Keep,
             (None, None) => Next::Open,

@@ -17,6 +17,14 @@ pub enum Reason {
     UndecodableRequest,
     /// The request's body claims to be JSON and is not.
     BrokenRequest,
+    /// The members that a rule captures are not among the first bytes of the request's body.
+    MembersTooFar,
+    /// They have not come by the deadline.
+    LateRequest,
+    /// Those of the response's body have not come by the deadline.
+    LateResponse,
+    /// Too many messages wait for their bodies.
+    Crowded,
     /// The response's body is not JSON, encoded, or a part of a document.
     UndecodableResponse,
     /// The response's body claims to be JSON and is not, or ends before its document.
@@ -27,12 +35,16 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 8] = [
+    pub const ALL: [Reason; 12] = [
         Reason::Ambiguous,
         Reason::PathNotAllowed,
         Reason::MalformedIdentity,
         Reason::UndecodableRequest,
         Reason::BrokenRequest,
+        Reason::MembersTooFar,
+        Reason::LateRequest,
+        Reason::LateResponse,
+        Reason::Crowded,
         Reason::UndecodableResponse,
         Reason::BrokenResponse,
         Reason::Internal,
@@ -46,6 +58,10 @@ impl Reason {
             Reason::MalformedIdentity => "gatehouse_transform_malformed_identity",
             Reason::UndecodableRequest => "gatehouse_transform_undecodable_request",
             Reason::BrokenRequest => "gatehouse_transform_broken_request",
+            Reason::MembersTooFar => "gatehouse_transform_members_too_far",
+            Reason::LateRequest => "gatehouse_transform_late_request",
+            Reason::LateResponse => "gatehouse_transform_late_response",
+            Reason::Crowded => "gatehouse_transform_crowded",
             Reason::UndecodableResponse => "gatehouse_transform_undecodable_response",
             Reason::BrokenResponse => "gatehouse_transform_broken_response",
             Reason::Internal => "gatehouse_transform_internal",
@@ -57,7 +73,10 @@ impl Reason {
         match self {
             Reason::Ambiguous | Reason::BrokenRequest => 400,
             Reason::PathNotAllowed | Reason::MalformedIdentity => 403,
+            Reason::MembersTooFar => 413,
             Reason::UndecodableRequest => 415,
+            Reason::LateRequest | Reason::Crowded => 503,
+            Reason::LateResponse => 504,
             Reason::UndecodableResponse | Reason::BrokenResponse => 502,
             Reason::Internal => 500,
         }
@@ -69,6 +88,8 @@ impl Reason {
             Reason::Ambiguous | Reason::BrokenRequest => GrpcStatus::InvalidArgument,
             Reason::PathNotAllowed | Reason::MalformedIdentity => GrpcStatus::PermissionDenied,
             Reason::UndecodableRequest => GrpcStatus::Unimplemented,
+            Reason::MembersTooFar | Reason::Crowded => GrpcStatus::ResourceExhausted,
+            Reason::LateRequest | Reason::LateResponse => GrpcStatus::DeadlineExceeded,
             Reason::UndecodableResponse | Reason::BrokenResponse | Reason::Internal => {
                 GrpcStatus::Internal
             }
@@ -83,6 +104,10 @@ impl Reason {
             Reason::MalformedIdentity => Counter::MalformedIdentity,
             Reason::UndecodableRequest => Counter::UndecodableRequest,
             Reason::BrokenRequest => Counter::BrokenRequest,
+            Reason::MembersTooFar => Counter::MembersTooFar,
+            Reason::LateRequest => Counter::LateRequest,
+            Reason::LateResponse => Counter::LateResponse,
+            Reason::Crowded => Counter::Crowded,
             Reason::UndecodableResponse => Counter::UndecodableResponse,
             Reason::BrokenResponse => Counter::BrokenResponse,
             Reason::Internal => Counter::Internal,
@@ -106,6 +131,9 @@ impl Reason {
         match self.status() {
             400 => "Bad Request",
             403 => "Forbidden",
+            413 => "Content Too Large",
+            503 => "Service Unavailable",
+            504 => "Gateway Timeout",
             415 => "Unsupported Media Type",
             502 => "Bad Gateway",
             _ => "Internal Server Error",
@@ -121,6 +149,12 @@ impl Reason {
                 "The body must be JSON in UTF-8, without a content encoding."
             }
             Reason::BrokenRequest => "The body is not valid JSON.",
+            Reason::MembersTooFar => {
+                "The body does not say early enough what the gateway has to know of it."
+            }
+            Reason::LateRequest => "The body did not come in time.",
+            Reason::LateResponse => "The upstream's answer did not come in time.",
+            Reason::Crowded => "The gateway is waiting for too many bodies.",
             Reason::UndecodableResponse => {
                 "The upstream's answer has a form that cannot be passed on."
             }

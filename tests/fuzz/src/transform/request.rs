@@ -21,8 +21,10 @@ pub fn run(input: &[u8]) {
         return;
     };
     let head = request::read(text);
-    let forward = match policy.request(&head, None, None, false) {
+    let forward = match policy.request(&head, None, None, true, None) {
         Step::Forward(forward) => forward,
+        // Nothing follows the head, so nothing is waited for.
+        Step::Await(_) => panic!("waits for a body that is not there"),
         Step::Reply(problem, reason) => {
             assert!((400..600).contains(&problem.status));
             assert_eq!(problem.code_details, reason.code_details());
@@ -36,11 +38,10 @@ pub fn run(input: &[u8]) {
     }
     let left = after(&head, &forward.edits);
     for rule in items(&config, "rules") {
-        let set = at(rule, &["request", "headers", "set"])
-            .and_then(Value::as_object)
+        let edits = at(rule, &["request"])
             .into_iter()
-            .flatten();
-        for (name, _) in set {
+            .flat_map(|request| items(request, "headers"));
+        for name in edits.filter_map(|edit| edit.get("set")?.as_str()) {
             let same = left
                 .iter()
                 .filter(|(is, _)| folded(is) == folded(name.as_bytes()));

@@ -11,12 +11,12 @@ const CONFIG: &str = r#"{
             "name": "customers",
             "match": { "path": { "prefix": "/customers" } },
             "request": {
-                "headers": { "set": { "x-team": "crm" }, "append": { "x-via": "gatehouse" },
-                             "remove": ["x-debug"], "rename": { "x-old": "x-new" } },
+                "headers": [ { "set": "x-team", "value": "crm" }, { "append": "x-via", "value": "gatehouse" },
+                             { "remove": "x-debug" }, { "rename": "x-old", "to": "x-new" } ],
                 "body": [ { "remove": "/internal" } ]
             },
             "response": {
-                "headers": { "set": { "x-frame-options": "DENY" }, "remove": ["server"] },
+                "headers": [ { "set": "x-frame-options", "value": "DENY" }, { "remove": "server" } ],
                 "body": [ { "mask": "/customers/*/email" } ]
             }
         },
@@ -35,7 +35,7 @@ const CONFIG: &str = r#"{
             "name": "staff",
             "match": { "identity": { "groups": ["staff"] } },
             "mode": "shadow",
-            "response": { "headers": { "remove": ["x-internal"] } }
+            "response": { "headers": [ { "remove": "x-internal" } ] }
         }
     ]
 }"#;
@@ -52,16 +52,16 @@ fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> RequestHead {
 }
 
 fn forward(head: &RequestHead, end_of_stream: bool) -> Forward {
-    match policy().request(head, None, None, end_of_stream) {
+    match policy().request(head, None, None, end_of_stream, None) {
         Step::Forward(forward) => forward,
-        Step::Reply(_, reason) => panic!("refused: {reason:?}"),
+        other => panic!("not forwarded: {other:?}"),
     }
 }
 
 fn refusal(head: &RequestHead, identity: Option<&[u8]>) -> Reason {
-    match policy().request(head, None, identity, false) {
+    match policy().request(head, None, identity, false, None) {
         Step::Reply(_, reason) => reason,
-        Step::Forward(forward) => panic!("forwarded: {forward:?}"),
+        other => panic!("not refused: {other:?}"),
     }
 }
 
@@ -219,18 +219,19 @@ fn shadow_edits_nothing_and_counts() {
         ..Identity::anonymous()
     };
     let head = head("GET", "/other", &[]);
-    let Step::Forward(forward) = policy().request(&head, None, Some(&staff.encode()), true) else {
+    let Step::Forward(forward) = policy().request(&head, None, Some(&staff.encode()), true, None)
+    else {
         panic!("refused")
     };
     assert!(forward.edits.is_empty() && forward.plan.is_none());
     assert_eq!(forward.counters, [Counter::Shadowed]);
     // A rule on trial in front of one that masks must not switch it off.
     let config = r#"{"version":1,"rules":[
-        {"name":"trial","mode":"shadow","response":{"headers":{"remove":["x"]}}},
-        {"name":"second","mode":"shadow","response":{"headers":{"remove":["x"]}}},
+        {"name":"trial","mode":"shadow","response":{"headers":[{"remove":"x"}]}},
+        {"name":"second","mode":"shadow","response":{"headers":[{"remove":"x"}]}},
         {"name":"mask","response":{"body":[{"mask":"/a"}]}}]}"#;
     let both = Policy::from_bytes(config.as_bytes()).unwrap();
-    let Step::Forward(forward) = both.request(&head, None, None, true) else {
+    let Step::Forward(forward) = both.request(&head, None, None, true, None) else {
         panic!("refused")
     };
     assert!(
@@ -245,7 +246,7 @@ fn shadow_edits_nothing_and_counts() {
 fn respond(method: &str, path: &str, headers: &[(&str, &str)], end_of_stream: bool) -> Respond {
     let forward = forward(&head(method, path, &[]), true);
     let headers = HeaderMap::from_pairs(headers.iter().copied());
-    policy().response(&forward.plan.unwrap(), &headers, end_of_stream)
+    policy().response(&forward.plan.unwrap(), &headers, end_of_stream, None)
 }
 
 // An error page, a range or a compressed answer holds what would have been masked.
@@ -310,6 +311,7 @@ fn a_response_without_a_body_says_nothing_of_the_one_that_is_hidden() {
             edits,
             body,
             counter: None,
+            ..
         } = respond(method, path, &headers, end_of_stream)
         else {
             panic!("{method} {status}")
@@ -374,20 +376,72 @@ fn refused(rule: &str) -> String {
 fn faults_are_told_with_their_path() {
     for (rule, message) in [
         (
-            r#""request":{"headers":{"set":{"content-length":"1"}}}"#,
-            "rules[0].request.headers.set.content-length: that header is not for filters to write",
+            r#""request":{"headers":[{"set":"content-length","value":"1"}]}"#,
+            "rules[0].request.headers[0].set: content-length is not for filters to write",
         ),
         (
-            r#""response":{"headers":{"remove":["Transfer-Encoding"]}}"#,
-            "rules[0].response.headers.remove",
+            r#""response":{"headers":[{"remove":"Transfer-Encoding"}]}"#,
+            "rules[0].response.headers[0].remove",
         ),
         (
-            r#""response":{"headers":{"set":{"grpc-status":"0"}}}"#,
-            "rules[0].response.headers.set.grpc-status: that header is not for filters to write",
+            r#""response":{"headers":[{"set":"grpc-status","value":"0"}]}"#,
+            "rules[0].response.headers[0].set: grpc-status is not for filters to write",
         ),
         (
-            r#""request":{"headers":{}}"#,
-            "rules[0].request.headers: name at least one of set, append, remove, rename",
+            r#""request":{"headers":[]}"#,
+            "rules[0].request.headers: expected",
+        ),
+        (
+            r#""request":{"headers":{"set":{"x-a":"1"}}}"#,
+            "rules[0].request.headers: wrong type object, expected a list of 1 to 64 items",
+        ),
+        (
+            r#""request":{"headers":[{}]}"#,
+            "rules[0].request.headers[0]: needs exactly one of set, add, append, remove, remove_prefix, rename, copy, keep_only, dedupe",
+        ),
+        (
+            r#""request":{"headers":[{"set":"x-a","add":"x-a","value":"1"}]}"#,
+            "rules[0].request.headers[0]: needs exactly one of",
+        ),
+        (
+            r#""request":{"headers":[{"append":"x-a"}]}"#,
+            "rules[0].request.headers[0]: append needs value",
+        ),
+        (
+            r#""request":{"headers":[{"copy":"x-a"}]}"#,
+            "rules[0].request.headers[0]: copy needs to",
+        ),
+        (
+            r#""response":{"headers":[{"dedupe":"x-a"}]}"#,
+            "rules[0].response.headers[0]: dedupe needs keep",
+        ),
+        (
+            r#""response":{"headers":[{"dedupe":"x-a","keep":"all"}]}"#,
+            "rules[0].response.headers[0].keep: unknown variant, expected one of first, last, unique",
+        ),
+        (
+            r#""response":{"headers":[{"remove":"x-a","value":"1"}]}"#,
+            "rules[0].response.headers[0].value: is for set, add, append",
+        ),
+        (
+            r#""response":{"headers":[{"set":"x-a","value":"1","to":"x-b"}]}"#,
+            "rules[0].response.headers[0].to: is for rename, copy",
+        ),
+        (
+            r#""response":{"headers":[{"remove_prefix":"x-*"}]}"#,
+            "rules[0].response.headers[0].remove_prefix: a prefix needs no \"*\"",
+        ),
+        (
+            r#""response":{"headers":[{"remove_prefix":"--"}]}"#,
+            "rules[0].response.headers[0].remove_prefix",
+        ),
+        (
+            r#""request":{"headers":[{"keep_only":["x-a","*"]}]}"#,
+            "rules[0].request.headers[0].keep_only[1]: \"*\" keeps everything: leave keep_only out",
+        ),
+        (
+            r#""request":{"headers":[{"keep_only":["x-*-a"]}]}"#,
+            "rules[0].request.headers[0].keep_only[0]: \"*\" may only be the last character",
         ),
         (
             r#""request":{"body":[{}]}"#,
@@ -422,49 +476,58 @@ fn faults_are_told_with_their_path() {
             "rules[0].request.path.replace_prefix.to: leads to none of allowed_paths",
         ),
         (
-            r#""request":{"headers":{"set":{"x-a":"1"},"rename":{"x_a":"x-b"}}}"#,
-            "rules[0].request.headers.rename.x_a: this rule writes that header, so there is nothing to rename",
+            r#""request":{"headers":[{"set":"x-a","value":"1"},{"rename":"x_a","to":"x-b"}]}"#,
+            "rules[0].request.headers[1].rename: a rule writes that header, so a client cannot send it",
         ),
         (
-            r#""response":{"headers":{"rename":{"x-a":"x-b","x-b":"x-c"}}}"#,
-            "rules[0].response.headers.rename.x-b: this rule writes that header, so there is nothing to rename",
+            r#""request":{"headers":[{"copy":"x-b","to":"x-c"},{"rename":"x-a","to":"x-b"}]}"#,
+            "rules[0].request.headers[0].copy: a rule writes that header, so a client cannot send it",
         ),
         (
-            r#""response":{"headers":{"rename":{"x-a":"X-A"}}}"#,
-            "rules[0].response.headers.rename.x-a: this rule writes that header",
+            r#""request":{"headers":[{"append":"x-a","value":"1"},{"set":"x-a","value":"2"}]}"#,
+            "rules[0].request.headers[0].append: a rule sets that header, so a client's copy is removed; set it here first",
+        ),
+        (
+            r#""response":{"headers":[{"rename":"x-a","to":"x_a"}]}"#,
+            "rules[0].response.headers[0].to: an upstream may take the two names for one",
         ),
         // A client would tell Envoy where to go, and a filter behind this one who it is.
         (
-            r#""request":{"headers":{"rename":{"x-a":"x-envoy-original-dst-host"}}}"#,
-            "rules[0].request.headers.rename.x-a: proxies act on that header",
+            r#""request":{"headers":[{"rename":"x-a","to":"x-envoy-original-dst-host"}]}"#,
+            "rules[0].request.headers[0].to: proxies act on that header",
         ),
         (
-            r#""request":{"headers":{"rename":{"x-a":"X_Forwarded-Host"}}}"#,
-            "rules[0].request.headers.rename.x-a: proxies act on that header",
+            r#""request":{"headers":[{"copy":"x-a","to":"X_Forwarded-Host"}]}"#,
+            "rules[0].request.headers[0].to: proxies act on that header",
+        ),
+        // Nor do credentials get where nobody looks for them.
+        (
+            r#""request":{"headers":[{"copy":"authorization","to":"x-a"}]}"#,
+            "rules[0].request.headers[0].copy: authorization is not for filters to write",
         ),
         (
-            r#""request":{"headers":{"set":{":path":"/admin"}}}"#,
-            "rules[0].request.headers.set",
+            r#""request":{"headers":[{"set":":path","value":"/admin"}]}"#,
+            "rules[0].request.headers[0].set",
         ),
         (
-            r#""request":{"headers":{"set":{"x-a":"b\r\nx-user: root"}}}"#,
-            "rules[0].request.headers.set.x-a",
+            r#""request":{"headers":[{"set":"x-a","value":"b\r\nx-user: root"}]}"#,
+            "rules[0].request.headers[0].value",
         ),
         (
-            r#""response":{"headers":{"append":{"x-a":"b\u0000"}}}"#,
-            "rules[0].response.headers.append.x-a",
+            r#""response":{"headers":[{"append":"x-a","value":"b\u0000"}]}"#,
+            "rules[0].response.headers[0].value",
         ),
         (
-            r#""request":{"headers":{"set":{"Host":"admin"}}}"#,
-            "rules[0].request.headers.set.host: that header is not for filters to write",
+            r#""request":{"headers":[{"set":"Host","value":"admin"}]}"#,
+            "rules[0].request.headers[0].set: host is not for filters to write",
         ),
         (
-            r#""request":{"headers":{"rename":{"x-a":"transfer_encoding"}}}"#,
-            "rules[0].request.headers.rename.transfer_encoding: that header is not for filters to write",
+            r#""request":{"headers":[{"rename":"x-a","to":"transfer_encoding"}]}"#,
+            "rules[0].request.headers[0].to: that header is not for filters to write",
         ),
         (
-            r#""request":{"headers":{"set":{"x-a":"1","x_a":"2"}}}"#,
-            "rules[0].request.headers: x_a is written twice",
+            r#""request":{"headers":[{"set":"x-a","value":"1"},{"set":"x_a","value":"2"}]}"#,
+            "rules[0].request.headers[1]: this rule writes x-a, which an upstream may take for it",
         ),
         (
             r#""request":{"query":{}}"#,
