@@ -92,6 +92,8 @@ impl Policy {
                 code_details: "gatehouse_auth_throttled",
                 headers: retry_after(head, denied.wait.unwrap_or_default()),
             },
+            // Where nobody can authenticate there is no scheme to name, and RFC 9110 section 15.5.2 wants one in each 401.
+            _ if self.schemes.is_empty() => self.forbidden(denied),
             _ => self.unauthenticated(denied),
         }
     }
