@@ -42,9 +42,12 @@ impl Policy {
         now: Duration,
         lenient: bool,
     ) -> Checked {
-        let mut ignored = None;
+        let mut ignored: Option<Reason> = None;
         let mut bad = |reason, bearer| {
-            ignored = ignored.or(Some(reason));
+            // The first that was an attempt, and so counts: a guess must not hide behind what was not tried.
+            if ignored.is_none_or(|known| !known.is_failed_attempt()) {
+                ignored = Some(reason);
+            }
             (!lenient).then_some(Checked::Bad { reason, bearer })
         };
         let api_key = self.sources.api_key(head);
