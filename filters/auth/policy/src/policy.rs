@@ -110,7 +110,9 @@ impl Policy {
         self.upstream.remove_copies(head.headers(), &mut edits);
         let Ok(stripped) = self.sources.strip(head, &mut edits) else {
             // In no mode may a credential go on to the upstream, so one that cannot be taken out stops the request.
-            return Step::Reply(self.refusal(head, None, Denied::anonymous(Reason::BadPath)));
+            let path = head.raw_path().split(|byte| *byte == b'?').next();
+            let path = path.map(<[u8]>::to_vec);
+            return Step::Reply(self.refusal(head, path, Denied::anonymous(Reason::BadPath)));
         };
         if self.mode == Mode::Off {
             return Step::Forward(Forward {
@@ -155,7 +157,7 @@ impl Policy {
             {
                 Step::Forward(self.shadow(head, edits, &stripped, denied))
             }
-            Err(denied) => Step::Reply(self.refusal(head, stripped.path.as_deref(), denied)),
+            Err(denied) => Step::Reply(self.refusal(head, stripped.path, denied)),
         }
     }
 

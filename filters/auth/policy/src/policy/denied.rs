@@ -34,7 +34,7 @@ impl Policy {
     pub(super) fn refusal<'p>(
         &'p self,
         head: &RequestHead,
-        path: Option<&[u8]>,
+        path: Option<Vec<u8>>,
         denied: Denied<'p>,
     ) -> Refusal<'p> {
         Refusal {
@@ -43,7 +43,8 @@ impl Policy {
             reason: denied.reason,
             failed_attempt: denied.failed_attempt,
             caller: denied.caller,
-            original: original(head, path),
+            original: original(head, path.as_deref()),
+            target: path,
         }
     }
 
