@@ -53,8 +53,8 @@ fn bootstrap(port: u64) -> Bootstrap {
             0,
             json!({
                 "name": "interop", "match": matched,
-                "request": { "headers": { "set": { "x-team": "interop" } } },
-                "response": { "headers": { "set": { "x-seen-by": "transform" } } },
+                "request": { "headers": [{ "set": "x-team", "value": "interop" }] },
+                "response": { "headers": [{ "set": "x-seen-by", "value": "transform" }] },
             }),
         );
     });

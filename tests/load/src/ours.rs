@@ -85,14 +85,14 @@ pub(crate) fn transform() -> Value {
 
 /// The same with that many rules, the last of which is for the request.
 pub(crate) fn transform_with_rules(rules: usize) -> Value {
-    let other = json!({ "headers": { "set": { "x-other": "1" } } });
+    let other = json!({ "headers": [{ "set": "x-other", "value": "1" }] });
     let mut all: Vec<Value> = (1..rules)
         .map(|number| other_rule(number, "request", &other))
         .collect();
     all.push(json!({
         "name": "orders", "match": { "path": { "prefix": "/v1" } },
-        "request": { "headers": { "set": { "x-team": "crm" } } },
-        "response": { "headers": { "set": { "x-frame-options": "DENY" } } },
+        "request": { "headers": [{ "set": "x-team", "value": "crm" }] },
+        "response": { "headers": [{ "set": "x-frame-options", "value": "DENY" }] },
     }));
     Module::Filter("transform").filter(&json!({ "version": 1, "rules": all }))
 }

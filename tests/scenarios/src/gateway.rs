@@ -157,15 +157,15 @@ pub fn transform() -> Value {
             { "name": "trial", "match": { "path": { "prefix": "/public/form" } }, "mode": "shadow",
               "response": { "body": [{ "remove": "/id" }] } },
             { "name": "partners-see-all", "match": { "path": { "prefix": "/public/form" }, "identity": { "groups": ["partners"] } },
-              "request": { "headers": { "set": { "x-team": "partners" } } } },
+              "request": { "headers": [{ "set": "x-team", "value": "partners" }] } },
             { "name": "form", "match": { "path": { "prefix": "/public/form" } },
               "request": {
-                  "headers": {
-                      "set": { "x-team": "crm" },
-                      "append": { "x-tags": "external" },
-                      "remove": ["x-debug"],
-                      "rename": { "x-client": "x-client-name" },
-                  },
+                  "headers": [
+                      { "set": "x-team", "value": "crm" },
+                      { "append": "x-tags", "value": "external" },
+                      { "remove": "x-debug" },
+                      { "rename": "x-client", "to": "x-client-name" },
+                  ],
                   "body": [{ "remove": "/internal" }, { "mask": "/card" }, { "set": "/source", "value": "api" }],
               },
               "response": { "body": [{ "mask": "/*/email" }, { "remove": "/notes" }] } },

@@ -6,7 +6,7 @@ use crate::value::HeaderValue;
 
 /// One edit. Edits apply in order, so of two for one name the later wins. Names are compared without regard to letter case.
 ///
-/// An edit that names a pseudo header or `host` has no effect, [`HeaderEdit::SetPath`] excepted.
+/// An edit that names a pseudo header or `host` has no effect; `SetPath`, `SetAuthority` and `SetMethod` are for these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderEdit {
     /// Removes every header of the name as it is spelled here, which need not be a valid name: a client chose it.
@@ -28,9 +28,19 @@ pub enum HeaderEdit {
         /// The value to add.
         value: HeaderValue,
     },
-    /// Replaces `:path`, the only pseudo header that a policy may change.
+    /// Replaces `:path`.
     SetPath {
         /// The new request target, with its query.
+        value: HeaderValue,
+    },
+    /// Replaces `:authority`.
+    SetAuthority {
+        /// The new host, with its port if it has one.
+        value: HeaderValue,
+    },
+    /// Replaces `:method`.
+    SetMethod {
+        /// The new method.
         value: HeaderValue,
     },
 }
@@ -51,6 +61,8 @@ pub enum HeaderWrite<'a> {
 }
 
 const PATH: &[u8] = b":path";
+const AUTHORITY: &[u8] = b":authority";
+const METHOD: &[u8] = b":method";
 
 impl HeaderEdits {
     /// No edits.
@@ -80,6 +92,16 @@ impl HeaderEdits {
         self.0.push(HeaderEdit::SetPath { value });
     }
 
+    /// Replaces `:authority`.
+    pub fn set_authority(&mut self, value: HeaderValue) {
+        self.0.push(HeaderEdit::SetAuthority { value });
+    }
+
+    /// Replaces `:method`.
+    pub fn set_method(&mut self, value: HeaderValue) {
+        self.0.push(HeaderEdit::SetMethod { value });
+    }
+
     /// Whether there are no edits.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -88,6 +110,36 @@ impl HeaderEdits {
     /// The edits in order.
     pub fn iter(&self) -> std::slice::Iter<'_, HeaderEdit> {
         self.0.iter()
+    }
+
+    /// The values that a header has once these edits are made to `headers`, in order: what an edit that comes after them sees.
+    /// One that no header may have is left out.
+    pub fn values(&self, name: &[u8], headers: &HeaderMap) -> Vec<HeaderValue> {
+        let mut values = Vec::new();
+        for (other, value) in headers {
+            if other.eq_ignore_ascii_case(name)
+                && let Ok(value) = HeaderValue::try_from(value)
+            {
+                values.push(value);
+            }
+        }
+        for edit in self.0.iter().filter(|edit| edit.is_allowed()) {
+            if !is_name(edit, name) {
+                continue;
+            }
+            if !matches!(edit, HeaderEdit::Append { .. }) {
+                values.clear();
+            }
+            match edit {
+                HeaderEdit::Remove { .. } => {}
+                HeaderEdit::Set { value, .. }
+                | HeaderEdit::Append { value, .. }
+                | HeaderEdit::SetPath { value }
+                | HeaderEdit::SetAuthority { value }
+                | HeaderEdit::SetMethod { value } => values.push(value.clone()),
+            }
+        }
+        values
     }
 
     /// The host writes that make `headers` look as the edits ask: none for what is so already, and none twice for a name.
@@ -134,7 +186,10 @@ impl HeaderEdits {
                     replaces = true;
                     values.clear();
                 }
-                HeaderEdit::Set { value, .. } | HeaderEdit::SetPath { value } => {
+                HeaderEdit::Set { value, .. }
+                | HeaderEdit::SetPath { value }
+                | HeaderEdit::SetAuthority { value }
+                | HeaderEdit::SetMethod { value } => {
                     replaces = true;
                     values.clear();
                     values.push(value.as_bytes());
@@ -176,13 +231,17 @@ impl HeaderEdit {
             HeaderEdit::Remove { name } => name,
             HeaderEdit::Set { name, .. } | HeaderEdit::Append { name, .. } => name.as_bytes(),
             HeaderEdit::SetPath { .. } => PATH,
+            HeaderEdit::SetAuthority { .. } => AUTHORITY,
+            HeaderEdit::SetMethod { .. } => METHOD,
         }
     }
 
-    /// Pseudo headers and `host` are changed by [`HeaderEdit::SetPath`] or not at all.
+    /// Pseudo headers and `host` are changed by the edits that are for them, or not at all.
     fn is_allowed(&self) -> bool {
         match self {
-            HeaderEdit::SetPath { .. } => true,
+            HeaderEdit::SetPath { .. }
+            | HeaderEdit::SetAuthority { .. }
+            | HeaderEdit::SetMethod { .. } => true,
             HeaderEdit::Remove { .. } | HeaderEdit::Set { .. } | HeaderEdit::Append { .. } => {
                 !self.name().starts_with(b":") && !self.name().eq_ignore_ascii_case(b"host")
             }
@@ -358,6 +417,11 @@ mod tests {
             edits.set(name("host"), value("b"));
         });
         assert!(none.is_empty());
+        let own = writes(|edits| {
+            edits.set_authority(value("b"));
+            edits.set_method(value("PUT"));
+        });
+        assert_eq!(own, [":authority+b", ":method+PUT"]);
         // Nor does an edit without effect swallow the one after it.
         let path = writes(|edits| {
             edits.remove(b":path");
@@ -401,7 +465,9 @@ mod tests {
                 HeaderEdit::Remove { .. } => {}
                 HeaderEdit::Set { value, .. }
                 | HeaderEdit::Append { value, .. }
-                | HeaderEdit::SetPath { value } => {
+                | HeaderEdit::SetPath { value }
+                | HeaderEdit::SetAuthority { value }
+                | HeaderEdit::SetMethod { value } => {
                     map.push((edit.name().to_vec(), value.as_bytes().to_vec()));
                 }
             }
@@ -464,7 +530,16 @@ mod tests {
                 map.sort_by(|(a, _), (b, _)| a.cmp(b));
                 map
             };
-            prop_assert_eq!(sorted(carry_out(&headers, &writes)), sorted(play(&headers, &edits)));
+            let played = play(&headers, &edits);
+            // An edit that comes later sees what those before it leave.
+            for name in ["x-a", "x-b", "x-c"] {
+                let seen: Vec<Vec<u8>> = edits.values(name.as_bytes(), &headers).iter()
+                    .map(|value| value.as_bytes().to_vec()).collect();
+                let left: Vec<Vec<u8>> = played.iter()
+                    .filter(|(other, _)| other == name.as_bytes()).map(|(_, value)| value.clone()).collect();
+                prop_assert_eq!(seen, left);
+            }
+            prop_assert_eq!(sorted(carry_out(&headers, &writes)), sorted(played));
             // A header that is repeated is removed and added.
             prop_assert!(writes.len() <= 2 * edits.iter().count());
         }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use json_stream::{Broken, JsonRewriter, Operation, Pointer, Program};
+use json_stream::{Bindings, Broken, Fault, JsonRewriter, Operation, Pointer, Program, Slot};
 use serde_json::json;
 
 fn at(path: &str) -> Pointer {
@@ -10,14 +10,18 @@ fn at(path: &str) -> Pointer {
 }
 
 fn start(operations: Vec<Operation>) -> JsonRewriter {
-    JsonRewriter::new(Rc::new(Program::new(operations).unwrap()))
+    JsonRewriter::new(
+        Rc::new(Program::new(operations).unwrap()),
+        Bindings::default(),
+    )
 }
 
-fn run(operations: Vec<Operation>, text: &str) -> Result<String, Broken> {
+fn run(operations: Vec<Operation>, text: &str) -> Result<String, Fault> {
     let mut rewriter = start(operations);
     let mut out = Vec::new();
-    rewriter.push(text.as_bytes(), &mut out)?;
-    rewriter.finish()?;
+    let fault = |broken: Broken| broken.fault();
+    rewriter.push(text.as_bytes(), &mut out).map_err(fault)?;
+    rewriter.finish().map_err(fault)?;
     Ok(String::from_utf8(out).unwrap())
 }
 
@@ -244,8 +248,9 @@ fn nothing_is_held_back_once_the_document_has_closed() {
     assert_eq!(out, br#"{"b":1}"#);
     rewriter.push(b" \n", &mut out).unwrap();
     assert_eq!(out, b"{\"b\":1} \n");
-    assert_eq!(rewriter.push(b"x", &mut out), Err(Broken::TrailingData));
-    assert_eq!(rewriter.push(b" ", &mut out), Err(Broken::TrailingData));
+    let broken = rewriter.push(b"x", &mut out).unwrap_err();
+    assert_eq!((broken.fault(), broken.offset()), (Fault::TrailingData, 15));
+    assert_eq!(rewriter.push(b" ", &mut out), Err(broken));
     assert!(!rewriter.is_complete());
 }
 
@@ -254,19 +259,19 @@ fn what_is_broken_says_how() {
     let depth = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
     assert!(run(vec![], &depth(64)).is_ok());
     for (text, broken) in [
-        (depth(65).as_str(), Broken::TooDeep),
-        (&"[".repeat(100_000), Broken::TooDeep),
-        ("", Broken::Incomplete),
-        (" ", Broken::Incomplete),
-        ("-", Broken::Incomplete),
-        (r#"{"a""#, Broken::Incomplete),
-        ("\u{feff}{}", Broken::Syntax),
-        ("{} {}", Broken::TrailingData),
-        ("[1,]", Broken::Syntax),
-        (r#"{"a":1,}"#, Broken::Syntax),
-        ("{'a':1}", Broken::Syntax),
-        ("01", Broken::TrailingData),
-        ("1 2", Broken::TrailingData),
+        (depth(65).as_str(), Fault::TooDeep),
+        (&"[".repeat(100_000), Fault::TooDeep),
+        ("", Fault::Incomplete),
+        (" ", Fault::Incomplete),
+        ("-", Fault::Incomplete),
+        (r#"{"a""#, Fault::Incomplete),
+        ("\u{feff}{}", Fault::Syntax),
+        ("{} {}", Fault::TrailingData),
+        ("[1,]", Fault::Syntax),
+        (r#"{"a":1,}"#, Fault::Syntax),
+        ("{'a':1}", Fault::Syntax),
+        ("01", Fault::TrailingData),
+        ("1 2", Fault::TrailingData),
     ] {
         assert_eq!(run(vec![], text), Err(broken), "{text:.20}");
     }
@@ -278,7 +283,7 @@ fn what_is_broken_says_how() {
         b"\"\xc3\"",
     ] {
         let pushed = start(vec![]).push(bytes, &mut Vec::new());
-        assert_eq!(pushed, Err(Broken::NotUtf8), "{bytes:x?}");
+        assert_eq!(pushed.unwrap_err().fault(), Fault::NotUtf8, "{bytes:x?}");
     }
 }
 
@@ -295,7 +300,7 @@ fn half_a_pair_is_refused_in_a_key_that_matters_and_passes_elsewhere() {
         r"\ud83d\n",
     ] {
         let text = format!(r#"{{"a":{{"{key}":1}}}}"#);
-        assert_eq!(run(mask(), &text), Err(Broken::LoneSurrogate), "{key}");
+        assert_eq!(run(mask(), &text), Err(Fault::LoneSurrogate), "{key}");
     }
     for text in [
         r#"{"b":{"\ud83d":"\ud83d"}}"#,
@@ -342,7 +347,7 @@ fn what_is_held_is_bounded() {
         "a masked value is dropped as it comes"
     );
     assert!(rewriter.is_complete());
-    assert!(format!("{rewriter:?}").len() < 4096);
+    assert!(rewriter.held_bytes() < 8 << 10, "{}", rewriter.held_bytes());
 }
 
 // Few bytes of a client's make many of the operator's: the answer is the worker's memory.
@@ -352,7 +357,7 @@ fn what_operations_write_is_bounded() {
     let cases = [
         (Operation::set(at("/*"), &value), "0,"),
         (Operation::set(at("/*/a"), &value), "{},"),
-        (Operation::mask(at("/*"), &"x".repeat(4096)), "0,"),
+        (Operation::mask(at("/*"), "x".repeat(4096).as_str()), "0,"),
     ];
     for (operation, element) in cases {
         let mut rewriter = start(vec![operation]);
@@ -360,7 +365,7 @@ fn what_operations_write_is_bounded() {
         rewriter.push(b"[", &mut out).unwrap();
         let piece = element.repeat(1 << 12);
         let pushed = (0..64).try_for_each(|_| rewriter.push(piece.as_bytes(), &mut out));
-        assert_eq!(pushed, Err(Broken::TooLong));
+        assert_eq!(pushed.unwrap_err().fault(), Fault::TooLong);
         assert!(out.len() < 4 << 20, "{}", out.len());
     }
     // As much as a person may want is no flood.
@@ -369,4 +374,37 @@ fn what_operations_write_is_bounded() {
     let text = format!("[{}0]", "0,".repeat(1 << 17));
     rewriter.push(text.as_bytes(), &mut out).unwrap();
     rewriter.finish().unwrap();
+}
+
+// One program serves all messages: a value of one must not get into another, nor an operation that is not for it run.
+#[test]
+fn a_message_has_values_and_operations_of_its_own() {
+    let program = Rc::new(
+        Program::new(vec![
+            Operation::set(at("/who"), Slot(0)),
+            Operation::mask(at("/email"), "***"),
+            Operation::add(at("/n"), Slot(1)),
+        ])
+        .unwrap(),
+    );
+    let run = |bindings: Bindings| {
+        let mut rewriter = JsonRewriter::new(Rc::clone(&program), bindings);
+        let mut out = Vec::new();
+        rewriter.push(br#"{"email":"a"}"#, &mut out).unwrap();
+        rewriter.finish().unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let values = || Bindings::new([json!("al\"ice"), json!({"a": [1]})]);
+    assert_eq!(
+        run(values()),
+        r#"{"email":"***","who":"al\"ice","n":{"a":[1]}}"#
+    );
+    let mut without_mask = values();
+    without_mask.leave_out(1);
+    without_mask.leave_out(2);
+    assert_eq!(run(without_mask), r#"{"email":"a","who":"al\"ice"}"#);
+    assert_eq!(
+        run(Bindings::default()),
+        r#"{"email":"***","who":null,"n":null}"#
+    );
 }

@@ -1,59 +1,283 @@
 //! The header edits of one rule, for one direction.
 
-use http_message::{HeaderEdits, HeaderMap, HeaderName, HeaderValue};
+use http_message::{
+    HeaderEdit, HeaderEdits, HeaderMap, HeaderName, HeaderPattern, HeaderValue,
+    RESERVED_REQUEST_HEADERS, same_spelling,
+};
 
-/// Made in this order: remove, rename, set, append.
-#[derive(Debug, Default)]
+use crate::direction::Direction;
+use crate::value::Value;
+
+/// Edits in the order of the document, each made on the head as the edits before it leave it.
+#[derive(Debug)]
 pub(crate) struct HeadEdits {
-    pub(crate) remove: Vec<HeaderName>,
-    pub(crate) rename: Vec<(HeaderName, HeaderName)>,
-    pub(crate) set: Vec<(HeaderName, HeaderValue)>,
-    pub(crate) append: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) direction: Direction,
+    pub(crate) edits: Vec<HeadEdit>,
 }
+
+/// One edit.
+#[derive(Debug)]
+pub(crate) enum HeadEdit {
+    /// This is the only value.
+    Set(HeaderName, Value),
+    /// This is the value where there is none.
+    Add(HeaderName, Value),
+    /// One more value.
+    Append(HeaderName, Value),
+    /// Gone, however it is spelled.
+    Remove(HeaderName),
+    /// Every name that begins so is gone, however it is spelled.
+    RemovePrefix(HeaderPattern),
+    /// Every value moves, and replaces what the other name had. Nothing to move: nothing is done.
+    Rename { from: HeaderName, to: HeaderName },
+    /// As `Rename`, and the old name keeps its values.
+    Copy { from: HeaderName, to: HeaderName },
+    /// Everything else is gone, but for what a message cannot do without.
+    KeepOnly(Vec<KeptName>),
+    /// Of several values these stay.
+    Dedupe(HeaderName, Keep),
+}
+
+/// Which of a header's values stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Keep {
+    First,
+    Last,
+    /// Of values that are alike the first.
+    Unique,
+}
+
+/// A name that stays, spelled so and not otherwise.
+#[derive(Debug)]
+pub(crate) struct KeptName {
+    /// In lower case.
+    pub(crate) name: String,
+    /// Every name that begins so.
+    pub(crate) prefix: bool,
+}
+
+/// What `keep_only` leaves in a message of either direction, beside what filters never write: what Envoy, gRPC, an upgrade and
+/// the filters of the chain go by, and what joins the traces of a request.
+const KEPT: [&str; 8] = [
+    "b3",
+    "forwarded",
+    "http2-settings",
+    "traceparent",
+    "tracestate",
+    "x-grpc-web",
+    "x-request-id",
+    "x-user-agent",
+];
+const KEPT_FAMILIES: [&str; 7] = [
+    "connect-",
+    "grpc-",
+    "sec-websocket-",
+    "x-b3-",
+    "x-envoy-",
+    "x-forwarded-",
+    "x-gatehouse-",
+];
+
+/// What it leaves in a response beside these: a cache that is not told would give one caller's answer to another, and
+/// routing, whose answer passes here, tells of versions that end.
+const KEPT_IN_RESPONSES: [&str; 5] = ["date", "deprecation", "link", "sunset", "vary"];
+
+/// Headers that frame a response or say what its body is.
+pub(crate) const RESERVED_RESPONSE_HEADERS: [&str; 12] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 impl HeadEdits {
     pub(crate) fn is_empty(&self) -> bool {
-        self.remove.is_empty()
-            && self.rename.is_empty()
-            && self.set.is_empty()
-            && self.append.is_empty()
+        self.edits.is_empty()
     }
 
-    /// The names that this writes whole, so that no one else's copy may stay.
+    /// The names that the edits write whole, so that no one else's copy may stay.
     pub(crate) fn owned(&self) -> impl Iterator<Item = &HeaderName> {
-        let renamed = self.rename.iter().map(|(_, to)| to);
-        renamed.chain(self.set.iter().map(|(name, _)| name))
+        self.edits.iter().filter_map(HeadEdit::owned)
     }
 
-    /// Adds the edits for these headers.
+    /// Adds the edits for these headers, after those that are there.
     pub(crate) fn apply(&self, headers: &HeaderMap, edits: &mut HeaderEdits) {
-        self.removals(edits);
-        for (from, to) in &self.rename {
-            let mut values = headers.get_all(from.as_str()).peekable();
-            if values.peek().is_none() {
-                continue;
-            }
-            edits.remove(from.as_bytes());
-            edits.remove(to.as_bytes());
-            for value in values {
-                // The host has handed over a value that no header may have: it goes, and nothing comes in its place.
-                if let Ok(value) = HeaderValue::try_from(value) {
-                    edits.append(to.clone(), value);
+        for edit in &self.edits {
+            match edit {
+                HeadEdit::Set(name, value) => edits.set(name.clone(), value.text()),
+                HeadEdit::Append(name, value) => edits.append(name.clone(), value.text()),
+                HeadEdit::Add(name, value) => {
+                    if edits.values(name.as_bytes(), headers).is_empty() {
+                        edits.append(name.clone(), value.text());
+                    }
+                }
+                HeadEdit::Rename { from, to } => {
+                    let values = edits.values(from.as_bytes(), headers);
+                    if !values.is_empty() {
+                        edits.remove(from.as_bytes());
+                        replace(to, values, edits);
+                    }
+                }
+                HeadEdit::Copy { from, to } => {
+                    let values = edits.values(from.as_bytes(), headers);
+                    if !values.is_empty() {
+                        replace(to, values, edits);
+                    }
+                }
+                HeadEdit::Dedupe(name, keep) => {
+                    let mut values = edits.values(name.as_bytes(), headers);
+                    let count = values.len();
+                    keep.reduce(&mut values);
+                    if values.len() != count {
+                        replace(name, values, edits);
+                    }
+                }
+                HeadEdit::Remove(_) | HeadEdit::RemovePrefix(_) | HeadEdit::KeepOnly(_) => {
+                    self.remove(edit, headers, edits);
                 }
             }
         }
-        for (name, value) in &self.set {
-            edits.set(name.clone(), value.clone());
-        }
-        for (name, value) in &self.append {
-            edits.append(name.clone(), value.clone());
+    }
+
+    /// Whether [`HeadEdits::removals`] may have something to remove.
+    pub(crate) fn removes(&self) -> bool {
+        self.edits.iter().any(HeadEdit::is_removal)
+    }
+
+    /// Adds the removals alone, as trailers need them: what may not be in the head does not come behind it.
+    pub(crate) fn removals(&self, headers: &HeaderMap, edits: &mut HeaderEdits) {
+        for edit in self.edits.iter().filter(|edit| edit.is_removal()) {
+            self.remove(edit, headers, edits);
         }
     }
 
-    /// Adds the removals alone, as trailers need them.
-    pub(crate) fn removals(&self, edits: &mut HeaderEdits) {
-        for name in &self.remove {
-            edits.remove(name.as_bytes());
+    fn remove(&self, edit: &HeadEdit, headers: &HeaderMap, edits: &mut HeaderEdits) {
+        let is_meant = |name: &[u8]| match edit {
+            HeadEdit::Remove(removed) => same_spelling(removed.as_bytes(), name),
+            HeadEdit::RemovePrefix(prefix) => {
+                prefix.matches(name) && !self.direction.is_reserved_as_spelled(name)
+            }
+            HeadEdit::KeepOnly(kept) => {
+                !kept.iter().any(|kept| kept.is(name)) && !self.direction.keeps(name)
+            }
+            _ => false,
+        };
+        let written = edits.iter().map(HeaderEdit::name);
+        let mut removals: Vec<HeaderEdit> = Vec::new();
+        for name in headers.iter().map(|(name, _)| name).chain(written) {
+            if is_meant(name) && !removals.iter().any(|removal| removal.name() == name) {
+                let name = name.to_vec();
+                removals.push(HeaderEdit::Remove { name });
+            }
+        }
+        edits.extend(removals);
+    }
+}
+
+impl HeadEdit {
+    /// The name that this writes whole, so that no one else's copy may stay.
+    fn owned(&self) -> Option<&HeaderName> {
+        match self {
+            HeadEdit::Set(name, _)
+            | HeadEdit::Rename { to: name, .. }
+            | HeadEdit::Copy { to: name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The name that has a value, or may have one, after this.
+    pub(crate) fn written(&self) -> Option<&HeaderName> {
+        match self {
+            HeadEdit::Add(name, _) | HeadEdit::Append(name, _) => Some(name),
+            _ => self.owned(),
+        }
+    }
+
+    fn is_removal(&self) -> bool {
+        matches!(
+            self,
+            HeadEdit::Remove(_) | HeadEdit::RemovePrefix(_) | HeadEdit::KeepOnly(_)
+        )
+    }
+}
+
+impl Keep {
+    fn reduce(self, values: &mut Vec<HeaderValue>) {
+        match self {
+            Keep::First => values.truncate(1),
+            Keep::Last => drop(values.drain(..values.len().saturating_sub(1))),
+            Keep::Unique => {
+                let mut seen: Vec<HeaderValue> = Vec::new();
+                values.retain(|value| {
+                    let is_new = !seen.contains(value);
+                    if is_new {
+                        seen.push(value.clone());
+                    }
+                    is_new
+                });
+            }
         }
     }
 }
+
+impl KeptName {
+    fn is(&self, name: &[u8]) -> bool {
+        match self.prefix {
+            true => is_in_family(name, &self.name),
+            false => name.eq_ignore_ascii_case(self.name.as_bytes()),
+        }
+    }
+}
+
+impl Direction {
+    /// Whether no edit may remove the header by its family or for being no other.
+    fn is_reserved_as_spelled(self, name: &[u8]) -> bool {
+        let reserved: &[&str] = match self {
+            Direction::Request => &RESERVED_REQUEST_HEADERS,
+            Direction::Response => &RESERVED_RESPONSE_HEADERS,
+        };
+        is_one_of(name, reserved) || self == Direction::Response && is_in_family(name, "grpc-")
+    }
+
+    /// Whether `keep_only` leaves the header, whatever it names.
+    fn keeps(self, name: &[u8]) -> bool {
+        self.is_reserved_as_spelled(name)
+            || name.starts_with(b":")
+            || is_one_of(name, &KEPT)
+            || KEPT_FAMILIES
+                .iter()
+                .any(|family| is_in_family(name, family))
+            || self == Direction::Response && is_one_of(name, &KEPT_IN_RESPONSES)
+    }
+}
+
+fn is_one_of(name: &[u8], names: &[&str]) -> bool {
+    names
+        .iter()
+        .any(|other| name.eq_ignore_ascii_case(other.as_bytes()))
+}
+
+fn is_in_family(name: &[u8], family: &str) -> bool {
+    name.get(..family.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(family.as_bytes()))
+}
+
+/// Makes these the only values of the header.
+fn replace(name: &HeaderName, values: Vec<HeaderValue>, edits: &mut HeaderEdits) {
+    edits.remove(name.as_bytes());
+    for value in values {
+        edits.append(name.clone(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests;

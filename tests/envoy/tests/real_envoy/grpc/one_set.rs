@@ -25,7 +25,7 @@ fn rules_for_a_method_hold_for_the_rest_forms_of_the_set() {
     bootstrap.edit_filter_config("gatehouse.transform", |config| {
         config["descriptor_set"] = set.as_str().into();
         config["rules"] = json!([
-            { "name": "get", "match": matched, "response": { "headers": { "set": { "x-seen-by": "transform" } } } },
+            { "name": "get", "match": matched, "response": { "headers": [{ "set": "x-seen-by", "value": "transform" }] } },
         ]);
     });
     bootstrap.edit_filter_config("gatehouse.routing", |config| {

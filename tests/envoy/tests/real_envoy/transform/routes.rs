@@ -25,12 +25,12 @@ fn bootstrap(normalized: bool) -> Bootstrap {
                     "replace_prefix": { "from": "/public", "to": "/" },
                     "allowed_paths": ["/users", "/orders/open", "/stock/public"],
                 },
-                "headers": {
-                    "set": { "x-target": "users" },
-                    "append": { "x-via": "gatehouse" },
-                    "remove": ["x-debug"],
-                    "rename": { "x-client": "x-client-name" },
-                },
+                "headers": [
+                    { "set": "x-target", "value": "users" },
+                    { "append": "x-via", "value": "gatehouse" },
+                    { "remove": "x-debug" },
+                    { "rename": "x-client", "to": "x-client-name" },
+                ],
             },
         }]);
     });
@@ -233,24 +233,24 @@ fn a_rewrite_that_leads_elsewhere_is_refused_at_configuration() {
             "rules[0].request.path.allowed_paths[0]",
         ),
         (
-            "/headers/set",
-            json!({ ":path": "/admin" }),
-            "rules[0].request.headers.set",
+            "/headers/0/set",
+            json!(":path"),
+            "rules[0].request.headers[0].set",
         ),
         (
-            "/headers/set",
-            json!({ "host": "admin.test" }),
-            "rules[0].request.headers.set",
+            "/headers/0/set",
+            json!("host"),
+            "rules[0].request.headers[0].set",
         ),
         (
-            "/headers/rename",
-            json!({ "x-client": "x-envoy-original-path" }),
-            "rules[0].request.headers.rename",
+            "/headers/3/to",
+            json!("x-envoy-original-path"),
+            "rules[0].request.headers[3].to",
         ),
         (
-            "/headers/remove",
-            json!(["authorization"]),
-            "rules[0].request.headers.remove",
+            "/headers/2/remove",
+            json!("authorization"),
+            "rules[0].request.headers[2].remove",
         ),
     ];
     for (pointer, value, at) in cases {
