@@ -40,7 +40,7 @@ impl Reading {
     }
 
     /// The coding alone, whatever the type is.
-    fn of_coding(headers: &HeaderMap, codings: &CodingRule) -> Option<Reading> {
+    pub(crate) fn of_coding(headers: &HeaderMap, codings: &CodingRule) -> Option<Reading> {
         match ContentCoding::of(headers) {
             ContentCoding::Identity => Some(Reading::Plain),
             ContentCoding::Coded(coding) if codings.read.has(coding) => {

@@ -17,6 +17,7 @@
 )]
 
 mod body;
+mod capture;
 mod config;
 mod counters;
 mod decision;
@@ -26,12 +27,15 @@ mod head_edits;
 mod path_rewrite;
 mod reason;
 mod template;
+mod trial;
 mod value;
 
 pub use body::{Body, BodyFault, Chunk, Ended};
+pub use capture::{Captured, Capturing, Wait};
 pub use config::{Config, Policy};
-pub use counters::Counter;
+pub use counters::{Counter, HELD_BYTES};
 pub use decision::{Forward, Plan, Respond, Step};
 pub use direction::Direction;
 pub use reason::Reason;
 pub use template::{Facts, Needs, Parsed, Property, Scope, Sources, Template, TooLong};
+pub use trial::Trial;

@@ -17,6 +17,14 @@ pub enum Reason {
     UndecodableRequest,
     /// The request's body claims to be JSON and is not.
     BrokenRequest,
+    /// The members that a rule captures are not among the first bytes of the request's body.
+    MembersTooFar,
+    /// They have not come by the deadline.
+    LateRequest,
+    /// Those of the response's body have not come by the deadline.
+    LateResponse,
+    /// Too many messages wait for their bodies.
+    Crowded,
     /// The response's body is not JSON, in a coding that is not read, or a part of a document.
     UndecodableResponse,
     /// The response's body claims to be JSON and is not, or ends before its document.
@@ -31,12 +39,16 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 10] = [
+    pub const ALL: [Reason; 14] = [
         Reason::Ambiguous,
         Reason::PathNotAllowed,
         Reason::MalformedIdentity,
         Reason::UndecodableRequest,
         Reason::BrokenRequest,
+        Reason::MembersTooFar,
+        Reason::LateRequest,
+        Reason::LateResponse,
+        Reason::Crowded,
         Reason::UndecodableResponse,
         Reason::BrokenResponse,
         Reason::InflatedRequest,
@@ -52,6 +64,10 @@ impl Reason {
             Reason::MalformedIdentity => "gatehouse_transform_malformed_identity",
             Reason::UndecodableRequest => "gatehouse_transform_undecodable_request",
             Reason::BrokenRequest => "gatehouse_transform_broken_request",
+            Reason::MembersTooFar => "gatehouse_transform_members_too_far",
+            Reason::LateRequest => "gatehouse_transform_late_request",
+            Reason::LateResponse => "gatehouse_transform_late_response",
+            Reason::Crowded => "gatehouse_transform_crowded",
             Reason::UndecodableResponse => "gatehouse_transform_undecodable_response",
             Reason::BrokenResponse => "gatehouse_transform_broken_response",
             Reason::InflatedRequest => "gatehouse_transform_inflated_request",
@@ -65,8 +81,10 @@ impl Reason {
         match self {
             Reason::Ambiguous | Reason::BrokenRequest => 400,
             Reason::PathNotAllowed | Reason::MalformedIdentity => 403,
-            Reason::InflatedRequest => 413,
+            Reason::MembersTooFar | Reason::InflatedRequest => 413,
             Reason::UndecodableRequest => 415,
+            Reason::LateRequest | Reason::Crowded => 503,
+            Reason::LateResponse => 504,
             Reason::UndecodableResponse | Reason::BrokenResponse | Reason::InflatedResponse => 502,
             Reason::Internal => 500,
         }
@@ -78,7 +96,10 @@ impl Reason {
             Reason::Ambiguous | Reason::BrokenRequest => GrpcStatus::InvalidArgument,
             Reason::PathNotAllowed | Reason::MalformedIdentity => GrpcStatus::PermissionDenied,
             Reason::UndecodableRequest => GrpcStatus::Unimplemented,
-            Reason::InflatedRequest => GrpcStatus::ResourceExhausted,
+            Reason::MembersTooFar | Reason::InflatedRequest | Reason::Crowded => {
+                GrpcStatus::ResourceExhausted
+            }
+            Reason::LateRequest | Reason::LateResponse => GrpcStatus::DeadlineExceeded,
             Reason::UndecodableResponse
             | Reason::BrokenResponse
             | Reason::InflatedResponse
@@ -94,6 +115,10 @@ impl Reason {
             Reason::MalformedIdentity => Counter::MalformedIdentity,
             Reason::UndecodableRequest => Counter::UndecodableRequest,
             Reason::BrokenRequest => Counter::BrokenRequest,
+            Reason::MembersTooFar => Counter::MembersTooFar,
+            Reason::LateRequest => Counter::LateRequest,
+            Reason::LateResponse => Counter::LateResponse,
+            Reason::Crowded => Counter::Crowded,
             Reason::UndecodableResponse => Counter::UndecodableResponse,
             Reason::BrokenResponse => Counter::BrokenResponse,
             Reason::InflatedRequest => Counter::InflatedRequest,
@@ -120,6 +145,8 @@ impl Reason {
             400 => "Bad Request",
             403 => "Forbidden",
             413 => "Content Too Large",
+            503 => "Service Unavailable",
+            504 => "Gateway Timeout",
             415 => "Unsupported Media Type",
             502 => "Bad Gateway",
             _ => "Internal Server Error",
@@ -135,6 +162,12 @@ impl Reason {
                 "The body must be JSON in UTF-8, in no content coding or one that the gateway reads."
             }
             Reason::BrokenRequest => "The body is not valid JSON.",
+            Reason::MembersTooFar => {
+                "The body does not say early enough what the gateway has to know of it."
+            }
+            Reason::LateRequest => "The body did not come in time.",
+            Reason::LateResponse => "The upstream's answer did not come in time.",
+            Reason::Crowded => "The gateway is waiting for too many bodies.",
             Reason::UndecodableResponse => {
                 "The upstream's answer has a form that cannot be passed on."
             }

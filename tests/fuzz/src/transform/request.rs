@@ -9,7 +9,7 @@ use crate::request::{self, after, folded};
 use crate::{join, parts, transform};
 
 /// # Panics
-/// A path is written that no rule allows, or a header of the client's is left under a name that a rule sets.
+/// A path is written that no rule allows, a request waits twice, or a header of the client's is left under a name that a rule sets.
 pub fn run(input: &[u8]) {
     let Some((config, text)) = parts(input) else {
         return;
@@ -21,8 +21,15 @@ pub fn run(input: &[u8]) {
         return;
     };
     let head = request::read(text);
-    let forward = match policy.request(&head, None, None, false) {
+    let mut step = policy.request(&head, None, None, false, None);
+    if let Step::Await(mut capturing) = step {
+        // What its body says is anything too.
+        let _ = capturing.wait(text);
+        step = policy.request(&head, None, None, false, Some(&capturing.captured()));
+    }
+    let forward = match step {
         Step::Forward(forward) => forward,
+        Step::Await(_) => panic!("it waits for what it has"),
         Step::Reply(problem, reason) => {
             assert!((400..600).contains(&problem.status));
             assert_eq!(problem.code_details, reason.code_details());

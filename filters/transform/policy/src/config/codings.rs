@@ -54,13 +54,22 @@ impl Default for CodingRule {
 pub(super) fn compile_codings(
     config: Option<CodingsConfig>,
     has_body: bool,
+    captures: bool,
     at: &FieldPath,
 ) -> Result<CodingRule, ConfigError> {
     const MAX_DECODED: std::ops::RangeInclusive<u64> = 1 << 10..=1 << 40;
     let mut rule = CodingRule::default();
+    if captures {
+        // Members are read of what comes, before anything is decoded.
+        rule.read = Codings::default();
+    }
     let Some(config) = config else {
         return Ok(rule);
     };
+    if captures {
+        let reason = "a body of which members are captured is read in no coding";
+        return Err(ConfigError::new(at, reason));
+    }
     if !has_body {
         let reason = "says how a body is read, and there is no body rule here";
         return Err(ConfigError::new(at, reason));

@@ -52,16 +52,16 @@ fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> RequestHead {
 }
 
 fn forward(head: &RequestHead, end_of_stream: bool) -> Forward {
-    match policy().request(head, None, None, end_of_stream) {
+    match policy().request(head, None, None, end_of_stream, None) {
         Step::Forward(forward) => forward,
-        Step::Reply(_, reason) => panic!("refused: {reason:?}"),
+        other => panic!("not forwarded: {other:?}"),
     }
 }
 
 fn refusal(head: &RequestHead, identity: Option<&[u8]>) -> Reason {
-    match policy().request(head, None, identity, false) {
+    match policy().request(head, None, identity, false, None) {
         Step::Reply(_, reason) => reason,
-        Step::Forward(forward) => panic!("forwarded: {forward:?}"),
+        other => panic!("not refused: {other:?}"),
     }
 }
 
@@ -219,7 +219,8 @@ fn shadow_edits_nothing_and_counts() {
         ..Identity::anonymous()
     };
     let head = head("GET", "/other", &[]);
-    let Step::Forward(forward) = policy().request(&head, None, Some(&staff.encode()), true) else {
+    let Step::Forward(forward) = policy().request(&head, None, Some(&staff.encode()), true, None)
+    else {
         panic!("refused")
     };
     assert!(forward.edits.is_empty() && forward.plan.is_none());
@@ -230,7 +231,7 @@ fn shadow_edits_nothing_and_counts() {
         {"name":"second","mode":"shadow","response":{"headers":[{"remove":"x"}]}},
         {"name":"mask","response":{"body":[{"mask":"/a"}]}}]}"#;
     let both = Policy::from_bytes(config.as_bytes()).unwrap();
-    let Step::Forward(forward) = both.request(&head, None, None, true) else {
+    let Step::Forward(forward) = both.request(&head, None, None, true, None) else {
         panic!("refused")
     };
     assert!(
@@ -245,7 +246,7 @@ fn shadow_edits_nothing_and_counts() {
 fn respond(method: &str, path: &str, headers: &[(&str, &str)], end_of_stream: bool) -> Respond {
     let forward = forward(&head(method, path, &[]), true);
     let headers = HeaderMap::from_pairs(headers.iter().copied());
-    policy().response(&forward.plan.unwrap(), &headers, end_of_stream)
+    policy().response(&forward.plan.unwrap(), &headers, end_of_stream, None)
 }
 
 // An error page, a range or a compressed answer holds what would have been masked.
@@ -310,6 +311,7 @@ fn a_response_without_a_body_says_nothing_of_the_one_that_is_hidden() {
             edits,
             body,
             counter: None,
+            ..
         } = respond(method, path, &headers, end_of_stream)
         else {
             panic!("{method} {status}")

@@ -1,0 +1,16 @@
+//! What a request is decided by beside its head.
+
+/// Attributes of a request, read once.
+#[derive(Default)]
+pub(crate) struct Facts {
+    pub(crate) route: Option<Vec<u8>>,
+    pub(crate) identity: Option<Vec<u8>>,
+}
+
+impl Facts {
+    /// What they take, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let all = [&self.route, &self.identity];
+        all.into_iter().flatten().map(Vec::len).sum()
+    }
+}
