@@ -3,7 +3,6 @@
 use std::fmt;
 use std::rc::Rc;
 
-use content_coding::Fault as CodingFault;
 use json_stream::{Bindings, Broken, Fault, JsonRewriter, Program};
 
 mod coded;
@@ -65,7 +64,7 @@ pub enum BodyFault {
     /// Its document.
     Document(Broken),
     /// Its content coding.
-    Coding(CodingFault),
+    Coding(content_coding::Fault),
 }
 
 impl Body {
@@ -177,7 +176,7 @@ impl State {
         };
         let start = out.len();
         match rewriter.rewrite(bytes, out) {
-            Err(_) if may_pass => {
+            Err(broken) if may_pass && broken.is_undecodable() => {
                 out.truncate(start);
                 *self = State::Passed;
                 Ok(false)
@@ -211,8 +210,8 @@ impl From<Broken> for BodyFault {
     }
 }
 
-impl From<CodingFault> for BodyFault {
-    fn from(fault: CodingFault) -> BodyFault {
+impl From<content_coding::Fault> for BodyFault {
+    fn from(fault: content_coding::Fault) -> BodyFault {
         BodyFault::Coding(fault)
     }
 }

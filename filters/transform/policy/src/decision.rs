@@ -3,7 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use http_message::{HeaderEdits, HeaderMap, PathError, Problem, Protocol, RequestHead, content};
+use http_message::{
+    HeaderEdits, HeaderMap, HeaderValue, PathError, Problem, Protocol, RequestHead, content,
+};
 use identity::Identity;
 use request_match::{Ambiguity, Mode, Subject};
 
@@ -12,6 +14,8 @@ use crate::capture::{CaptureRule, Captured, Capturing};
 use crate::config::{CodingRule, Policy, Transform};
 use crate::counters::Counter;
 use crate::framing::{self, Reading, reframe, remove_what_is_about_the_body};
+use crate::head_edits::HeadEdit;
+use crate::presets::{DRAW_BYTES, add_security_headers};
 use crate::reason::Reason;
 use crate::trial::Trial;
 
@@ -47,6 +51,8 @@ pub struct Plan {
     transform: Rc<Transform>,
     /// A response to HEAD has no body, whatever its headers say.
     is_head: bool,
+    /// The client asked by https.
+    is_https: bool,
 }
 
 /// What the adapter does with a response.
@@ -85,19 +91,30 @@ impl Policy {
         self.needs_identity
     }
 
+    /// Whether a rule may have to make an id or a trace for this request, so that the filter has to ask the host for random
+    /// bytes.
+    pub fn needs_draw(&self, head: &RequestHead) -> bool {
+        self.rules.iter().any(|rule| {
+            let presets = rule.value.presets;
+            rule.mode == Mode::Enforce && presets.need_draw(head, rule.value.edits_trace())
+        })
+    }
+
     /// Decides one request. Pure: the same arguments, the same step.
     ///
     /// `identity` is the record that auth has left, as the host hands it over; absent if there is none or no rule needs it.
-    /// `end_of_stream`: nothing follows the headers. `captured`: what its body has told, where the answer was [`Step::Await`].
+    /// `end_of_stream`: nothing follows the headers. `draw`: random bytes, where [`Policy::needs_draw`] says so. `captured`: what
+    /// its body has told, where the answer was [`Step::Await`].
     pub fn request(
         &self,
         head: &RequestHead,
         route: Option<&[u8]>,
         identity: Option<&[u8]>,
         end_of_stream: bool,
+        draw: Option<[u8; DRAW_BYTES]>,
         captured: Option<&Captured>,
     ) -> Step {
-        self.try_request(head, route, identity, end_of_stream, captured)
+        self.try_request(head, route, identity, end_of_stream, draw, captured)
             .unwrap_or_else(|reason| Step::Reply(reason.problem(), reason))
     }
 
@@ -107,6 +124,7 @@ impl Policy {
         route: Option<&[u8]>,
         identity: Option<&[u8]>,
         end_of_stream: bool,
+        draw: Option<[u8; DRAW_BYTES]>,
         captured: Option<&Captured>,
     ) -> Result<Step, Reason> {
         let mut forward = Forward {
@@ -152,7 +170,7 @@ impl Policy {
         }
         forward.counters.push(Counter::Matched);
         rule.value
-            .edit_request(&subject, end_of_stream, &mut forward)?;
+            .edit_request(&subject, end_of_stream, draw, &mut forward)?;
         if let Some(captured) = captured {
             captured.edit(&mut forward.edits);
         }
@@ -201,6 +219,9 @@ impl Policy {
             }
         }
         transform.response.apply(headers, &mut edits);
+        if transform.security_headers {
+            add_security_headers(headers, plan.is_https, &mut edits);
+        }
         if let Some(captured) = captured {
             captured.edit(&mut edits);
         }
@@ -322,6 +343,7 @@ impl Plan {
         Plan {
             transform: Rc::clone(transform),
             is_head: request.method() == b"HEAD",
+            is_https: request.scheme() == b"https",
         }
     }
 
@@ -354,7 +376,22 @@ impl Plan {
 
 impl Transform {
     pub(crate) fn touches_response(&self) -> bool {
-        !self.response.is_empty() || self.reads_response()
+        !self.response.is_empty() || self.security_headers || self.reads_response()
+    }
+
+    /// Whether an edit may take away the trace that a request came with.
+    fn edits_trace(&self) -> bool {
+        let is_removal_or_write = |edit: &HeadEdit| match edit {
+            HeadEdit::KeepOnly(_) | HeadEdit::Dedupe(..) => false,
+            HeadEdit::RemovePrefix(prefix) => prefix.matches(b"traceparent"),
+            HeadEdit::Remove(name) | HeadEdit::Rename { from: name, .. } => {
+                name.as_str() == "traceparent"
+            }
+            _ => edit
+                .written()
+                .is_some_and(|name| name.as_str() == "traceparent"),
+        };
+        self.request.edits.iter().any(is_removal_or_write)
     }
 
     fn reads_response(&self) -> bool {
@@ -365,16 +402,13 @@ impl Transform {
         &self,
         subject: &Subject<'_>,
         end_of_stream: bool,
+        draw: Option<[u8; DRAW_BYTES]>,
         forward: &mut Forward,
     ) -> Result<(), Reason> {
         let head = subject.head();
         self.request.apply(head.headers(), &mut forward.edits);
-        if let Some(rewrite) = &self.path
-            && let Some(target) = rewrite.apply(subject.path(), head.query())?
-        {
-            forward.edits.set_path(target);
-            forward.counters.push(Counter::PathRewritten);
-        }
+        self.presets.apply(head, draw, &mut forward.edits)?;
+        self.edit_target(subject, end_of_stream, forward)?;
         if let Some(rule) = &self.request_body
             && !end_of_stream
         {
@@ -404,6 +438,63 @@ impl Transform {
         }
         Ok(())
     }
+}
+
+impl Transform {
+    /// Path, query, host and method.
+    fn edit_target(
+        &self,
+        subject: &Subject<'_>,
+        end_of_stream: bool,
+        forward: &mut Forward,
+    ) -> Result<(), Reason> {
+        let head = subject.head();
+        let path = match &self.path {
+            Some(rewrite) => rewrite.apply(subject.path())?,
+            None => None,
+        };
+        let query = self.query.apply(head.query().as_bytes());
+        if path.is_some() || query.is_some() {
+            let count = [
+                path.as_ref().map(|_| Counter::PathRewritten),
+                query.as_ref().map(|_| Counter::QueryEdited),
+            ];
+            forward.counters.extend(count.into_iter().flatten());
+            forward
+                .edits
+                .set_path(target(head, path.as_deref(), query.as_deref())?);
+        }
+        if let Some(rewrite) = &self.host
+            && let Some(host) = rewrite.apply(head.authority())?
+        {
+            forward.edits.set_authority(host);
+            forward.counters.push(Counter::HostChanged);
+        }
+        if let Some(other) = &self.method
+            && let Some(method) = other.apply(head, end_of_stream)?
+        {
+            forward.edits.set_method(method);
+            forward.counters.push(Counter::MethodChanged);
+        }
+        Ok(())
+    }
+}
+
+/// The target with another path, another query, or both; what is not changed is as it came.
+fn target(
+    head: &RequestHead,
+    path: Option<&str>,
+    query: Option<&[u8]>,
+) -> Result<HeaderValue, Reason> {
+    let raw = head.raw_path().split(|byte| *byte == b'?').next();
+    let path = path.map(str::as_bytes).or(raw).unwrap_or_default();
+    let mut target = path.to_vec();
+    let query = query.unwrap_or(head.query().as_bytes());
+    if !query.is_empty() {
+        target.push(b'?');
+        target.extend_from_slice(query);
+    }
+    HeaderValue::try_from(target).map_err(|_| Reason::TargetTooLong)
 }
 
 impl CaptureRule {

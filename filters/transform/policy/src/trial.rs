@@ -10,6 +10,7 @@ use crate::capture::Capturing;
 use crate::config::{Policy, Transform};
 use crate::counters::Counter;
 use crate::decision::{Forward, Plan, Respond};
+use crate::presets::DRAW_BYTES;
 use crate::reason::Reason;
 
 /// One exchange under a rule on trial. Its bodies go through copies of their own, and nothing of what comes out is used.
@@ -42,7 +43,9 @@ impl Trial {
             Some(rule) if !end_of_stream => rule.begin_request(head, &mut forward)?,
             _ => None,
         };
-        transform.edit_request(subject, end_of_stream, &mut forward)?;
+        // Nothing that is made of it goes anywhere.
+        let draw = Some([0; DRAW_BYTES]);
+        transform.edit_request(subject, end_of_stream, draw, &mut forward)?;
         Ok(Trial {
             plan: transform
                 .touches_response()

@@ -31,17 +31,17 @@ fn coded(form: Form, pass: bool, out: Outgoing) -> Body {
     Body::new(program(), pass, Reading::Coded(coding), &rule)
 }
 
-/// One call, for a chunk that is no more than a part.
-fn chunk(body: &mut Body, mut chunk: &[u8]) -> Result<Chunk, BodyFault> {
-    body.chunk(&mut chunk)
-}
-
-/// What is wrong with its document, if that is so.
-fn document_fault<T>(done: Result<T, BodyFault>) -> Option<Fault> {
+/// What is wrong with the document, if that is what is.
+fn document<T>(done: Result<T, BodyFault>) -> Option<Fault> {
     match done {
         Err(BodyFault::Document(broken)) => Some(broken.fault()),
         _ => None,
     }
+}
+
+/// One call, for a chunk that is no more than a part.
+fn chunk(body: &mut Body, mut chunk: &[u8]) -> Result<Chunk, BodyFault> {
+    body.chunk(&mut chunk)
 }
 
 /// What the adapter makes of the body: what goes on, or the fault.
@@ -117,16 +117,16 @@ fn a_body_without_a_byte_is_no_document() {
 fn a_body_that_is_not_to_be_there_does_not_go_on() {
     let mut none = Body::absent();
     assert_eq!(chunk(&mut none, b""), Ok(Chunk::Same));
-    for _ in 0..2 {
-        let sent = chunk(&mut none, b"{}");
-        assert_eq!(document_fault(sent), Some(Fault::Unannounced));
-    }
+    let unannounced = Some(Fault::Unannounced);
+    assert_eq!(document(chunk(&mut none, b"{}")), unannounced);
+    assert_eq!(document(chunk(&mut none, b"{}")), unannounced);
     assert_eq!(Body::absent().end(), Ok(Ended::Empty));
 }
 
 // Half of a document changed and half not is neither what the upstream said nor what the rule says.
 #[test]
 fn pass_is_for_what_has_not_begun() {
+    let syntax = Some(Fault::Syntax);
     let mut early = body(true);
     assert_eq!(chunk(&mut early, b"<html>"), Ok(Chunk::Same));
     assert_eq!(chunk(&mut early, b"{\"a\":1}"), Ok(Chunk::Same));
@@ -136,10 +136,9 @@ fn pass_is_for_what_has_not_begun() {
         chunk(&mut late, b"{\"a\":1"),
         Ok(Chunk::Replaced(b"{\"a\":\"x\"".to_vec()))
     );
-    let syntax = Some(Fault::Syntax);
-    assert_eq!(document_fault(chunk(&mut late, b"<html>")), syntax);
-    assert_eq!(document_fault(late.end()), syntax);
-    assert_eq!(document_fault(chunk(&mut body(false), b"<html>")), syntax);
+    assert_eq!(document(chunk(&mut late, b"<html>")), syntax);
+    assert_eq!(document(late.end()), syntax);
+    assert_eq!(document(chunk(&mut body(false), b"<html>")), syntax);
 }
 
 // A client that inflates the answer must find what the rule has left, whole, wherever chunks end.
@@ -178,19 +177,19 @@ fn what_is_broken_inside_or_outside_is_cut() {
                 let cut = &wire[..wire.len() - 1];
                 assert_eq!(
                     send(new(), cut, size),
-                    Err(BodyFault::Coding(CodingFault::Incomplete))
+                    Err(BodyFault::Coding(content_coding::Fault::Incomplete))
                 );
                 let longer = [&wire[..], b"x"].concat();
-                let trailing = Err(BodyFault::Coding(CodingFault::TrailingData));
+                let trailing = Err(BodyFault::Coding(content_coding::Fault::TrailingData));
                 assert_eq!(send(new(), &longer, size), trailing);
-                for (text, broken) in [
+                for (text, fault) in [
                     ("{\"a\": 1", Fault::Incomplete),
                     ("{\"a\": 1}}", Fault::TrailingData),
                     ("<html>", Fault::Syntax),
                     ("\u{feff}{}", Fault::Syntax),
                 ] {
                     let sent = send(new(), &encode(form, text.as_bytes()), size);
-                    assert_eq!(document_fault(sent), Some(broken), "{form:?} {text}");
+                    assert_eq!(document(sent), Some(fault), "{form:?} {text}");
                 }
                 let none = send(new(), b"{\"a\": 1}", size);
                 assert!(none.is_err(), "{none:?}");
@@ -211,7 +210,7 @@ fn what_passes_has_the_coding_of_its_head() {
         let sent = send(coded(Form::Gzip, true, Outgoing::Same), &html, size);
         // Where the first chunk holds nothing of the document, it has been read before it was seen to be none.
         match size {
-            20 => assert_eq!(document_fault(sent), Some(Fault::Syntax)),
+            20 => assert_eq!(document(sent), Some(Fault::Syntax)),
             _ => assert_eq!(sent, Ok((html.clone(), Ended::Passed)), "{size}"),
         }
         let sent = send(coded(Form::Gzip, true, Outgoing::Identity), &html, size);
