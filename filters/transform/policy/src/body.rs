@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use json_stream::{Bindings, Broken, JsonRewriter, Program};
+use json_stream::{Bindings, Broken, Fault, JsonRewriter, Program};
 
 /// A body that is looked at as it streams by.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Body {
             return Ok(Chunk::Same);
         }
         let (mut rewriter, may_pass) = match std::mem::replace(&mut self.0, State::Absent) {
-            State::Absent => return Err(Broken::Unannounced),
+            State::Absent => return Err(Fault::Unannounced.into()),
             State::Passed => {
                 self.0 = State::Passed;
                 return Ok(Chunk::Same);
@@ -108,6 +108,10 @@ mod tests {
 
     use super::*;
 
+    fn fault<T>(done: Result<T, Broken>) -> Option<Fault> {
+        done.err().map(|broken| broken.fault())
+    }
+
     fn body(pass: bool) -> Body {
         let mask = Operation::mask(Pointer::parse("/a").unwrap(), "x");
         Body::new(Rc::new(Program::new(vec![mask]).unwrap()), pass)
@@ -125,8 +129,8 @@ mod tests {
     fn a_body_that_is_not_to_be_there_does_not_go_on() {
         let mut none = Body::absent();
         assert_eq!(none.chunk(b""), Ok(Chunk::Same));
-        assert_eq!(none.chunk(b"{}"), Err(Broken::Unannounced));
-        assert_eq!(none.chunk(b"{}"), Err(Broken::Unannounced));
+        assert_eq!(fault(none.chunk(b"{}")), Some(Fault::Unannounced));
+        assert_eq!(fault(none.chunk(b"{}")), Some(Fault::Unannounced));
         assert_eq!(Body::absent().end(), Ok(Ended::Empty));
     }
 
@@ -142,8 +146,8 @@ mod tests {
             late.chunk(b"{\"a\":1"),
             Ok(Chunk::Replaced(b"{\"a\":\"x\"".to_vec()))
         );
-        assert_eq!(late.chunk(b"<html>"), Err(Broken::Syntax));
-        assert_eq!(late.end(), Err(Broken::Syntax));
-        assert_eq!(body(false).chunk(b"<html>"), Err(Broken::Syntax));
+        assert_eq!(fault(late.chunk(b"<html>")), Some(Fault::Syntax));
+        assert_eq!(fault(late.end()), Some(Fault::Syntax));
+        assert_eq!(fault(body(false).chunk(b"<html>")), Some(Fault::Syntax));
     }
 }
