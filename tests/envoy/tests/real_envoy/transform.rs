@@ -3,6 +3,7 @@
 mod answers;
 mod attacks;
 mod capture;
+mod codings;
 mod json_test_suite;
 mod large;
 mod peer;

@@ -21,11 +21,13 @@ pub fn run(input: &[u8]) {
         return;
     };
     let head = request::read(text);
-    let mut step = policy.request(&head, None, None, false, None);
+    let draw = Some([7; transform_policy::DRAW_BYTES]);
+    let mut step = policy.request(&head, None, None, false, draw, None);
     if let Step::Await(mut capturing) = step {
         // What its body says is anything too.
         let _ = capturing.wait(text);
-        step = policy.request(&head, None, None, false, Some(&capturing.captured()));
+        let captured = capturing.captured();
+        step = policy.request(&head, None, None, false, draw, Some(&captured));
     }
     let forward = match step {
         Step::Forward(forward) => forward,
