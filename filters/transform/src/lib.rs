@@ -15,6 +15,7 @@
     )
 )]
 
+mod known;
 mod plugin;
 mod request;
 

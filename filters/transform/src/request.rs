@@ -1,16 +1,18 @@
 //! One request and its response: read what the host gives, ask the policy, do as it says.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use http_message::{HeaderMap, Place, RequestHead};
 use json_stream::Broken;
 use proxy_host::body::{self, Buffer};
 use proxy_host::headers::{self, Map};
-use proxy_host::{HostError, property, request_head};
+use proxy_host::{HostError, clock, property, request_head};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use transform_policy::{Body, Chunk, Counter, Ended, Forward, Plan, Reason, Respond, Step};
 
+use crate::known::Known;
 use crate::plugin::Plugin;
 
 /// The context of one stream.
@@ -116,25 +118,31 @@ impl Exchange {
     fn serve(&mut self, end_of_stream: bool) -> Result<(), Stop> {
         let plugin = Rc::clone(&self.plugin);
         self.head = request_head()?;
-        let route = if plugin.policy.needs_route() {
-            property::get(&["xds", "route_name"])?
-        } else {
-            None
+        let mut known = Known::default();
+        if plugin.policy.needs_route() {
+            known.add_route()?;
+        }
+        if plugin.policy.needs_identity() {
+            known.add_identity()?;
+        }
+        let decide = |known: &Known| {
+            plugin.policy.request(
+                &self.head,
+                known.route.as_deref(),
+                known.identity.as_deref(),
+                known.facts.as_ref(),
+                end_of_stream,
+            )
         };
-        let identity = if plugin.policy.needs_identity() {
-            property::get(&["filter_state", "wasm.gatehouse.identity"])?
-        } else {
-            None
-        };
-        let step = plugin.policy.request(
-            &self.head,
-            route.as_deref(),
-            identity.as_deref(),
-            end_of_stream,
-        );
+        let mut step = decide(&known);
+        if let Step::Need(needs) = &step {
+            known.add(needs)?;
+            step = decide(&known);
+        }
         match step {
             Step::Forward(forward) => self.forward(forward),
             Step::Reply(_, reason) => Err(reason.into()),
+            Step::Need(_) => Err(Reason::Internal.into()),
         }
     }
 
@@ -216,7 +224,12 @@ impl Exchange {
             return Ok(());
         }
         let head = headers::read(Map::Response)?;
-        match self.plugin.policy.response(plan, &head, end_of_stream) {
+        let now = match plan.needs_time() {
+            true => clock::realtime(),
+            false => Duration::ZERO,
+        };
+        let policy = &self.plugin.policy;
+        match policy.response(plan, &self.head, &head, now, end_of_stream) {
             Respond::Forward {
                 edits,
                 body,

@@ -56,6 +56,7 @@ mod twin;
 
 pub use ambiguity::Ambiguity;
 pub use config::MatchConfig;
+pub use host::host_of;
 pub use mode::Mode;
 pub use placement::Placement;
 pub use request_match::RequestMatch;

@@ -44,9 +44,9 @@ pub enum Ended {
 }
 
 impl Body {
-    pub(crate) fn new(program: Rc<Program>, pass: bool) -> Body {
+    pub(crate) fn new(program: Rc<Program>, bindings: Bindings, pass: bool) -> Body {
         Body(State::Fresh {
-            rewriter: Box::new(JsonRewriter::new(program, Bindings::default())),
+            rewriter: Box::new(JsonRewriter::new(program, bindings)),
             pass,
         })
     }
@@ -110,7 +110,8 @@ mod tests {
 
     fn body(pass: bool) -> Body {
         let mask = Operation::mask(Pointer::parse("/a").unwrap(), "x");
-        Body::new(Rc::new(Program::new(vec![mask]).unwrap()), pass)
+        let program = Rc::new(Program::new(vec![mask]).unwrap());
+        Body::new(program, Bindings::default(), pass)
     }
 
     #[test]

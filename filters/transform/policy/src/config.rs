@@ -13,14 +13,18 @@ use serde::Deserialize;
 use crate::direction::Direction;
 use crate::head_edits::{HeadEdit, HeadEdits};
 use crate::path_rewrite::PathRewrite;
+use crate::template::{Needs, Scope, Template};
 
 mod body;
+mod condition;
 mod headers;
 mod path;
 
 pub(crate) use body::BodyRule;
 use body::{OnUndecodable, OperationConfig, compile_body};
-use headers::{HeadersConfig, check_against_owned, compile_headers};
+#[cfg(test)]
+pub(crate) use condition::compile_condition_of;
+use headers::{HeadersConfig, check_against_owned, check_copies, compile_headers};
 use path::{PathConfig, compile_path};
 
 /// The wire form. README.md tells what each field means.
@@ -86,6 +90,10 @@ pub(crate) struct Transform {
     pub(crate) request_body: Option<BodyRule>,
     pub(crate) response: HeadEdits,
     pub(crate) response_body: Option<BodyRule>,
+    /// What its templates and conditions look at, those for the response too.
+    pub(crate) needs: Needs,
+    /// What those for the response look at.
+    pub(crate) response_needs: Needs,
 }
 
 impl Policy {
@@ -111,11 +119,12 @@ impl Policy {
             let matcher =
                 RequestMatch::compile(rule.r#match, &match_at, Placement { identity: true })?;
             needs_identity |= matcher.needs_identity();
+            let value = Transform::compile(rule.request, rule.response, &matcher, &at)?;
             rules.push(Rule {
                 name: rule.name,
                 mode: rule.mode,
                 matcher,
-                value: Rc::new(Transform::compile(rule.request, rule.response, &at)?),
+                value: Rc::new(value),
             });
         }
         let rules = Rules::compile(rules, &rules_at)?;
@@ -144,6 +153,7 @@ fn owned(rules: &Rules<Rc<Transform>>, at: &FieldPath) -> Result<NamePatterns, C
     for (index, rule) in rules.iter().enumerate() {
         let headers = at.index(index).field("request").field("headers");
         check_against_owned(&rule.value.request, &owned, &headers)?;
+        check_copies(&rule.value, &owned, &at.index(index))?;
     }
     Ok(owned)
 }
@@ -152,33 +162,73 @@ impl Transform {
     fn compile(
         request: Option<RequestConfig>,
         response: Option<ResponseConfig>,
+        matcher: &RequestMatch,
         at: &FieldPath,
     ) -> Result<Transform, ConfigError> {
         let request_at = at.field("request");
         let response_at = at.field("response");
-        let headers = |config, direction, at: &FieldPath| {
-            compile_headers(config, direction, &at.field("headers"))
+        let scope = |direction| Scope {
+            direction,
+            matcher,
+            captures: &[],
         };
+        let (of_request, of_response) = (scope(Direction::Request), scope(Direction::Response));
+        let headers =
+            |config, scope, at: &FieldPath| compile_headers(config, scope, &at.field("headers"));
         let mut transform = Transform {
-            request: headers(None, Direction::Request, &request_at)?,
+            request: headers(None, of_request, &request_at)?,
             path: None,
             request_body: None,
-            response: headers(None, Direction::Response, &response_at)?,
+            response: headers(None, of_response, &response_at)?,
             response_body: None,
+            needs: Needs::default(),
+            response_needs: Needs::default(),
         };
         if let Some(config) = request {
-            transform.request = headers(config.headers, Direction::Request, &request_at)?;
+            transform.request = headers(config.headers, of_request, &request_at)?;
             transform.path = config
                 .path
                 .map(|path| compile_path(&path, &request_at.field("path")))
                 .transpose()?;
-            transform.request_body = compile_body(config.body, config.on_undecodable, &request_at)?;
+            transform.request_body =
+                compile_body(config.body, config.on_undecodable, of_request, &request_at)?;
         }
         if let Some(config) = response {
-            transform.response = headers(config.headers, Direction::Response, &response_at)?;
-            transform.response_body =
-                compile_body(config.body, config.on_undecodable, &response_at)?;
+            transform.response = headers(config.headers, of_response, &response_at)?;
+            transform.response_body = compile_body(
+                config.body,
+                config.on_undecodable,
+                of_response,
+                &response_at,
+            )?;
         }
+        transform.add_needs();
         Ok(transform)
+    }
+
+    fn add_needs(&mut self) {
+        let mut needs = Needs::default();
+        self.response.add_needs(&mut needs);
+        if let Some(body) = &self.response_body {
+            body.variables.add_needs(&mut needs);
+        }
+        self.response_needs = needs.clone();
+        // The response has a time of its own.
+        needs.time = false;
+        self.request.add_needs(&mut needs);
+        if let Some(body) = &self.request_body {
+            body.variables.add_needs(&mut needs);
+        }
+        self.needs = needs;
+    }
+
+    /// All its templates.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
+        let heads = self.request.edits.iter().chain(&self.response.edits);
+        let bodies = [&self.request_body, &self.response_body];
+        let bodies = bodies.into_iter().flatten();
+        heads
+            .filter_map(HeadEdit::template)
+            .chain(bodies.flat_map(|body| body.variables.templates()))
     }
 }

@@ -29,17 +29,21 @@ pub enum Counter {
     UndecodableRequest,
     /// Refused: the request's body is not the JSON that it claims to be.
     BrokenRequest,
+    /// Refused: what a template makes of the request may not stand where it is to be put.
+    InvalidRequestValue,
     /// The response was replaced: its body is of no kind that its operations could read.
     UndecodableResponse,
     /// The response was cut off: its body is not the JSON that it claims to be, or incomplete.
     BrokenResponse,
+    /// The response was replaced: what a template makes of the exchange may not stand where it is to be put.
+    InvalidResponseValue,
     /// Refused or cut off: the host did not do what was asked of it.
     Internal,
 }
 
 impl Counter {
     /// Every counter, in the order of declaration. README.md has the same list.
-    pub const ALL: [Counter; 16] = [
+    pub const ALL: [Counter; 18] = [
         Counter::Matched,
         Counter::Unmatched,
         Counter::Shadowed,
@@ -53,8 +57,10 @@ impl Counter {
         Counter::MalformedIdentity,
         Counter::UndecodableRequest,
         Counter::BrokenRequest,
+        Counter::InvalidRequestValue,
         Counter::UndecodableResponse,
         Counter::BrokenResponse,
+        Counter::InvalidResponseValue,
         Counter::Internal,
     ];
 
@@ -74,8 +80,10 @@ impl Counter {
             Counter::MalformedIdentity => "gatehouse.transform.malformed_identity",
             Counter::UndecodableRequest => "gatehouse.transform.undecodable_request",
             Counter::BrokenRequest => "gatehouse.transform.broken_request",
+            Counter::InvalidRequestValue => "gatehouse.transform.invalid_request_value",
             Counter::UndecodableResponse => "gatehouse.transform.undecodable_response",
             Counter::BrokenResponse => "gatehouse.transform.broken_response",
+            Counter::InvalidResponseValue => "gatehouse.transform.invalid_response_value",
             Counter::Internal => "gatehouse.transform.internal",
         }
     }

@@ -1,24 +1,30 @@
 //! What becomes of a request and of its response.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use http_message::{
     HeaderEdits, HeaderMap, HeaderName, HeaderValue, PathError, Problem, Protocol, RequestHead,
     content,
 };
 use identity::Identity;
+use json_stream::Bindings;
 use request_match::{Ambiguity, Mode, Subject};
 
 use crate::body::{Body, Ended};
 use crate::config::{BodyRule, Policy, Transform};
 use crate::counters::Counter;
 use crate::reason::Reason;
+use crate::template::{Facts, Needs, Sources};
+use crate::value::InvalidValue;
 
 /// What the adapter does with a request.
 #[derive(Debug)]
 pub enum Step {
     /// Sends it on.
     Forward(Forward),
+    /// Finds this out, and asks again.
+    Need(Needs),
     /// Answers it.
     Reply(Problem, Reason),
 }
@@ -42,6 +48,16 @@ pub struct Plan {
     transform: Rc<Transform>,
     /// A response to HEAD has no body, whatever its headers say.
     is_head: bool,
+    /// What the response may be made of beside the heads.
+    kept: Option<Box<Kept>>,
+}
+
+/// What is known about a request, kept for its response.
+#[derive(Debug)]
+struct Kept {
+    identity: Identity,
+    route: Option<Vec<u8>>,
+    facts: Facts,
 }
 
 /// What the adapter does with a response.
@@ -92,19 +108,17 @@ impl Policy {
     /// Decides one request. Pure: the same arguments, the same step.
     ///
     /// `identity` is the record that auth has left, as the host hands it over; absent if there is none or no rule needs it.
-    /// `end_of_stream`: nothing follows the headers.
+    /// `facts` are those that [`Step::Need`] has asked for. `end_of_stream`: nothing follows the headers.
     pub fn request(
         &self,
         head: &RequestHead,
         route: Option<&[u8]>,
         identity: Option<&[u8]>,
+        facts: Option<&Facts>,
         end_of_stream: bool,
     ) -> Step {
-        self.try_request(head, route, identity, end_of_stream)
-            .map_or_else(
-                |reason| Step::Reply(reason.problem(), reason),
-                Step::Forward,
-            )
+        self.try_request(head, route, identity, facts, end_of_stream)
+            .unwrap_or_else(|reason| Step::Reply(reason.problem(), reason))
     }
 
     fn try_request(
@@ -112,8 +126,9 @@ impl Policy {
         head: &RequestHead,
         route: Option<&[u8]>,
         identity: Option<&[u8]>,
+        facts: Option<&Facts>,
         end_of_stream: bool,
-    ) -> Result<Forward, Reason> {
+    ) -> Result<Step, Reason> {
         let mut forward = Forward {
             edits: self.without_copies(head.headers()),
             ..Forward::default()
@@ -124,7 +139,7 @@ impl Policy {
             // CONNECT: no path for a rule to match, and a tunnel that no rule could read.
             Err(Ambiguity::Path(PathError::Missing)) if !self.closes => {
                 forward.counters.push(Counter::Unmatched);
-                return Ok(forward);
+                return Ok(Step::Forward(forward));
             }
             Err(_) => return Err(Reason::Ambiguous),
         };
@@ -138,32 +153,91 @@ impl Policy {
                 rule = next();
             }
             if rule.is_none() {
-                return Ok(forward);
+                return Ok(Step::Forward(forward));
             }
         }
         let Some(rule) = rule else {
             forward.counters.push(Counter::Unmatched);
-            return Ok(forward);
+            return Ok(Step::Forward(forward));
+        };
+        let transform = &rule.value;
+        if facts.is_none() && !transform.needs.is_empty() {
+            return Ok(Step::Need(transform.needs.clone()));
+        }
+        let nothing = Facts::default();
+        let facts = facts.unwrap_or(&nothing);
+        let sources = Sources {
+            head,
+            route,
+            identity: Some(&identity),
+            facts,
+            response: None,
+            captures: &[],
         };
         forward.counters.push(Counter::Matched);
-        rule.value
-            .edit_request(&subject, end_of_stream, &mut forward)?;
+        transform.edit_request(&subject, &sources, end_of_stream, &mut forward)?;
         if rule.value.touches_response() || rule.value.request.removes() {
+            let keeps = !transform.response_needs.is_empty();
             forward.plan = Some(Plan {
-                transform: Rc::clone(&rule.value),
+                transform: Rc::clone(transform),
                 is_head: head.method() == b"HEAD",
+                kept: keeps.then(|| {
+                    Box::new(Kept {
+                        route: route.map(<[u8]>::to_vec),
+                        facts: facts.clone(),
+                        identity,
+                    })
+                }),
             });
         }
-        Ok(forward)
+        Ok(Step::Forward(forward))
     }
 
-    /// Decides the response to a request that went on with this plan. `end_of_stream`: nothing follows the headers.
-    pub fn response(&self, plan: &Plan, headers: &HeaderMap, end_of_stream: bool) -> Respond {
+    /// Decides the response to a request that went on with this plan. `request` is its head as it came, `now` the time since
+    /// the Unix epoch, if [`Plan::needs_time`] asks for it. `end_of_stream`: nothing follows the headers.
+    pub fn response(
+        &self,
+        plan: &Plan,
+        request: &RequestHead,
+        headers: &HeaderMap,
+        now: Duration,
+        end_of_stream: bool,
+    ) -> Respond {
+        self.try_response(plan, request, headers, now, end_of_stream)
+            .unwrap_or_else(|reason| Respond::Reply(reason.problem(), reason))
+    }
+
+    fn try_response(
+        &self,
+        plan: &Plan,
+        request: &RequestHead,
+        headers: &HeaderMap,
+        now: Duration,
+        end_of_stream: bool,
+    ) -> Result<Respond, Reason> {
+        let kept = plan.kept.as_deref();
+        let facts = kept.map(|kept| kept.facts.clone()).unwrap_or_default();
+        let sources = Sources {
+            head: request,
+            route: kept.and_then(|kept| kept.route.as_deref()),
+            identity: kept.map(|kept| &kept.identity),
+            facts: &facts.with_time(now),
+            response: Some(headers),
+            captures: &[],
+        };
         let mut edits = HeaderEdits::new();
-        plan.transform.response.apply(headers, &mut edits);
+        let invalid = |InvalidValue| Reason::InvalidResponseValue;
+        let transform = &plan.transform;
+        transform
+            .response
+            .apply(headers, &sources, &mut edits)
+            .map_err(invalid)?;
         let mut body = None;
         let mut counter = None;
-        if let Some(rule) = &plan.transform.response_body {
+        let body_rule = transform.response_body.as_ref();
+        if let Some(rule) = body_rule
+            && let Some(bindings) = rule.variables.bind(&sources).map_err(invalid)?
+        {
             let status = headers.get_all(":status").next().unwrap_or_default();
             // 101: what follows is another protocol's. 206: a part of a document.
             let readable = !matches!(status, b"101" | b"206") && content::is_json_document(headers);
@@ -176,19 +250,18 @@ impl Policy {
                 }
                 body = (!end_of_stream).then(Body::absent);
             } else if readable {
-                body = Some(rule.begin(&mut edits));
+                body = Some(rule.begin(bindings, &mut edits));
             } else if rule.pass {
                 counter = Some(Counter::ResponseBodyPassed);
             } else {
-                let reason = Reason::UndecodableResponse;
-                return Respond::Reply(reason.problem(), reason);
+                return Err(Reason::UndecodableResponse);
             }
         }
-        Respond::Forward {
+        Ok(Respond::Forward {
             edits,
             body,
             counter,
-        }
+        })
     }
 
     /// The edits of a request's trailers: what rules write, no client may send, and what was removed with the headers does
@@ -225,6 +298,11 @@ impl Plan {
         self.transform.touches_response()
     }
 
+    /// Whether the response is made of the time at which it comes.
+    pub fn needs_time(&self) -> bool {
+        self.transform.response_needs.time
+    }
+
     /// Whether [`Plan::response_trailers`] may have something to remove.
     pub fn touches_response_trailers(&self, body: Option<Ended>) -> bool {
         self.transform.response.removes() || body == Some(Ended::Rewritten)
@@ -256,11 +334,15 @@ impl Transform {
     fn edit_request(
         &self,
         subject: &Subject<'_>,
+        sources: &Sources<'_>,
         end_of_stream: bool,
         forward: &mut Forward,
     ) -> Result<(), Reason> {
         let head = subject.head();
-        self.request.apply(head.headers(), &mut forward.edits);
+        let invalid = |InvalidValue| Reason::InvalidRequestValue;
+        self.request
+            .apply(head.headers(), sources, &mut forward.edits)
+            .map_err(invalid)?;
         if let Some(rewrite) = &self.path
             && let Some(target) = rewrite.apply(subject.path(), head.query())?
         {
@@ -269,18 +351,21 @@ impl Transform {
         }
         if let Some(rule) = &self.request_body
             && !end_of_stream
+            && let Some(bindings) = rule.variables.bind(sources).map_err(invalid)?
         {
             if content::is_empty(head.headers()) {
                 forward.body = Some(Body::absent());
             } else if content::is_json_document(head.headers()) {
-                forward.body = Some(rule.begin(&mut forward.edits));
+                forward.body = Some(rule.begin(bindings, &mut forward.edits));
             } else if rule.pass {
                 forward.counters.push(Counter::RequestBodyPassed);
             } else {
                 return Err(Reason::UndecodableRequest);
             }
         }
-        if let Some(rule) = &self.response_body {
+        if let Some(rule) = &self.response_body
+            && rule.variables.may_apply(sources)
+        {
             // The answer to frames is frames: a call whose answer would be withheld had better not be made.
             let framed = Protocol::of_content_type(head.content_type()) != Protocol::Http;
             if framed && !rule.pass {
@@ -296,11 +381,13 @@ impl Transform {
 }
 
 impl BodyRule {
-    fn begin(&self, edits: &mut HeaderEdits) -> Body {
+    fn begin(&self, bindings: Bindings, edits: &mut HeaderEdits) -> Body {
         remove_what_is_about_the_body(edits);
-        Body::new(Rc::clone(&self.program), self.pass)
+        Body::new(Rc::clone(&self.program), bindings, self.pass)
     }
 }
 
+#[cfg(test)]
+mod template_tests;
 #[cfg(test)]
 mod tests;

@@ -17,15 +17,18 @@
 )]
 
 mod body;
+mod condition;
 mod config;
 mod counters;
 mod decision;
 mod direction;
 mod head_edits;
+mod json_template;
 mod path_rewrite;
 mod reason;
 mod template;
 mod value;
+mod variables;
 
 pub use body::{Body, Chunk, Ended};
 pub use config::{Config, Policy};

@@ -17,24 +17,30 @@ pub enum Reason {
     UndecodableRequest,
     /// The request's body claims to be JSON and is not.
     BrokenRequest,
+    /// What a template of the rule makes of the request may not stand where it is to be put.
+    InvalidRequestValue,
     /// The response's body is not JSON, encoded, or a part of a document.
     UndecodableResponse,
     /// The response's body claims to be JSON and is not, or ends before its document.
     BrokenResponse,
+    /// What a template of the rule makes of the exchange may not stand where it is to be put.
+    InvalidResponseValue,
     /// The host did not do what was asked of it.
     Internal,
 }
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 8] = [
+    pub const ALL: [Reason; 10] = [
         Reason::Ambiguous,
         Reason::PathNotAllowed,
         Reason::MalformedIdentity,
         Reason::UndecodableRequest,
         Reason::BrokenRequest,
+        Reason::InvalidRequestValue,
         Reason::UndecodableResponse,
         Reason::BrokenResponse,
+        Reason::InvalidResponseValue,
         Reason::Internal,
     ];
 
@@ -46,8 +52,10 @@ impl Reason {
             Reason::MalformedIdentity => "gatehouse_transform_malformed_identity",
             Reason::UndecodableRequest => "gatehouse_transform_undecodable_request",
             Reason::BrokenRequest => "gatehouse_transform_broken_request",
+            Reason::InvalidRequestValue => "gatehouse_transform_invalid_request_value",
             Reason::UndecodableResponse => "gatehouse_transform_undecodable_response",
             Reason::BrokenResponse => "gatehouse_transform_broken_response",
+            Reason::InvalidResponseValue => "gatehouse_transform_invalid_response_value",
             Reason::Internal => "gatehouse_transform_internal",
         }
     }
@@ -55,10 +63,12 @@ impl Reason {
     /// The HTTP status of the reply.
     pub const fn status(self) -> u16 {
         match self {
-            Reason::Ambiguous | Reason::BrokenRequest => 400,
+            Reason::Ambiguous | Reason::BrokenRequest | Reason::InvalidRequestValue => 400,
             Reason::PathNotAllowed | Reason::MalformedIdentity => 403,
             Reason::UndecodableRequest => 415,
-            Reason::UndecodableResponse | Reason::BrokenResponse => 502,
+            Reason::UndecodableResponse | Reason::BrokenResponse | Reason::InvalidResponseValue => {
+                502
+            }
             Reason::Internal => 500,
         }
     }
@@ -66,12 +76,15 @@ impl Reason {
     /// The status of the reply where the request is a gRPC call.
     pub const fn grpc_status(self) -> GrpcStatus {
         match self {
-            Reason::Ambiguous | Reason::BrokenRequest => GrpcStatus::InvalidArgument,
+            Reason::Ambiguous | Reason::BrokenRequest | Reason::InvalidRequestValue => {
+                GrpcStatus::InvalidArgument
+            }
             Reason::PathNotAllowed | Reason::MalformedIdentity => GrpcStatus::PermissionDenied,
             Reason::UndecodableRequest => GrpcStatus::Unimplemented,
-            Reason::UndecodableResponse | Reason::BrokenResponse | Reason::Internal => {
-                GrpcStatus::Internal
-            }
+            Reason::UndecodableResponse
+            | Reason::BrokenResponse
+            | Reason::InvalidResponseValue
+            | Reason::Internal => GrpcStatus::Internal,
         }
     }
 
@@ -83,8 +96,10 @@ impl Reason {
             Reason::MalformedIdentity => Counter::MalformedIdentity,
             Reason::UndecodableRequest => Counter::UndecodableRequest,
             Reason::BrokenRequest => Counter::BrokenRequest,
+            Reason::InvalidRequestValue => Counter::InvalidRequestValue,
             Reason::UndecodableResponse => Counter::UndecodableResponse,
             Reason::BrokenResponse => Counter::BrokenResponse,
+            Reason::InvalidResponseValue => Counter::InvalidResponseValue,
             Reason::Internal => Counter::Internal,
         }
     }
@@ -121,10 +136,12 @@ impl Reason {
                 "The body must be JSON in UTF-8, without a content encoding."
             }
             Reason::BrokenRequest => "The body is not valid JSON.",
+            Reason::InvalidRequestValue => "A value of the request cannot be passed on.",
             Reason::UndecodableResponse => {
                 "The upstream's answer has a form that cannot be passed on."
             }
             Reason::BrokenResponse => "The upstream's answer is not valid JSON.",
+            Reason::InvalidResponseValue => "A value of the answer cannot be passed on.",
             Reason::Internal => "The gateway could not process the request.",
         }
     }

@@ -2,7 +2,7 @@
 
 use http_message::{CanonicalPath, HeaderEdit, HeaderValue};
 use serde_json::Value;
-use transform_policy::{Policy, Step};
+use transform_policy::{Facts, Policy, Step};
 
 use crate::json::{at, items};
 use crate::request::{self, after, folded};
@@ -21,13 +21,14 @@ pub fn run(input: &[u8]) {
         return;
     };
     let head = request::read(text);
-    let forward = match policy.request(&head, None, None, false) {
+    let forward = match policy.request(&head, None, None, Some(&Facts::default()), false) {
         Step::Forward(forward) => forward,
         Step::Reply(problem, reason) => {
             assert!((400..600).contains(&problem.status));
             assert_eq!(problem.code_details, reason.code_details());
             return;
         }
+        Step::Need(_) => panic!("what it needs is there"),
     };
     for edit in forward.edits.iter() {
         if let HeaderEdit::SetPath { value } = edit {

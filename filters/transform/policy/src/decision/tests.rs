@@ -52,16 +52,16 @@ fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> RequestHead {
 }
 
 fn forward(head: &RequestHead, end_of_stream: bool) -> Forward {
-    match policy().request(head, None, None, end_of_stream) {
+    match policy().request(head, None, None, None, end_of_stream) {
         Step::Forward(forward) => forward,
-        Step::Reply(_, reason) => panic!("refused: {reason:?}"),
+        other => panic!("not forwarded: {other:?}"),
     }
 }
 
 fn refusal(head: &RequestHead, identity: Option<&[u8]>) -> Reason {
-    match policy().request(head, None, identity, false) {
+    match policy().request(head, None, identity, None, false) {
         Step::Reply(_, reason) => reason,
-        Step::Forward(forward) => panic!("forwarded: {forward:?}"),
+        other => panic!("not refused: {other:?}"),
     }
 }
 
@@ -219,7 +219,8 @@ fn shadow_edits_nothing_and_counts() {
         ..Identity::anonymous()
     };
     let head = head("GET", "/other", &[]);
-    let Step::Forward(forward) = policy().request(&head, None, Some(&staff.encode()), true) else {
+    let Step::Forward(forward) = policy().request(&head, None, Some(&staff.encode()), None, true)
+    else {
         panic!("refused")
     };
     assert!(forward.edits.is_empty() && forward.plan.is_none());
@@ -230,7 +231,7 @@ fn shadow_edits_nothing_and_counts() {
         {"name":"second","mode":"shadow","response":{"headers":[{"remove":"x"}]}},
         {"name":"mask","response":{"body":[{"mask":"/a"}]}}]}"#;
     let both = Policy::from_bytes(config.as_bytes()).unwrap();
-    let Step::Forward(forward) = both.request(&head, None, None, true) else {
+    let Step::Forward(forward) = both.request(&head, None, None, None, true) else {
         panic!("refused")
     };
     assert!(
@@ -243,9 +244,10 @@ fn shadow_edits_nothing_and_counts() {
 }
 
 fn respond(method: &str, path: &str, headers: &[(&str, &str)], end_of_stream: bool) -> Respond {
-    let forward = forward(&head(method, path, &[]), true);
+    let request = head(method, path, &[]);
+    let plan = forward(&request, true).plan.unwrap();
     let headers = HeaderMap::from_pairs(headers.iter().copied());
-    policy().response(&forward.plan.unwrap(), &headers, end_of_stream)
+    policy().response(&plan, &request, &headers, Duration::ZERO, end_of_stream)
 }
 
 // An error page, a range or a compressed answer holds what would have been masked.

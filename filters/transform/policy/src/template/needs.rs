@@ -16,6 +16,11 @@ pub struct Needs {
 }
 
 impl Needs {
+    /// Whether there is nothing to ask for.
+    pub fn is_empty(&self) -> bool {
+        *self == Needs::default()
+    }
+
     /// These and the others.
     pub fn add(&mut self, other: &Needs) {
         self.identity |= other.identity;

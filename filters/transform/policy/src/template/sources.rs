@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use client_address::Source as Address;
-use http_message::{HeaderMap, cookies};
+use http_message::{HeaderMap, RequestHead, cookies};
 use identity::Identity;
-use request_match::Subject;
+use request_match::host_of;
 
 use super::moment::rfc3339;
 use super::property::Property;
@@ -24,8 +24,12 @@ pub struct Facts {
 /// Everything that templates of one message can look at, as it was before any edit.
 #[derive(Clone, Copy, Debug)]
 pub struct Sources<'a> {
-    /// The request, with its route and identity where templates look at them.
-    pub subject: &'a Subject<'a>,
+    /// The head of the request.
+    pub head: &'a RequestHead,
+    /// The name of the route, where a template looks at it.
+    pub route: Option<&'a [u8]>,
+    /// Who calls, where a template looks at that.
+    pub identity: Option<&'a Identity>,
     /// What else the host has told.
     pub facts: &'a Facts,
     /// The head of the response, if there is one yet.
@@ -48,6 +52,11 @@ impl Facts {
         self.properties.push((property, value));
     }
 
+    /// The same at another time.
+    pub(crate) fn with_time(self, now: Duration) -> Facts {
+        Facts { now, ..self }
+    }
+
     fn get(&self, property: Property) -> Option<&[u8]> {
         let mut found = self.properties.iter().filter(|(is, _)| *is == property);
         found.next().map(|(_, value)| value.as_slice())
@@ -61,31 +70,32 @@ impl<'a> Sources<'a> {
         'a: 'v,
     {
         let Sources {
-            subject,
+            head,
+            route,
+            identity,
             facts,
             response,
             captures,
         } = *self;
-        let head = subject.head();
         let owned = |text: String| Value::Text(Cow::Owned(text.into_bytes()));
         match source {
             Source::Header(name) => Value::joined(head.headers().get_all(name.as_str())),
             Source::Query(name) => Value::joined(head.query().values(name)),
             Source::Cookie(name) => Value::joined(cookies(head.headers(), name)),
             Source::PathParameter(parameter) => {
-                let value = parameter.value(subject.path());
+                let value = parameter.value(head.path().ok()?);
                 value.map(|value| Value::of(value.as_bytes()))
             }
-            Source::Path => Some(owned(subject.path().encode())),
+            Source::Path => Some(owned(head.path().ok()?.encode())),
             Source::Method => Some(Value::of(head.method())),
             Source::Host => {
-                let host = subject.host();
+                let host = host_of(head.authority()).filter(|host| !host.is_empty());
                 host.map(|host| Value::Text(Cow::Owned(host.to_ascii_lowercase())))
             }
-            Source::Identity(field) => subject.identity().and_then(|identity| field.of(identity)),
-            Source::Claim(name) => named(subject, name, |identity| &identity.claims),
-            Source::Label(name) => named(subject, name, |identity| &identity.labels),
-            Source::Route => subject.route().map(Value::of),
+            Source::Identity(field) => field.of(identity?),
+            Source::Claim(name) => named(&identity?.claims, name),
+            Source::Label(name) => named(&identity?.labels, name),
+            Source::Route => route.map(Value::of),
             Source::RequestId => head.request_id().map(|id| Value::of(id.as_bytes())),
             Source::Address { forwarded } => {
                 let address = address(facts.get(Property::Address)?, *forwarded);
@@ -104,14 +114,8 @@ impl<'a> Sources<'a> {
     }
 }
 
-fn named<'a>(
-    subject: &'a Subject<'a>,
-    name: &str,
-    pairs: impl Fn(&'a Identity) -> &'a [(String, String)],
-) -> Option<Value<'a>> {
-    let found = pairs(subject.identity()?)
-        .iter()
-        .find(|(other, _)| other == name);
+fn named<'a>(pairs: &'a [(String, String)], name: &str) -> Option<Value<'a>> {
+    let found = pairs.iter().find(|(other, _)| other == name);
     found.map(|(_, value)| Value::of(value.as_bytes()))
 }
 
