@@ -1,4 +1,4 @@
-//! Changes a JSON document, or reads a number of it, as it streams by: chunk by chunk, holding no other value.
+//! Changes a JSON document, or reads members of it, as it streams by: chunk by chunk, holding no other value.
 //!
 //! ```
 //! use std::rc::Rc;
@@ -28,13 +28,15 @@
 
 mod bindings;
 mod json_rewriter;
+mod member_reader;
 mod number_reader;
 mod operation;
 mod pointer;
 mod position_set;
 
 pub use bindings::{Bindings, Slot, Text};
-pub use json_rewriter::{Broken, JsonRewriter};
+pub use json_rewriter::{Broken, Captured, JsonRewriter};
+pub use member_reader::{MemberPlace, MemberPlaces, MemberReader};
 pub use number_reader::{NumberPlace, NumberReader};
 pub use operation::{Operation, Program};
 pub use pointer::{InvalidPointer, Pointer};

@@ -1,6 +1,7 @@
 //! What is done to the members of a document.
 
 use crate::bindings::{Bindings, Text, json};
+use crate::json_rewriter::Capture;
 use crate::pointer::{Pointer, Segment};
 use crate::position_set::PositionSet;
 
@@ -28,8 +29,8 @@ pub(crate) enum Change {
         /// The name as JSON.
         text: Vec<u8>,
     },
-    /// Leaves the value, and keeps it if it is a number.
-    Read,
+    /// Leaves the value, and keeps it.
+    Capture(Capture),
 }
 
 /// Changes in order. Of several that reach one value, the first in the list is made; one that reaches a value goes before
@@ -120,9 +121,9 @@ impl Operation {
         })
     }
 
-    /// Keeps the number that is there, and changes nothing.
-    pub(crate) fn read(at: Pointer) -> Operation {
-        Operation::new(at, Change::Read)
+    /// Keeps the value that is there, and changes nothing.
+    pub(crate) fn capture(at: Pointer, capture: Capture) -> Operation {
+        Operation::new(at, Change::Capture(capture))
     }
 
     /// Whether both may be for one object and give two members one name, or one member two.
@@ -180,6 +181,11 @@ impl Program {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
+    }
+
+    /// How many operations there are.
+    pub(crate) fn operations(&self) -> usize {
+        self.operations.len()
     }
 
     /// The longest name that an operation has: a longer key is none of them.

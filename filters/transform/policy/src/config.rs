@@ -2,26 +2,29 @@
 
 use std::rc::Rc;
 
-use filter_config::{BoundedList, ConfigError, FieldPath, Name, Version};
+use filter_config::{BoundedList, ByteSize, ConfigDuration, ConfigError, FieldPath, Name, Version};
 use grpc_descriptor::DescriptorSet;
-use http_message::NamePatterns;
+use http_message::{HeaderName, NamePatterns, same_spelling};
 use request_match::{
     MatchConfig, Mode, Placement, RequestMatch, Rule, Rules, TwinConfig, TwinTable,
 };
 use serde::Deserialize;
 
+use crate::capture::CaptureRule;
 use crate::direction::Direction;
 use crate::head_edits::{HeadEdit, HeadEdits};
 use crate::path_rewrite::PathRewrite;
 use crate::template::{Needs, Scope, Template};
 
 mod body;
+mod capture;
 mod condition;
 mod headers;
 mod path;
 
 pub(crate) use body::BodyRule;
 use body::{OnUndecodable, OperationConfig, compile_body};
+use capture::{CaptureBounds, CaptureConfig, compile_capture, names};
 #[cfg(test)]
 pub(crate) use condition::compile_condition_of;
 use headers::{HeadersConfig, check_against_owned, check_copies, compile_headers};
@@ -36,6 +39,8 @@ pub struct Config {
     #[serde(default)]
     twins: BoundedList<TwinConfig, 0, 1024>,
     descriptor_set: Option<DescriptorSet>,
+    #[serde(default)]
+    host_allows_stop_iteration: bool,
     rules: BoundedList<RuleConfig, 1, 256>,
 }
 
@@ -57,6 +62,9 @@ struct RequestConfig {
     headers: Option<HeadersConfig>,
     path: Option<PathConfig>,
     body: Option<BoundedList<OperationConfig, 1, 64>>,
+    capture: Option<BoundedList<CaptureConfig, 1, 16>>,
+    capture_max_bytes: Option<ByteSize>,
+    capture_deadline: Option<ConfigDuration>,
     #[serde(default)]
     on_undecodable: OnUndecodable,
 }
@@ -66,6 +74,9 @@ struct RequestConfig {
 struct ResponseConfig {
     headers: Option<HeadersConfig>,
     body: Option<BoundedList<OperationConfig, 1, 64>>,
+    capture: Option<BoundedList<CaptureConfig, 1, 16>>,
+    capture_max_bytes: Option<ByteSize>,
+    capture_deadline: Option<ConfigDuration>,
     #[serde(default)]
     on_undecodable: OnUndecodable,
 }
@@ -78,6 +89,8 @@ pub struct Policy {
     /// The request headers that rules write: no client's copy of them goes on.
     pub(crate) owned: NamePatterns,
     pub(crate) needs_identity: bool,
+    /// The operator's word that Envoy lets the body come while the head waits.
+    pub(crate) host_allows_stop_iteration: bool,
     /// Whether a rule reads bodies and closes where it cannot.
     pub(crate) closes: bool,
 }
@@ -87,8 +100,10 @@ pub struct Policy {
 pub(crate) struct Transform {
     pub(crate) request: HeadEdits,
     pub(crate) path: Option<PathRewrite>,
+    pub(crate) request_capture: Option<Rc<CaptureRule>>,
     pub(crate) request_body: Option<BodyRule>,
     pub(crate) response: HeadEdits,
+    pub(crate) response_capture: Option<Rc<CaptureRule>>,
     pub(crate) response_body: Option<BodyRule>,
     /// What its templates and conditions look at, those for the response too.
     pub(crate) needs: Needs,
@@ -119,7 +134,13 @@ impl Policy {
             let matcher =
                 RequestMatch::compile(rule.r#match, &match_at, Placement { identity: true })?;
             needs_identity |= matcher.needs_identity();
-            let value = Transform::compile(rule.request, rule.response, &matcher, &at)?;
+            let value = Transform::compile(
+                rule.request,
+                rule.response,
+                &matcher,
+                config.host_allows_stop_iteration,
+                &at,
+            )?;
             rules.push(Rule {
                 name: rule.name,
                 mode: rule.mode,
@@ -129,15 +150,15 @@ impl Policy {
         }
         let rules = Rules::compile(rules, &rules_at)?;
         let owned = owned(&rules, &rules_at)?;
-        let closes = rules.iter().any(|rule| {
-            let bodies = [&rule.value.request_body, &rule.value.response_body];
-            rule.mode == Mode::Enforce && bodies.into_iter().flatten().any(|body| !body.pass)
-        });
+        let closes = rules
+            .iter()
+            .any(|rule| rule.mode == Mode::Enforce && rule.value.closes());
         Ok(Policy {
             twins,
             rules,
             owned,
             needs_identity,
+            host_allows_stop_iteration: config.host_allows_stop_iteration,
             closes,
         })
     }
@@ -147,8 +168,7 @@ impl Policy {
 fn owned(rules: &Rules<Rc<Transform>>, at: &FieldPath) -> Result<NamePatterns, ConfigError> {
     let mut owned = NamePatterns::default();
     for rule in rules.iter().filter(|rule| rule.mode != Mode::Off) {
-        let names = rule.value.request.edits.iter().filter_map(HeadEdit::owned);
-        names.for_each(|name| owned.add_name(name));
+        rule.value.owned().for_each(|name| owned.add_name(name));
     }
     for (index, rule) in rules.iter().enumerate() {
         let headers = at.index(index).field("request").field("headers");
@@ -163,23 +183,33 @@ impl Transform {
         request: Option<RequestConfig>,
         response: Option<ResponseConfig>,
         matcher: &RequestMatch,
+        host_allows_stop_iteration: bool,
         at: &FieldPath,
     ) -> Result<Transform, ConfigError> {
         let request_at = at.field("request");
         let response_at = at.field("response");
-        let scope = |direction| Scope {
-            direction,
+        let of_request = names(request.as_ref().and_then(|config| config.capture.as_ref()));
+        let of_both = names(response.as_ref().and_then(|config| config.capture.as_ref()));
+        let of_both: Vec<String> = of_both.into_iter().chain(of_request.clone()).collect();
+        let of_request = Scope {
+            direction: Direction::Request,
             matcher,
-            captures: &[],
+            captures: &of_request,
         };
-        let (of_request, of_response) = (scope(Direction::Request), scope(Direction::Response));
+        let of_response = Scope {
+            direction: Direction::Response,
+            matcher,
+            captures: &of_both,
+        };
         let headers =
             |config, scope, at: &FieldPath| compile_headers(config, scope, &at.field("headers"));
         let mut transform = Transform {
             request: headers(None, of_request, &request_at)?,
             path: None,
+            request_capture: None,
             request_body: None,
             response: headers(None, of_response, &response_at)?,
+            response_capture: None,
             response_body: None,
             needs: Needs::default(),
             response_needs: Needs::default(),
@@ -190,14 +220,39 @@ impl Transform {
                 .path
                 .map(|path| compile_path(&path, &request_at.field("path")))
                 .transpose()?;
-            transform.request_body =
-                compile_body(config.body, config.on_undecodable, of_request, &request_at)?;
+            let bounds = CaptureBounds {
+                max_bytes: config.capture_max_bytes,
+                deadline: config.capture_deadline,
+                host_allows_stop_iteration,
+                pass: config.on_undecodable == OnUndecodable::Pass,
+            };
+            let captures = config.capture.is_some();
+            transform.request_capture =
+                compile_capture(config.capture, &bounds, Direction::Request, &request_at)?;
+            transform.request_body = compile_body(
+                config.body,
+                config.on_undecodable,
+                captures,
+                of_request,
+                &request_at,
+            )?;
+            transform.check_captured_headers(&request_at)?;
         }
         if let Some(config) = response {
             transform.response = headers(config.headers, of_response, &response_at)?;
+            let bounds = CaptureBounds {
+                max_bytes: config.capture_max_bytes,
+                deadline: config.capture_deadline,
+                host_allows_stop_iteration,
+                pass: config.on_undecodable == OnUndecodable::Pass,
+            };
+            let captures = config.capture.is_some();
+            transform.response_capture =
+                compile_capture(config.capture, &bounds, Direction::Response, &response_at)?;
             transform.response_body = compile_body(
                 config.body,
                 config.on_undecodable,
+                captures,
                 of_response,
                 &response_at,
             )?;
@@ -230,5 +285,37 @@ impl Transform {
         heads
             .filter_map(HeadEdit::template)
             .chain(bodies.flat_map(|body| body.variables.templates()))
+    }
+
+    /// The request headers that this writes whole.
+    pub(crate) fn owned(&self) -> impl Iterator<Item = &HeaderName> {
+        self.request.owned().chain(self.captured_headers())
+    }
+
+    fn captured_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        let rules = self.request_capture.iter();
+        rules
+            .flat_map(|rule| &rule.targets)
+            .filter_map(|target| target.header.as_ref())
+    }
+
+    /// Two writers of one header in one rule are a slip.
+    fn check_captured_headers(&self, at: &FieldPath) -> Result<(), ConfigError> {
+        for name in self.captured_headers() {
+            let same = |other: &HeaderName| same_spelling(other.as_bytes(), name.as_bytes());
+            if self.request.owned().any(same) {
+                let reason = format!("headers writes {} too", name.as_str());
+                return Err(ConfigError::new(&at.field("capture"), reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it reads a body, and closes where it cannot.
+    fn closes(&self) -> bool {
+        let bodies = [&self.request_body, &self.response_body];
+        let captures = [&self.request_capture, &self.response_capture];
+        bodies.into_iter().flatten().any(|body| !body.pass)
+            || captures.into_iter().flatten().any(|capture| !capture.pass)
     }
 }

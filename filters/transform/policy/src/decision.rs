@@ -12,10 +12,12 @@ use json_stream::Bindings;
 use request_match::{Ambiguity, Mode, Subject};
 
 use crate::body::{Body, Ended};
+use crate::capture::{CaptureRule, Captured, Capturing};
 use crate::config::{BodyRule, Policy, Transform};
 use crate::counters::Counter;
 use crate::reason::Reason;
 use crate::template::{Facts, Needs, Sources};
+use crate::trial::Trial;
 use crate::value::InvalidValue;
 
 /// What the adapter does with a request.
@@ -25,6 +27,8 @@ pub enum Step {
     Forward(Forward),
     /// Finds this out, and asks again.
     Need(Needs),
+    /// Holds its head back until this knows all, and then asks again with what it has captured.
+    Await(Box<Capturing>),
     /// Answers it.
     Reply(Problem, Reason),
 }
@@ -38,6 +42,8 @@ pub struct Forward {
     pub body: Option<Body>,
     /// What is to be done to its response.
     pub plan: Option<Plan>,
+    /// What a rule that is not in force would have done.
+    pub trial: Option<Box<Trial>>,
     /// What to count.
     pub counters: Vec<Counter>,
 }
@@ -55,9 +61,9 @@ pub struct Plan {
 /// What is known about a request, kept for its response.
 #[derive(Debug)]
 struct Kept {
-    identity: Identity,
-    route: Option<Vec<u8>>,
+    identity: Option<Identity>,
     facts: Facts,
+    captures: Vec<(String, Vec<u8>)>,
 }
 
 /// What the adapter does with a response.
@@ -69,9 +75,15 @@ pub enum Respond {
         edits: HeaderEdits,
         /// What its body goes through.
         body: Option<Body>,
+        /// What reads its body beside that, where the head has not waited for it.
+        capturing: Option<Box<Capturing>>,
+        /// The head waits until a first chunk of the body has been read, or for so long.
+        wait: Option<Duration>,
         /// What to count.
         counter: Option<Counter>,
     },
+    /// Holds its head back until this knows all, and then asks again with what it has captured.
+    Await(Box<Capturing>),
     /// Answers in its place.
     Reply(Problem, Reason),
 }
@@ -90,6 +102,9 @@ const ABOUT_THE_BODY: [&str; 7] = [
 /// Headers by which a client asks for a part of a document.
 const ASKING_FOR_A_PART: [&str; 2] = ["range", "if-range"];
 
+/// How long the head of a response waits for the first chunk of its body, where it can.
+const FIRST_CHUNK_DEADLINE: Duration = Duration::from_secs(5);
+
 /// Where this header is absent, any coding will do (RFC 9110 section 12.5.3).
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("accept-encoding");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
@@ -107,35 +122,36 @@ impl Policy {
 
     /// Decides one request. Pure: the same arguments, the same step.
     ///
-    /// `identity` is the record that auth has left, as the host hands it over; absent if there is none or no rule needs it.
-    /// `facts` are those that [`Step::Need`] has asked for. `end_of_stream`: nothing follows the headers.
+    /// `facts`: what matches look at, and after [`Step::Need`] what that asks for. `end_of_stream`: nothing follows the headers.
+    /// `captured`: what its body has told, where the answer was [`Step::Await`].
     pub fn request(
         &self,
         head: &RequestHead,
-        route: Option<&[u8]>,
-        identity: Option<&[u8]>,
-        facts: Option<&Facts>,
+        facts: &Facts,
         end_of_stream: bool,
+        captured: Option<&Captured>,
     ) -> Step {
-        self.try_request(head, route, identity, facts, end_of_stream)
+        self.try_request(head, facts, end_of_stream, captured)
             .unwrap_or_else(|reason| Step::Reply(reason.problem(), reason))
     }
 
     fn try_request(
         &self,
         head: &RequestHead,
-        route: Option<&[u8]>,
-        identity: Option<&[u8]>,
-        facts: Option<&Facts>,
+        facts: &Facts,
         end_of_stream: bool,
+        captured: Option<&Captured>,
     ) -> Result<Step, Reason> {
         let mut forward = Forward {
             edits: self.without_copies(head.headers()),
             ..Forward::default()
         };
-        let identity = Identity::read(identity).map_err(|_| Reason::MalformedIdentity)?;
+        let identity =
+            Identity::read(facts.identity.as_deref()).map_err(|_| Reason::MalformedIdentity)?;
         let subject = match Subject::new(head, &self.twins) {
-            Ok(subject) => subject.with_route(route).with_identity(&identity),
+            Ok(subject) => subject
+                .with_route(facts.route.as_deref())
+                .with_identity(&identity),
             // CONNECT: no path for a rule to match, and a tunnel that no rule could read.
             Err(Ambiguity::Path(PathError::Missing)) if !self.closes => {
                 forward.counters.push(Counter::Unmatched);
@@ -147,10 +163,31 @@ impl Policy {
         let mut next = || rules.find(|rule| rule.matcher.matches(&subject));
         let mut rule = next();
         // A rule on trial takes nothing from those behind it: a mask among them must hold.
-        if rule.is_some_and(|rule| rule.mode == Mode::Shadow) {
+        let on_trial = rule.filter(|rule| rule.mode == Mode::Shadow);
+        while rule.is_some_and(|rule| rule.mode == Mode::Shadow) {
+            rule = next();
+        }
+        let mut needs = Needs::default();
+        for rule in on_trial.iter().chain(&rule) {
+            needs.add(&rule.value.needs);
+        }
+        if facts.completed().is_none() && !needs.is_empty() {
+            return Ok(Step::Need(needs));
+        }
+        let captures: Vec<_> = captured.into_iter().flat_map(Captured::named).collect();
+        let sources = Sources {
+            head,
+            identity: Some(&identity),
+            facts,
+            now: facts.completed().unwrap_or_default(),
+            response: None,
+            captures: &captures,
+        };
+        if let Some(on_trial) = on_trial {
             forward.counters.push(Counter::Shadowed);
-            while rule.is_some_and(|rule| rule.mode == Mode::Shadow) {
-                rule = next();
+            match Trial::begin(&on_trial.value, &subject, &sources, end_of_stream) {
+                Ok(trial) => forward.trial = Some(Box::new(trial)),
+                Err(_) => forward.counters.push(Counter::ShadowRefused),
             }
             if rule.is_none() {
                 return Ok(Step::Forward(forward));
@@ -160,41 +197,27 @@ impl Policy {
             forward.counters.push(Counter::Unmatched);
             return Ok(Step::Forward(forward));
         };
-        let transform = &rule.value;
-        if facts.is_none() && !transform.needs.is_empty() {
-            return Ok(Step::Need(transform.needs.clone()));
+        let capture = &rule.value.request_capture;
+        if let (Some(capture), None, false) = (capture, captured, end_of_stream)
+            && let Some(capturing) = capture.begin_request(head, &mut forward)?
+        {
+            return Ok(Step::Await(capturing));
         }
-        let nothing = Facts::default();
-        let facts = facts.unwrap_or(&nothing);
-        let sources = Sources {
-            head,
-            route,
-            identity: Some(&identity),
-            facts,
-            response: None,
-            captures: &[],
-        };
         forward.counters.push(Counter::Matched);
-        transform.edit_request(&subject, &sources, end_of_stream, &mut forward)?;
+        rule.value
+            .edit_request(&subject, &sources, end_of_stream, &mut forward)?;
+        if let Some(captured) = captured {
+            captured.edit(&mut forward.edits);
+        }
         if rule.value.touches_response() || rule.value.request.removes() {
-            let keeps = !transform.response_needs.is_empty();
-            forward.plan = Some(Plan {
-                transform: Rc::clone(transform),
-                is_head: head.method() == b"HEAD",
-                kept: keeps.then(|| {
-                    Box::new(Kept {
-                        route: route.map(<[u8]>::to_vec),
-                        facts: facts.clone(),
-                        identity,
-                    })
-                }),
-            });
+            forward.plan = Some(Plan::new(&rule.value, &sources));
         }
         Ok(Step::Forward(forward))
     }
 
-    /// Decides the response to a request that went on with this plan. `request` is its head as it came, `now` the time since
-    /// the Unix epoch, if [`Plan::needs_time`] asks for it. `end_of_stream`: nothing follows the headers.
+    /// Decides the response to a request that went on with this plan. `request` is its head as it came; `now` the time since
+    /// the Unix epoch, if [`Plan::needs_time`]. `end_of_stream`: nothing follows the headers. `captured`: what its body has
+    /// told, where the answer was [`Respond::Await`].
     pub fn response(
         &self,
         plan: &Plan,
@@ -202,64 +225,91 @@ impl Policy {
         headers: &HeaderMap,
         now: Duration,
         end_of_stream: bool,
+        captured: Option<&Captured>,
     ) -> Respond {
-        self.try_response(plan, request, headers, now, end_of_stream)
+        let nothing = Facts::default();
+        let kept = plan.kept.as_deref();
+        let earlier = kept.map_or(&[][..], |kept| &kept.captures);
+        let earlier = earlier
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_slice()));
+        let captures = captured.into_iter().flat_map(Captured::named);
+        let captures: Vec<_> = captures.chain(earlier).collect();
+        let sources = Sources {
+            head: request,
+            identity: kept.and_then(|kept| kept.identity.as_ref()),
+            facts: kept.map_or(&nothing, |kept| &kept.facts),
+            now,
+            response: Some(headers),
+            captures: &captures,
+        };
+        self.try_response(plan, &sources, headers, end_of_stream, captured)
             .unwrap_or_else(|reason| Respond::Reply(reason.problem(), reason))
     }
 
     fn try_response(
         &self,
         plan: &Plan,
-        request: &RequestHead,
+        sources: &Sources<'_>,
         headers: &HeaderMap,
-        now: Duration,
         end_of_stream: bool,
+        captured: Option<&Captured>,
     ) -> Result<Respond, Reason> {
-        let kept = plan.kept.as_deref();
-        let facts = kept.map(|kept| kept.facts.clone()).unwrap_or_default();
-        let sources = Sources {
-            head: request,
-            route: kept.and_then(|kept| kept.route.as_deref()),
-            identity: kept.map(|kept| &kept.identity),
-            facts: &facts.with_time(now),
-            response: Some(headers),
-            captures: &[],
+        let transform = &plan.transform;
+        let invalid = |InvalidValue| Reason::InvalidResponseValue;
+        let content = match transform.reads_response() {
+            true => Content::of(plan, headers, end_of_stream),
+            false => Content::UNREAD,
         };
         let mut edits = HeaderEdits::new();
-        let invalid = |InvalidValue| Reason::InvalidResponseValue;
-        let transform = &plan.transform;
+        let mut counter = None;
+        let mut capturing = None;
+        if let (Some(rule), None) = (&transform.response_capture, captured) {
+            match content {
+                Content::Readable if rule.holds_head => return Ok(Respond::Await(rule.begin())),
+                Content::Readable => capturing = Some(rule.begin()),
+                Content::Unreadable if rule.pass => counter = Some(Counter::ResponseBodyPassed),
+                Content::Unreadable => return Err(Reason::UndecodableResponse),
+                Content::None { .. } => {}
+            }
+        }
         transform
             .response
-            .apply(headers, &sources, &mut edits)
+            .apply(headers, sources, &mut edits)
             .map_err(invalid)?;
+        if let Some(captured) = captured {
+            captured.edit(&mut edits);
+        }
         let mut body = None;
-        let mut counter = None;
-        let body_rule = transform.response_body.as_ref();
-        if let Some(rule) = body_rule
-            && let Some(bindings) = rule.variables.bind(&sources).map_err(invalid)?
+        let mut wait = None;
+        if let Some(rule) = &transform.response_body
+            && let Some(bindings) = rule.variables.bind(sources).map_err(invalid)?
         {
-            let status = headers.get_all(":status").next().unwrap_or_default();
-            // 101: what follows is another protocol's. 206: a part of a document.
-            let readable = !matches!(status, b"101" | b"206") && content::is_json_document(headers);
-            let is_unchanged = status == b"304";
-            let bodiless = plan.is_head || is_unchanged || status == b"204";
-            if end_of_stream || bodiless || content::is_empty(headers) {
-                // These describe the answer to a GET, which would have been rewritten.
-                if is_unchanged || (plan.is_head && (readable || !rule.pass)) {
-                    remove_what_is_about_the_body(&mut edits);
+            match content {
+                Content::None { described } => {
+                    // These describe the answer to a GET, which would have been rewritten.
+                    if described == Described::Unchanged
+                        || described == Described::Readable
+                        || (described == Described::Unreadable && !rule.pass)
+                    {
+                        remove_what_is_about_the_body(&mut edits);
+                    }
+                    body = (!end_of_stream).then(Body::absent);
                 }
-                body = (!end_of_stream).then(Body::absent);
-            } else if readable {
-                body = Some(rule.begin(bindings, &mut edits));
-            } else if rule.pass {
-                counter = Some(Counter::ResponseBodyPassed);
-            } else {
-                return Err(Reason::UndecodableResponse);
+                Content::Readable => {
+                    body = Some(rule.begin(bindings, &mut edits));
+                    let waits = self.host_allows_stop_iteration && !rule.pass;
+                    wait = waits.then_some(FIRST_CHUNK_DEADLINE);
+                }
+                Content::Unreadable if rule.pass => counter = Some(Counter::ResponseBodyPassed),
+                Content::Unreadable => return Err(Reason::UndecodableResponse),
             }
         }
         Ok(Respond::Forward {
             edits,
             body,
+            capturing,
+            wait,
             counter,
         })
     }
@@ -292,15 +342,84 @@ impl Policy {
     }
 }
 
+/// What there is of a response's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    /// Nothing. What the headers say is of another answer, or of none.
+    None {
+        described: Described,
+    },
+    Readable,
+    Unreadable,
+}
+
+/// Of which answer the headers of one without a body tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Described {
+    /// Of this one.
+    This,
+    /// Of the one that the client has.
+    Unchanged,
+    /// Of one to GET whose body can be read, or cannot.
+    Readable,
+    Unreadable,
+}
+
+impl Content {
+    /// Of one that nobody reads.
+    const UNREAD: Content = Content::None {
+        described: Described::This,
+    };
+
+    fn of(plan: &Plan, headers: &HeaderMap, end_of_stream: bool) -> Content {
+        let status = headers.get_all(":status").next().unwrap_or_default();
+        // 101: what follows is another protocol's. 206: a part of a document.
+        let readable = !matches!(status, b"101" | b"206") && content::is_json_document(headers);
+        let is_unchanged = status == b"304";
+        let bodiless = plan.is_head || is_unchanged || status == b"204";
+        if end_of_stream || bodiless || content::is_empty(headers) {
+            let described = match (is_unchanged, plan.is_head, readable) {
+                (true, ..) => Described::Unchanged,
+                (_, true, true) => Described::Readable,
+                (_, true, false) => Described::Unreadable,
+                (_, false, _) => Described::This,
+            };
+            Content::None { described }
+        } else if readable {
+            Content::Readable
+        } else {
+            Content::Unreadable
+        }
+    }
+}
+
 impl Plan {
-    /// Whether the response is looked at at all.
-    pub fn touches_response(&self) -> bool {
-        self.transform.touches_response()
+    pub(crate) fn new(transform: &Rc<Transform>, sources: &Sources<'_>) -> Plan {
+        let keeps = !transform.response_needs.is_empty();
+        let kept = || Kept {
+            identity: sources.identity.cloned(),
+            facts: sources.facts.for_response(),
+            captures: sources
+                .captures
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.to_vec()))
+                .collect(),
+        };
+        Plan {
+            transform: Rc::clone(transform),
+            is_head: sources.head.method() == b"HEAD",
+            kept: keeps.then(|| Box::new(kept())),
+        }
     }
 
     /// Whether the response is made of the time at which it comes.
     pub fn needs_time(&self) -> bool {
         self.transform.response_needs.time
+    }
+
+    /// Whether the response is looked at at all.
+    pub fn touches_response(&self) -> bool {
+        self.transform.touches_response()
     }
 
     /// Whether [`Plan::response_trailers`] may have something to remove.
@@ -327,11 +446,15 @@ fn remove_what_is_about_the_body(edits: &mut HeaderEdits) {
 }
 
 impl Transform {
-    fn touches_response(&self) -> bool {
-        !self.response.is_empty() || self.response_body.is_some()
+    pub(crate) fn touches_response(&self) -> bool {
+        !self.response.is_empty() || self.reads_response()
     }
 
-    fn edit_request(
+    fn reads_response(&self) -> bool {
+        self.response_body.is_some() || self.response_capture.is_some()
+    }
+
+    pub(crate) fn edit_request(
         &self,
         subject: &Subject<'_>,
         sources: &Sources<'_>,
@@ -363,12 +486,14 @@ impl Transform {
                 return Err(Reason::UndecodableRequest);
             }
         }
-        if let Some(rule) = &self.response_body
-            && rule.variables.may_apply(sources)
-        {
+        let body = self.response_body.as_ref();
+        let body = body.filter(|rule| rule.variables.may_apply(sources));
+        let body = body.map(|rule| rule.pass);
+        let capture = self.response_capture.as_ref().map(|rule| rule.pass);
+        if let Some(pass) = body.or(capture) {
             // The answer to frames is frames: a call whose answer would be withheld had better not be made.
             let framed = Protocol::of_content_type(head.content_type()) != Protocol::Http;
-            if framed && !rule.pass {
+            if framed && !pass {
                 return Err(Reason::UndecodableRequest);
             }
             for name in ASKING_FOR_A_PART {
@@ -377,6 +502,27 @@ impl Transform {
             forward.edits.set(ACCEPT_ENCODING, IDENTITY);
         }
         Ok(())
+    }
+}
+
+impl CaptureRule {
+    /// What reads the body of this request while its head waits; `None` if there is nothing to wait for.
+    pub(crate) fn begin_request(
+        self: &Rc<Self>,
+        head: &RequestHead,
+        forward: &mut Forward,
+    ) -> Result<Option<Box<Capturing>>, Reason> {
+        if content::is_empty(head.headers()) {
+            return Ok(None);
+        }
+        if content::is_json_document(head.headers()) {
+            return Ok(Some(self.begin()));
+        }
+        if !self.pass {
+            return Err(Reason::UndecodableRequest);
+        }
+        forward.counters.push(Counter::RequestBodyPassed);
+        Ok(None)
     }
 }
 

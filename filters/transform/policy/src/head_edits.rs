@@ -108,6 +108,11 @@ impl HeadEdits {
         self.edits.is_empty()
     }
 
+    /// The names that the edits write whole, so that no one else's copy may stay.
+    pub(crate) fn owned(&self) -> impl Iterator<Item = &HeaderName> {
+        self.edits.iter().filter_map(HeadEdit::owned)
+    }
+
     /// Adds the edits for these headers, after those that are there. Templates and conditions see the message as `sources`
     /// have it, before any of them.
     ///
@@ -222,7 +227,7 @@ impl HeadEdits {
 
 impl HeadEdit {
     /// The name that this writes whole, so that no one else's copy may stay.
-    pub(crate) fn owned(&self) -> Option<&HeaderName> {
+    fn owned(&self) -> Option<&HeaderName> {
         match self {
             HeadEdit::Set(name, _)
             | HeadEdit::Rename { to: name, .. }

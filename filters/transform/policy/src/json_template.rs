@@ -136,7 +136,7 @@ mod tests {
         let head = RequestHead::new(HeaderMap::from_pairs([("x-a", header)]));
         let sources = Sources {
             head: &head,
-            route: None,
+            now: std::time::Duration::ZERO,
             identity: None,
             facts: &Facts::default(),
             response: None,

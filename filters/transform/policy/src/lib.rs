@@ -17,6 +17,7 @@
 )]
 
 mod body;
+mod capture;
 mod condition;
 mod config;
 mod counters;
@@ -27,13 +28,16 @@ mod json_template;
 mod path_rewrite;
 mod reason;
 mod template;
+mod trial;
 mod value;
 mod variables;
 
 pub use body::{Body, Chunk, Ended};
+pub use capture::{Captured, Capturing, Wait};
 pub use config::{Config, Policy};
-pub use counters::Counter;
+pub use counters::{Counter, HELD_BYTES};
 pub use decision::{Forward, Plan, Respond, Step};
 pub use direction::Direction;
 pub use reason::Reason;
 pub use template::{Facts, Needs, Parsed, Property, Scope, Sources, Template, TooLong};
+pub use trial::Trial;

@@ -19,6 +19,14 @@ pub enum Reason {
     BrokenRequest,
     /// What a template of the rule makes of the request may not stand where it is to be put.
     InvalidRequestValue,
+    /// The members that a rule captures are not among the first bytes of the request's body.
+    MembersTooFar,
+    /// They have not come by the deadline.
+    LateRequest,
+    /// Those of the response's body have not come by the deadline.
+    LateResponse,
+    /// Too many messages wait for their bodies.
+    Crowded,
     /// The response's body is not JSON, encoded, or a part of a document.
     UndecodableResponse,
     /// The response's body claims to be JSON and is not, or ends before its document.
@@ -31,13 +39,17 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 10] = [
+    pub const ALL: [Reason; 14] = [
         Reason::Ambiguous,
         Reason::PathNotAllowed,
         Reason::MalformedIdentity,
         Reason::UndecodableRequest,
         Reason::BrokenRequest,
         Reason::InvalidRequestValue,
+        Reason::MembersTooFar,
+        Reason::LateRequest,
+        Reason::LateResponse,
+        Reason::Crowded,
         Reason::UndecodableResponse,
         Reason::BrokenResponse,
         Reason::InvalidResponseValue,
@@ -53,6 +65,10 @@ impl Reason {
             Reason::UndecodableRequest => "gatehouse_transform_undecodable_request",
             Reason::BrokenRequest => "gatehouse_transform_broken_request",
             Reason::InvalidRequestValue => "gatehouse_transform_invalid_request_value",
+            Reason::MembersTooFar => "gatehouse_transform_members_too_far",
+            Reason::LateRequest => "gatehouse_transform_late_request",
+            Reason::LateResponse => "gatehouse_transform_late_response",
+            Reason::Crowded => "gatehouse_transform_crowded",
             Reason::UndecodableResponse => "gatehouse_transform_undecodable_response",
             Reason::BrokenResponse => "gatehouse_transform_broken_response",
             Reason::InvalidResponseValue => "gatehouse_transform_invalid_response_value",
@@ -65,7 +81,10 @@ impl Reason {
         match self {
             Reason::Ambiguous | Reason::BrokenRequest | Reason::InvalidRequestValue => 400,
             Reason::PathNotAllowed | Reason::MalformedIdentity => 403,
+            Reason::MembersTooFar => 413,
             Reason::UndecodableRequest => 415,
+            Reason::LateRequest | Reason::Crowded => 503,
+            Reason::LateResponse => 504,
             Reason::UndecodableResponse | Reason::BrokenResponse | Reason::InvalidResponseValue => {
                 502
             }
@@ -85,6 +104,8 @@ impl Reason {
             | Reason::BrokenResponse
             | Reason::InvalidResponseValue
             | Reason::Internal => GrpcStatus::Internal,
+            Reason::MembersTooFar | Reason::Crowded => GrpcStatus::ResourceExhausted,
+            Reason::LateRequest | Reason::LateResponse => GrpcStatus::DeadlineExceeded,
         }
     }
 
@@ -97,6 +118,10 @@ impl Reason {
             Reason::UndecodableRequest => Counter::UndecodableRequest,
             Reason::BrokenRequest => Counter::BrokenRequest,
             Reason::InvalidRequestValue => Counter::InvalidRequestValue,
+            Reason::MembersTooFar => Counter::MembersTooFar,
+            Reason::LateRequest => Counter::LateRequest,
+            Reason::LateResponse => Counter::LateResponse,
+            Reason::Crowded => Counter::Crowded,
             Reason::UndecodableResponse => Counter::UndecodableResponse,
             Reason::BrokenResponse => Counter::BrokenResponse,
             Reason::InvalidResponseValue => Counter::InvalidResponseValue,
@@ -121,6 +146,9 @@ impl Reason {
         match self.status() {
             400 => "Bad Request",
             403 => "Forbidden",
+            413 => "Content Too Large",
+            503 => "Service Unavailable",
+            504 => "Gateway Timeout",
             415 => "Unsupported Media Type",
             502 => "Bad Gateway",
             _ => "Internal Server Error",
@@ -137,6 +165,12 @@ impl Reason {
             }
             Reason::BrokenRequest => "The body is not valid JSON.",
             Reason::InvalidRequestValue => "A value of the request cannot be passed on.",
+            Reason::MembersTooFar => {
+                "The body does not say early enough what the gateway has to know of it."
+            }
+            Reason::LateRequest => "The body did not come in time.",
+            Reason::LateResponse => "The upstream's answer did not come in time.",
+            Reason::Crowded => "The gateway is waiting for too many bodies.",
             Reason::UndecodableResponse => {
                 "The upstream's answer has a form that cannot be passed on."
             }

@@ -8,6 +8,7 @@
 
 use filter_config::{ConfigError, FieldPath};
 
+mod facts;
 mod function;
 mod identity_field;
 mod moment;
@@ -20,10 +21,10 @@ mod source;
 mod sources;
 mod value;
 
+pub use facts::Facts;
 pub use needs::Needs;
 pub use property::Property;
 pub use scope::Scope;
-pub use sources::Facts;
 pub use sources::Sources;
 
 use placeholder::Placeholder;

@@ -44,6 +44,8 @@ impl Value {
                 let text = template
                     .fill(sources, HeaderValue::MAX_BYTES)
                     .map_err(|_| InvalidValue)?;
+                // Blanks at the ends are no part of a value (RFC 9110 section 5.5), and HTTP/2 peers end a stream for them.
+                let text = text.trim_ascii();
                 if text.is_empty() {
                     return Ok(None);
                 }

@@ -1,5 +1,7 @@
 //! Any configuration and any request: a rewrite leads where it may, and no header of the client's speaks for a rule.
 
+use std::time::Duration;
+
 use http_message::{CanonicalPath, HeaderEdit, HeaderValue};
 use serde_json::Value;
 use transform_policy::{Facts, Policy, Step};
@@ -21,8 +23,12 @@ pub fn run(input: &[u8]) {
         return;
     };
     let head = request::read(text);
-    let forward = match policy.request(&head, None, None, Some(&Facts::default()), false) {
+    let mut facts = Facts::default();
+    facts.complete(Duration::ZERO);
+    let forward = match policy.request(&head, &facts, true, None) {
         Step::Forward(forward) => forward,
+        // Nothing follows the head, so nothing is waited for.
+        Step::Await(_) => panic!("waits for a body that is not there"),
         Step::Reply(problem, reason) => {
             assert!((400..600).contains(&problem.status));
             assert_eq!(problem.code_details, reason.code_details());

@@ -32,13 +32,15 @@ pub fn run(input: &[u8]) {
         claims: vec![("a".to_owned(), said)],
         ..Identity::anonymous()
     };
+    let mut facts = Facts::default();
+    facts.route = Some(request.to_vec());
     let sources = Sources {
         head: &head,
-        route: Some(request),
         identity: Some(&identity),
-        facts: &Facts::at(Duration::from_secs(1_800_000_000)),
+        facts: &facts,
+        now: Duration::from_secs(1_800_000_000),
         response: Some(head.headers()),
-        captures: &[("a".to_owned(), request.to_vec())],
+        captures: &[("a", request)],
     };
     if let Some(template) = template(text)
         && let Ok(filled) = template.fill(&sources, LIMIT)

@@ -32,7 +32,7 @@ fn holds(
     let response = response.map(|pairs| HeaderMap::from_pairs(pairs.iter().copied()));
     let sources = Sources {
         head: &head,
-        route: None,
+        now: std::time::Duration::ZERO,
         identity: Some(&caller),
         facts: &Facts::default(),
         response: response.as_ref(),

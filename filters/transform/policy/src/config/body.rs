@@ -55,11 +55,12 @@ pub(crate) struct BodyRule {
 pub(super) fn compile_body(
     config: Option<BoundedList<OperationConfig, 1, 64>>,
     on_undecodable: OnUndecodable,
+    captures: bool,
     scope: Scope<'_>,
     at: &FieldPath,
 ) -> Result<Option<BodyRule>, ConfigError> {
     let Some(config) = config else {
-        if on_undecodable == OnUndecodable::Pass {
+        if on_undecodable == OnUndecodable::Pass && !captures {
             return Err(ConfigError::new(
                 &at.field("on_undecodable"),
                 "says what becomes of a body, and there is no body rule here",

@@ -269,9 +269,8 @@ pub(super) fn check_copies(
     owned: &NamePatterns,
     at: &FieldPath,
 ) -> Result<(), ConfigError> {
-    let names = || rule.request.edits.iter().filter_map(HeadEdit::owned);
     for name in rule.templates().flat_map(Template::request_headers) {
-        let is_own = names().any(|own| own.as_str() == name);
+        let is_own = rule.owned().any(|own| own.as_str() == name);
         if owned.matches(name.as_bytes()) && !is_own {
             let reason = format!(
                 "a template copies {name}, which another rule writes, so a client cannot send it"
@@ -287,7 +286,7 @@ fn is_same(a: &HeaderName, b: &HeaderName) -> bool {
 }
 
 /// Headers by which Envoy, and proxies behind it, are told what to do with a request.
-fn is_read_by_proxies(name: &HeaderName) -> bool {
+pub(super) fn is_read_by_proxies(name: &HeaderName) -> bool {
     const FAMILIES: [&str; 3] = ["x-envoy-", "x-forwarded-", "x-gatehouse-"];
     let is_in = |family: &&str| {
         let letters = fold_name(name.as_bytes()).take(family.len());
@@ -310,7 +309,7 @@ fn is_copied(name: &HeaderName) -> bool {
 }
 
 /// Headers that frame a message or say what its body is belong to the filter itself, and gRPC's to the call.
-fn is_reserved(name: &HeaderName, direction: Direction) -> bool {
+pub(super) fn is_reserved(name: &HeaderName, direction: Direction) -> bool {
     match direction {
         Direction::Request => is_reserved_request_header(name),
         Direction::Response => {

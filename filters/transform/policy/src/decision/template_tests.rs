@@ -42,9 +42,12 @@ fn record(groups: &[&str]) -> Vec<u8> {
 }
 
 fn step(policy: &Policy, head: &RequestHead, identity: Option<&[u8]>, end_of_stream: bool) -> Step {
-    let mut facts = Facts::at(Duration::from_secs(1_800_000_000));
+    let mut facts = Facts::default();
+    facts.route = Some(b"main".to_vec());
+    facts.identity = identity.map(<[u8]>::to_vec);
     facts.add(Property::Sni, b"api.test".to_vec());
-    policy.request(head, Some(b"main"), identity, Some(&facts), end_of_stream)
+    facts.complete(Duration::from_secs(1_800_000_000));
+    policy.request(head, &facts, end_of_stream, None)
 }
 
 fn forward(policy: &Policy, head: &RequestHead, identity: Option<&[u8]>) -> Forward {
@@ -151,6 +154,11 @@ fn what_comes_out_empty_is_not_written() {
             &["+x-a: a="],
         ),
         (
+            json!([{ "set": "x-a", "value": " ${query:q} ${header:x-none} " }]),
+            &[],
+            &["+x-a: 1"],
+        ),
+        (
             json!([{ "set": "x-a", "value": "${header:x-none|default:none}" }]),
             &[],
             &["+x-a: none"],
@@ -221,9 +229,10 @@ fn respond(
     let plan = forward(policy, &request, identity).plan.unwrap();
     let headers = HeaderMap::from_pairs(response.iter().copied());
     let now = Duration::from_secs(1_800_000_060);
-    match policy.response(&plan, &request, &headers, now, false) {
+    match policy.response(&plan, &request, &headers, now, false, None) {
         Respond::Forward { edits, body, .. } => Ok((written(&edits, &headers), body)),
         Respond::Reply(_, reason) => Err(reason),
+        Respond::Await(_) => panic!("waits"),
     }
 }
 
@@ -360,10 +369,10 @@ fn values_in_a_document_are_made_of_the_message() {
 fn only_what_a_rule_looks_at_is_asked_for() {
     let needs = |action: Value| {
         let policy = rule(action);
-        match policy.request(&head(&[]), None, None, None, true) {
+        match policy.request(&head(&[]), &Facts::default(), true, None) {
             Step::Need(needs) => Some(needs),
             Step::Forward(_) => None,
-            Step::Reply(_, reason) => panic!("{reason:?}"),
+            other => panic!("{other:?}"),
         }
     };
     let set = |value: &str| json!({ "headers": [{ "set": "x-a", "value": value }] });
@@ -446,4 +455,80 @@ fn faults_are_told_with_their_place() {
     }
     let own = json!({ "request": { "headers": [{ "set": "x-team", "value": "${header:x-team|upper}" }] } });
     assert_eq!(one(own), None);
+}
+
+// What a body has told, in the head of its request and of the answer; and what it does not tell is absent.
+#[test]
+fn what_was_captured_is_a_source() {
+    let config = json!({ "version": 1, "host_allows_stop_iteration": true, "rules": [{
+        "name": "one",
+        "request": {
+            "capture": [{ "member": "/model", "name": "model" }],
+            "headers": [{ "set": "x-model", "value": "${capture:model|upper|default:none}" }],
+        },
+        "response": {
+            "capture": [{ "member": "/used", "name": "used" }],
+            "headers": [{ "set": "x-used", "value": "${capture:used} of ${capture:model}" }],
+        },
+    }] });
+    let policy = Policy::from_bytes(config.to_string().as_bytes()).unwrap();
+    let request = head(&[("content-type", b"application/json")]);
+    let response =
+        HeaderMap::from_pairs([(":status", "200"), ("content-type", "application/json")]);
+    let exchange = |body: &str, answer: &str| {
+        let facts = match policy.request(&request, &Facts::default(), false, None) {
+            Step::Need(needs) => {
+                assert_eq!(
+                    needs,
+                    Needs {
+                        captures: true,
+                        ..Needs::default()
+                    }
+                );
+                let mut facts = Facts::default();
+                facts.complete(Duration::ZERO);
+                facts
+            }
+            other => panic!("{other:?}"),
+        };
+        let Step::Await(mut capturing) = policy.request(&request, &facts, false, None) else {
+            panic!("does not wait")
+        };
+        capturing.wait(body.as_bytes()).unwrap();
+        let captured = capturing.captured();
+        let Step::Forward(forward) = policy.request(&request, &facts, false, Some(&captured))
+        else {
+            panic!("not forwarded")
+        };
+        let asked = written(&forward.edits, request.headers());
+        let plan = forward.plan.unwrap();
+        let respond = |captured: Option<&Captured>| {
+            policy.response(&plan, &request, &response, Duration::ZERO, false, captured)
+        };
+        let Respond::Await(mut capturing) = respond(None) else {
+            panic!("does not wait")
+        };
+        capturing.wait(answer.as_bytes()).unwrap();
+        let Respond::Forward { edits, .. } = respond(Some(&capturing.captured())) else {
+            panic!("not forwarded")
+        };
+        (asked, written(&edits, &response))
+    };
+    let identity = "+accept-encoding: identity";
+    let (asked, answered) = exchange(r#"{"model":"large"}"#, r#"{"used":17}"#);
+    assert_eq!(
+        (&asked[..], &answered[..]),
+        (
+            &[identity.to_owned(), "+x-model: LARGE".to_owned()][..],
+            &["+x-used: 17 of large".to_owned()][..]
+        )
+    );
+    let (asked, answered) = exchange("{}", "{}");
+    assert_eq!(
+        (&asked[..], &answered[..]),
+        (
+            &[identity.to_owned(), "+x-model: none".to_owned()][..],
+            &["+x-used: of".to_owned()][..]
+        )
+    );
 }

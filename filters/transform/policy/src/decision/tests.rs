@@ -51,15 +51,21 @@ fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> RequestHead {
     ))
 }
 
+fn known(identity: Option<&[u8]>) -> Facts {
+    let mut facts = Facts::default();
+    facts.identity = identity.map(<[u8]>::to_vec);
+    facts
+}
+
 fn forward(head: &RequestHead, end_of_stream: bool) -> Forward {
-    match policy().request(head, None, None, None, end_of_stream) {
+    match policy().request(head, &Facts::default(), end_of_stream, None) {
         Step::Forward(forward) => forward,
         other => panic!("not forwarded: {other:?}"),
     }
 }
 
 fn refusal(head: &RequestHead, identity: Option<&[u8]>) -> Reason {
-    match policy().request(head, None, identity, None, false) {
+    match policy().request(head, &known(identity), false, None) {
         Step::Reply(_, reason) => reason,
         other => panic!("not refused: {other:?}"),
     }
@@ -219,7 +225,7 @@ fn shadow_edits_nothing_and_counts() {
         ..Identity::anonymous()
     };
     let head = head("GET", "/other", &[]);
-    let Step::Forward(forward) = policy().request(&head, None, Some(&staff.encode()), None, true)
+    let Step::Forward(forward) = policy().request(&head, &known(Some(&staff.encode())), true, None)
     else {
         panic!("refused")
     };
@@ -231,7 +237,7 @@ fn shadow_edits_nothing_and_counts() {
         {"name":"second","mode":"shadow","response":{"headers":[{"remove":"x"}]}},
         {"name":"mask","response":{"body":[{"mask":"/a"}]}}]}"#;
     let both = Policy::from_bytes(config.as_bytes()).unwrap();
-    let Step::Forward(forward) = both.request(&head, None, None, None, true) else {
+    let Step::Forward(forward) = both.request(&head, &known(None), true, None) else {
         panic!("refused")
     };
     assert!(
@@ -247,7 +253,8 @@ fn respond(method: &str, path: &str, headers: &[(&str, &str)], end_of_stream: bo
     let request = head(method, path, &[]);
     let plan = forward(&request, true).plan.unwrap();
     let headers = HeaderMap::from_pairs(headers.iter().copied());
-    policy().response(&plan, &request, &headers, Duration::ZERO, end_of_stream)
+    let now = Duration::ZERO;
+    policy().response(&plan, &request, &headers, now, end_of_stream, None)
 }
 
 // An error page, a range or a compressed answer holds what would have been masked.
@@ -312,6 +319,7 @@ fn a_response_without_a_body_says_nothing_of_the_one_that_is_hidden() {
             edits,
             body,
             counter: None,
+            ..
         } = respond(method, path, &headers, end_of_stream)
         else {
             panic!("{method} {status}")

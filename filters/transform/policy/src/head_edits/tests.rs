@@ -144,7 +144,7 @@ proptest! {
         let request = RequestHead::new(headers.clone());
         let sources = Sources {
             head: &request,
-            route: None,
+            now: std::time::Duration::ZERO,
             identity: None,
             facts: &Facts::default(),
             response: None,

@@ -11,6 +11,8 @@ pub struct Needs {
     pub route: bool,
     /// The time.
     pub time: bool,
+    /// What bodies have told.
+    pub captures: bool,
     /// These properties, each once.
     pub properties: Vec<Property>,
 }
@@ -26,6 +28,7 @@ impl Needs {
         self.identity |= other.identity;
         self.route |= other.route;
         self.time |= other.time;
+        self.captures |= other.captures;
         for property in &other.properties {
             self.add_property(*property);
         }

@@ -9,58 +9,27 @@ use http_message::{HeaderMap, RequestHead, cookies};
 use identity::Identity;
 use request_match::host_of;
 
+use super::facts::Facts;
 use super::moment::rfc3339;
 use super::property::Property;
 use super::source::{Source, TimeForm};
 use super::value::Value;
 
-/// What the host has told about a request beside its head.
-#[derive(Clone, Debug, Default)]
-pub struct Facts {
-    properties: Vec<(Property, Vec<u8>)>,
-    now: Duration,
-}
-
-/// Everything that templates of one message can look at, as it was before any edit.
+/// Everything that templates and conditions of one message can look at, as it was before any edit.
 #[derive(Clone, Copy, Debug)]
 pub struct Sources<'a> {
     /// The head of the request.
     pub head: &'a RequestHead,
-    /// The name of the route, where a template looks at it.
-    pub route: Option<&'a [u8]>,
-    /// Who calls, where a template looks at that.
+    /// Who calls, where a rule looks at that.
     pub identity: Option<&'a Identity>,
     /// What else the host has told.
     pub facts: &'a Facts,
+    /// The time since the Unix epoch.
+    pub now: Duration,
     /// The head of the response, if there is one yet.
     pub response: Option<&'a HeaderMap>,
-    /// What was captured, by name.
-    pub captures: &'a [(String, Vec<u8>)],
-}
-
-impl Facts {
-    /// What is known at `now`, the time since the Unix epoch.
-    pub fn at(now: Duration) -> Facts {
-        Facts {
-            properties: Vec::new(),
-            now,
-        }
-    }
-
-    /// The value of a property, in the host's bytes.
-    pub fn add(&mut self, property: Property, value: Vec<u8>) {
-        self.properties.push((property, value));
-    }
-
-    /// The same at another time.
-    pub(crate) fn with_time(self, now: Duration) -> Facts {
-        Facts { now, ..self }
-    }
-
-    fn get(&self, property: Property) -> Option<&[u8]> {
-        let mut found = self.properties.iter().filter(|(is, _)| *is == property);
-        found.next().map(|(_, value)| value.as_slice())
-    }
+    /// What was captured, by name. Of two the first counts.
+    pub captures: &'a [(&'a str, &'a [u8])],
 }
 
 impl<'a> Sources<'a> {
@@ -71,9 +40,9 @@ impl<'a> Sources<'a> {
     {
         let Sources {
             head,
-            route,
             identity,
             facts,
+            now,
             response,
             captures,
         } = *self;
@@ -95,19 +64,19 @@ impl<'a> Sources<'a> {
             Source::Identity(field) => field.of(identity?),
             Source::Claim(name) => named(&identity?.claims, name),
             Source::Label(name) => named(&identity?.labels, name),
-            Source::Route => route.map(Value::of),
+            Source::Route => facts.route.as_deref().map(Value::of),
             Source::RequestId => head.request_id().map(|id| Value::of(id.as_bytes())),
             Source::Address { forwarded } => {
                 let address = address(facts.get(Property::Address)?, *forwarded);
                 address.map(|address| owned(address.to_string()))
             }
             Source::Tls(property) => facts.get(*property).map(Value::of),
-            Source::Time(TimeForm::Unix) => Some(owned(facts.now.as_secs().to_string())),
-            Source::Time(TimeForm::Rfc3339) => Some(owned(rfc3339(facts.now))),
+            Source::Time(TimeForm::Unix) => Some(owned(now.as_secs().to_string())),
+            Source::Time(TimeForm::Rfc3339) => Some(owned(rfc3339(now))),
             Source::ResponseHeader(name) => Value::joined(response?.get_all(name.as_str())),
             Source::Status => response?.get_all(":status").next().map(Value::of),
             Source::Capture(name) => {
-                let found = captures.iter().find(|(other, _)| other == name);
+                let found = captures.iter().find(|(other, _)| *other == name.as_str());
                 found.map(|(_, value)| Value::of(value))
             }
         }

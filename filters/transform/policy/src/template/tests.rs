@@ -74,17 +74,18 @@ fn fill_with(template: &Template, identity: &Identity, limit: usize) -> Result<V
         ("cookie", b"theme=dark; sid=\"q\""),
         ("x-request-id", b"r-17"),
     ]));
-    let mut facts = Facts::at(Duration::from_millis(1_800_000_000_900));
+    let mut facts = Facts::default();
+    facts.route = Some(b"files".to_vec());
     facts.add(Property::Address, b"192.0.2.7:443".to_vec());
     facts.add(Property::Sni, b"api.gatehouse.test".to_vec());
     let response = HeaderMap::from_pairs([(":status", "203"), ("etag", "\"v1\"")]);
-    let captures = [("model".to_owned(), b"large".to_vec())];
+    let captures = [("model", &b"large"[..])];
     template.fill(
         &Sources {
             head: &head,
-            route: Some(b"files"),
             identity: Some(identity),
             facts: &facts,
+            now: Duration::from_millis(1_800_000_000_900),
             response: Some(&response),
             captures: &captures,
         },
@@ -312,7 +313,7 @@ fn a_forwarded_address_is_one_only_where_it_is_asked_for() {
     facts.add(Property::Address, b"[2001:db8::1]:0".to_vec());
     let sources = Sources {
         head: &head,
-        route: None,
+        now: Duration::ZERO,
         identity: None,
         facts: &facts,
         response: None,
