@@ -1,19 +1,27 @@
 //! Reads what a request is decided by beside its head.
 
-use proxy_host::{HostError, clock, property};
-use transform_policy::{Facts, Needs, Policy};
+use std::time::Duration;
+
+use http_message::RequestHead;
+use proxy_host::{HostError, clock, property, random};
+use transform_policy::{DRAW_BYTES, Facts, Needs, Policy};
 
 const ROUTE: [&str; 2] = ["xds", "route_name"];
 const IDENTITY: [&str; 2] = ["filter_state", "wasm.gatehouse.identity"];
 
-/// What matches look at: one more call that returns data for each, where a rule does.
-pub(crate) fn read(policy: &Policy) -> Result<Facts, HostError> {
+/// What matches look at, and presets: one more call for each, where a rule does.
+pub(crate) fn read(policy: &Policy, head: &RequestHead) -> Result<Facts, HostError> {
     let mut facts = Facts::default();
     if policy.needs_route() {
         facts.route = property::get(&ROUTE)?;
     }
     if policy.needs_identity() {
         facts.identity = property::get(&IDENTITY)?;
+    }
+    if policy.needs_draw(head) {
+        let mut bytes = [0; DRAW_BYTES];
+        random::fill(&mut bytes)?;
+        facts.draw = Some(bytes);
     }
     Ok(facts)
 }
@@ -33,7 +41,7 @@ pub(crate) fn complete(facts: &mut Facts, needs: &Needs) -> Result<(), HostError
     }
     facts.complete(match needs.time {
         true => clock::realtime(),
-        false => std::time::Duration::ZERO,
+        false => Duration::ZERO,
     });
     Ok(())
 }

@@ -114,7 +114,7 @@ impl Exchange {
 
     fn serve(&mut self, end_of_stream: bool) -> Result<Action, Stop> {
         self.head = request_head()?;
-        let mut facts = facts::read(&self.plugin.policy)?;
+        let mut facts = facts::read(&self.plugin.policy, &self.head)?;
         let mut step = self.decide(&facts, end_of_stream, None);
         if let Step::Need(needs) = &step {
             facts::complete(&mut facts, needs)?;
@@ -318,7 +318,7 @@ impl Exchange {
         let Some(body) = body else {
             return Ok(None);
         };
-        let ended = body.end().map_err(|broken| Stop::Broken(buffer, broken))?;
+        let ended = body.end().map_err(|fault| Stop::Body(buffer, fault))?;
         match ended {
             Ended::Empty => {}
             Ended::Rewritten => self.count(rewritten),
@@ -554,11 +554,13 @@ impl Exchange {
         let reason = match done {
             Ok(action) => return action,
             Err(Stop::Policy(reason)) => reason,
-            Err(Stop::Broken(buffer, broken)) => {
-                log::debug!("body={buffer:?} broken={broken}");
-                match buffer {
-                    Buffer::Request => Reason::BrokenRequest,
-                    Buffer::Response | Buffer::Callout => Reason::BrokenResponse,
+            Err(Stop::Body(buffer, fault)) => {
+                log::debug!("body={buffer:?} fault={fault}");
+                match (buffer, fault.is_cap()) {
+                    (Buffer::Request, false) => Reason::BrokenRequest,
+                    (Buffer::Request, true) => Reason::InflatedRequest,
+                    (Buffer::Response | Buffer::Callout, false) => Reason::BrokenResponse,
+                    (Buffer::Response | Buffer::Callout, true) => Reason::InflatedResponse,
                 }
             }
             Err(Stop::Host(error)) => {

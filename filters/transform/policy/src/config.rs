@@ -13,22 +13,37 @@ use serde::Deserialize;
 use crate::capture::CaptureRule;
 use crate::direction::Direction;
 use crate::head_edits::{HeadEdit, HeadEdits};
+use crate::host_rewrite::HostRewrite;
+use crate::method_override::MethodOverride;
 use crate::path_rewrite::PathRewrite;
+use crate::presets::RequestPresets;
+use crate::query_edits::QueryEdits;
 use crate::template::{Needs, Scope, Template};
 
 mod body;
 mod capture;
+mod codings;
 mod condition;
 mod headers;
 mod path;
+mod presets;
+mod query;
+mod target;
 
 pub(crate) use body::BodyRule;
 use body::{OnUndecodable, OperationConfig, compile_body};
 use capture::{CaptureBounds, CaptureConfig, compile_capture, names};
+pub(crate) use codings::{CodingRule, Outgoing};
+use codings::{CodingsConfig, compile_codings};
 #[cfg(test)]
 pub(crate) use condition::compile_condition_of;
 use headers::{HeadersConfig, check_against_owned, check_copies, compile_headers};
 use path::{PathConfig, compile_path};
+use presets::{
+    RequestPresetsConfig, ResponsePresetsConfig, compile_request_presets, compile_response_presets,
+};
+use query::{QueryConfig, compile_query};
+use target::{AllowedHostsConfig, HostConfig, MethodConfig, compile_host, compile_method};
 
 /// The wire form. README.md tells what each field means.
 #[derive(Debug, Deserialize)]
@@ -60,11 +75,17 @@ struct RuleConfig {
 #[serde(deny_unknown_fields)]
 struct RequestConfig {
     headers: Option<HeadersConfig>,
+    query: Option<QueryConfig>,
     path: Option<PathConfig>,
+    host: Option<HostConfig>,
+    allowed_hosts: Option<AllowedHostsConfig>,
+    method: Option<MethodConfig>,
+    presets: Option<RequestPresetsConfig>,
     body: Option<BoundedList<OperationConfig, 1, 64>>,
     capture: Option<BoundedList<CaptureConfig, 1, 16>>,
     capture_max_bytes: Option<ByteSize>,
     capture_deadline: Option<ConfigDuration>,
+    codings: Option<CodingsConfig>,
     #[serde(default)]
     on_undecodable: OnUndecodable,
 }
@@ -73,10 +94,12 @@ struct RequestConfig {
 #[serde(deny_unknown_fields)]
 struct ResponseConfig {
     headers: Option<HeadersConfig>,
+    presets: Option<ResponsePresetsConfig>,
     body: Option<BoundedList<OperationConfig, 1, 64>>,
     capture: Option<BoundedList<CaptureConfig, 1, 16>>,
     capture_max_bytes: Option<ByteSize>,
     capture_deadline: Option<ConfigDuration>,
+    codings: Option<CodingsConfig>,
     #[serde(default)]
     on_undecodable: OnUndecodable,
 }
@@ -99,12 +122,19 @@ pub struct Policy {
 #[derive(Debug)]
 pub(crate) struct Transform {
     pub(crate) request: HeadEdits,
+    pub(crate) query: QueryEdits,
     pub(crate) path: Option<PathRewrite>,
+    pub(crate) host: Option<HostRewrite>,
+    pub(crate) method: Option<MethodOverride>,
+    pub(crate) presets: RequestPresets,
     pub(crate) request_capture: Option<Rc<CaptureRule>>,
     pub(crate) request_body: Option<BodyRule>,
+    pub(crate) request_codings: CodingRule,
     pub(crate) response: HeadEdits,
+    pub(crate) security_headers: bool,
     pub(crate) response_capture: Option<Rc<CaptureRule>>,
     pub(crate) response_body: Option<BodyRule>,
+    pub(crate) response_codings: CodingRule,
     /// What its templates and conditions look at, those for the response too.
     pub(crate) needs: Needs,
     /// What those for the response look at.
@@ -205,12 +235,19 @@ impl Transform {
             |config, scope, at: &FieldPath| compile_headers(config, scope, &at.field("headers"));
         let mut transform = Transform {
             request: headers(None, of_request, &request_at)?,
+            query: QueryEdits::default(),
             path: None,
             request_capture: None,
+            host: None,
+            method: None,
+            presets: RequestPresets::default(),
             request_body: None,
+            request_codings: CodingRule::default(),
             response: headers(None, of_response, &response_at)?,
             response_capture: None,
+            security_headers: false,
             response_body: None,
+            response_codings: CodingRule::default(),
             needs: Needs::default(),
             response_needs: Needs::default(),
         };
@@ -218,8 +255,18 @@ impl Transform {
             transform.request = headers(config.headers, of_request, &request_at)?;
             transform.path = config
                 .path
-                .map(|path| compile_path(&path, &request_at.field("path")))
+                .map(|path| compile_path(path, of_request, &request_at.field("path")))
                 .transpose()?;
+            transform.query = compile_query(config.query, of_request, &request_at.field("query"))?;
+            let allowed_hosts = config.allowed_hosts.as_ref();
+            transform.host =
+                compile_host(config.host.as_ref(), allowed_hosts, of_request, &request_at)?;
+            transform.method = config
+                .method
+                .map(|method| compile_method(&method, &request_at.field("method")))
+                .transpose()?;
+            let presets_at = request_at.field("presets");
+            transform.presets = compile_request_presets(config.presets.as_ref(), &presets_at)?;
             let bounds = CaptureBounds {
                 max_bytes: config.capture_max_bytes,
                 deadline: config.capture_deadline,
@@ -236,10 +283,21 @@ impl Transform {
                 of_request,
                 &request_at,
             )?;
+            transform.request_codings = compile_codings(
+                config.codings,
+                transform.request_body.is_some(),
+                captures,
+                &request_at.field("codings"),
+            )?;
             transform.check_captured_headers(&request_at)?;
         }
         if let Some(config) = response {
             transform.response = headers(config.headers, of_response, &response_at)?;
+            transform.security_headers = compile_response_presets(
+                config.presets.as_ref(),
+                &mut transform.response,
+                &response_at.field("presets"),
+            )?;
             let bounds = CaptureBounds {
                 max_bytes: config.capture_max_bytes,
                 deadline: config.capture_deadline,
@@ -256,6 +314,12 @@ impl Transform {
                 of_response,
                 &response_at,
             )?;
+            transform.response_codings = compile_codings(
+                config.codings,
+                transform.response_body.is_some(),
+                captures,
+                &response_at.field("codings"),
+            )?;
         }
         transform.add_needs();
         Ok(transform)
@@ -271,6 +335,9 @@ impl Transform {
         // The response has a time of its own.
         needs.time = false;
         self.request.add_needs(&mut needs);
+        for template in self.target_templates() {
+            needs.add(&template.needs());
+        }
         if let Some(body) = &self.request_body {
             body.variables.add_needs(&mut needs);
         }
@@ -285,6 +352,13 @@ impl Transform {
         heads
             .filter_map(HeadEdit::template)
             .chain(bodies.flat_map(|body| body.variables.templates()))
+            .chain(self.target_templates())
+    }
+
+    fn target_templates(&self) -> impl Iterator<Item = &Template> {
+        let path = self.path.iter().flat_map(PathRewrite::templates);
+        let host = self.host.iter().filter_map(|host| host.value.template());
+        path.chain(host).chain(self.query.templates())
     }
 
     /// The request headers that this writes whole.

@@ -108,6 +108,16 @@ impl HeadEdits {
         self.edits.is_empty()
     }
 
+    /// Puts these in front.
+    pub(crate) fn prepend(&mut self, edits: impl IntoIterator<Item = HeadEdit>) {
+        let behind = self.edits.len();
+        self.edits.splice(0..0, edits);
+        let shift = self.edits.len().saturating_sub(behind);
+        for (index, _) in &mut self.conditions {
+            *index = index.saturating_add(shift);
+        }
+    }
+
     /// The names that the edits write whole, so that no one else's copy may stay.
     pub(crate) fn owned(&self) -> impl Iterator<Item = &HeaderName> {
         self.edits.iter().filter_map(HeadEdit::owned)

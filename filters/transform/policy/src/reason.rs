@@ -11,9 +11,15 @@ pub enum Reason {
     Ambiguous,
     /// The rewritten path is under none of the prefixes that the rule allows.
     PathNotAllowed,
+    /// The host that comes out is none that the rule allows.
+    HostNotAllowed,
+    /// With what was added the target is longer than a header may be.
+    TargetTooLong,
+    /// The request cannot be sent on by the method that its rule asks for: a call, or a body for GET.
+    MethodUnfit,
     /// The record of the caller cannot be read.
     MalformedIdentity,
-    /// The request's body is not JSON, or encoded, or it is a call whose answer would not be JSON.
+    /// The request's body is not JSON, or in a coding that is not read, or it is a call whose answer would not be JSON.
     UndecodableRequest,
     /// The request's body claims to be JSON and is not.
     BrokenRequest,
@@ -27,21 +33,28 @@ pub enum Reason {
     LateResponse,
     /// Too many messages wait for their bodies.
     Crowded,
-    /// The response's body is not JSON, encoded, or a part of a document.
+    /// The response's body is not JSON, in a coding that is not read, or a part of a document.
     UndecodableResponse,
     /// The response's body claims to be JSON and is not, or ends before its document.
     BrokenResponse,
     /// What a template of the rule makes of the exchange may not stand where it is to be put.
     InvalidResponseValue,
+    /// The request's body inflates to more than may be read.
+    InflatedRequest,
+    /// The response's body inflates to more than may be read.
+    InflatedResponse,
     /// The host did not do what was asked of it.
     Internal,
 }
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 14] = [
+    pub const ALL: [Reason; 19] = [
         Reason::Ambiguous,
         Reason::PathNotAllowed,
+        Reason::HostNotAllowed,
+        Reason::TargetTooLong,
+        Reason::MethodUnfit,
         Reason::MalformedIdentity,
         Reason::UndecodableRequest,
         Reason::BrokenRequest,
@@ -53,6 +66,8 @@ impl Reason {
         Reason::UndecodableResponse,
         Reason::BrokenResponse,
         Reason::InvalidResponseValue,
+        Reason::InflatedRequest,
+        Reason::InflatedResponse,
         Reason::Internal,
     ];
 
@@ -61,6 +76,9 @@ impl Reason {
         match self {
             Reason::Ambiguous => "gatehouse_transform_ambiguous",
             Reason::PathNotAllowed => "gatehouse_transform_path_not_allowed",
+            Reason::HostNotAllowed => "gatehouse_transform_host_not_allowed",
+            Reason::TargetTooLong => "gatehouse_transform_target_too_long",
+            Reason::MethodUnfit => "gatehouse_transform_method_unfit",
             Reason::MalformedIdentity => "gatehouse_transform_malformed_identity",
             Reason::UndecodableRequest => "gatehouse_transform_undecodable_request",
             Reason::BrokenRequest => "gatehouse_transform_broken_request",
@@ -72,6 +90,8 @@ impl Reason {
             Reason::UndecodableResponse => "gatehouse_transform_undecodable_response",
             Reason::BrokenResponse => "gatehouse_transform_broken_response",
             Reason::InvalidResponseValue => "gatehouse_transform_invalid_response_value",
+            Reason::InflatedRequest => "gatehouse_transform_inflated_request",
+            Reason::InflatedResponse => "gatehouse_transform_inflated_response",
             Reason::Internal => "gatehouse_transform_internal",
         }
     }
@@ -79,15 +99,20 @@ impl Reason {
     /// The HTTP status of the reply.
     pub const fn status(self) -> u16 {
         match self {
-            Reason::Ambiguous | Reason::BrokenRequest | Reason::InvalidRequestValue => 400,
-            Reason::PathNotAllowed | Reason::MalformedIdentity => 403,
-            Reason::MembersTooFar => 413,
+            Reason::Ambiguous
+            | Reason::BrokenRequest
+            | Reason::InvalidRequestValue
+            | Reason::MethodUnfit => 400,
+            Reason::PathNotAllowed | Reason::HostNotAllowed | Reason::MalformedIdentity => 403,
+            Reason::MembersTooFar | Reason::InflatedRequest => 413,
+            Reason::TargetTooLong => 414,
             Reason::UndecodableRequest => 415,
             Reason::LateRequest | Reason::Crowded => 503,
             Reason::LateResponse => 504,
-            Reason::UndecodableResponse | Reason::BrokenResponse | Reason::InvalidResponseValue => {
-                502
-            }
+            Reason::UndecodableResponse
+            | Reason::BrokenResponse
+            | Reason::InvalidResponseValue
+            | Reason::InflatedResponse => 502,
             Reason::Internal => 500,
         }
     }
@@ -95,17 +120,23 @@ impl Reason {
     /// The status of the reply where the request is a gRPC call.
     pub const fn grpc_status(self) -> GrpcStatus {
         match self {
-            Reason::Ambiguous | Reason::BrokenRequest | Reason::InvalidRequestValue => {
-                GrpcStatus::InvalidArgument
+            Reason::Ambiguous
+            | Reason::BrokenRequest
+            | Reason::InvalidRequestValue
+            | Reason::TargetTooLong => GrpcStatus::InvalidArgument,
+            Reason::PathNotAllowed | Reason::HostNotAllowed | Reason::MalformedIdentity => {
+                GrpcStatus::PermissionDenied
             }
-            Reason::PathNotAllowed | Reason::MalformedIdentity => GrpcStatus::PermissionDenied,
-            Reason::UndecodableRequest => GrpcStatus::Unimplemented,
+            Reason::UndecodableRequest | Reason::MethodUnfit => GrpcStatus::Unimplemented,
+            Reason::MembersTooFar | Reason::InflatedRequest | Reason::Crowded => {
+                GrpcStatus::ResourceExhausted
+            }
+            Reason::LateRequest | Reason::LateResponse => GrpcStatus::DeadlineExceeded,
             Reason::UndecodableResponse
             | Reason::BrokenResponse
             | Reason::InvalidResponseValue
+            | Reason::InflatedResponse
             | Reason::Internal => GrpcStatus::Internal,
-            Reason::MembersTooFar | Reason::Crowded => GrpcStatus::ResourceExhausted,
-            Reason::LateRequest | Reason::LateResponse => GrpcStatus::DeadlineExceeded,
         }
     }
 
@@ -114,6 +145,9 @@ impl Reason {
         match self {
             Reason::Ambiguous => Counter::Ambiguous,
             Reason::PathNotAllowed => Counter::PathNotAllowed,
+            Reason::HostNotAllowed => Counter::HostNotAllowed,
+            Reason::TargetTooLong => Counter::TargetTooLong,
+            Reason::MethodUnfit => Counter::MethodUnfit,
             Reason::MalformedIdentity => Counter::MalformedIdentity,
             Reason::UndecodableRequest => Counter::UndecodableRequest,
             Reason::BrokenRequest => Counter::BrokenRequest,
@@ -125,6 +159,8 @@ impl Reason {
             Reason::UndecodableResponse => Counter::UndecodableResponse,
             Reason::BrokenResponse => Counter::BrokenResponse,
             Reason::InvalidResponseValue => Counter::InvalidResponseValue,
+            Reason::InflatedRequest => Counter::InflatedRequest,
+            Reason::InflatedResponse => Counter::InflatedResponse,
             Reason::Internal => Counter::Internal,
         }
     }
@@ -147,6 +183,7 @@ impl Reason {
             400 => "Bad Request",
             403 => "Forbidden",
             413 => "Content Too Large",
+            414 => "URI Too Long",
             503 => "Service Unavailable",
             504 => "Gateway Timeout",
             415 => "Unsupported Media Type",
@@ -159,9 +196,12 @@ impl Reason {
         match self {
             Reason::Ambiguous => "The target of the request can be read in more than one way.",
             Reason::PathNotAllowed => "The request may not be sent to where its path leads.",
+            Reason::HostNotAllowed => "The request may not be sent to that host.",
+            Reason::TargetTooLong => "The target of the request is too long.",
+            Reason::MethodUnfit => "A call, or a body, cannot be sent on by this method.",
             Reason::MalformedIdentity => "The gateway cannot tell who is calling.",
             Reason::UndecodableRequest => {
-                "The body must be JSON in UTF-8, without a content encoding."
+                "The body must be JSON in UTF-8, in no content coding or one that the gateway reads."
             }
             Reason::BrokenRequest => "The body is not valid JSON.",
             Reason::InvalidRequestValue => "A value of the request cannot be passed on.",
@@ -176,6 +216,10 @@ impl Reason {
             }
             Reason::BrokenResponse => "The upstream's answer is not valid JSON.",
             Reason::InvalidResponseValue => "A value of the answer cannot be passed on.",
+            Reason::InflatedRequest => "The body inflates to more than the gateway reads.",
+            Reason::InflatedResponse => {
+                "The upstream's answer inflates to more than the gateway reads."
+            }
             Reason::Internal => "The gateway could not process the request.",
         }
     }

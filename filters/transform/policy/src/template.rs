@@ -100,6 +100,27 @@ impl Template {
         Ok(Parsed::Template(Template(parts)))
     }
 
+    /// Reads a text of the configuration into its plain texts, and a template for each of its placeholders.
+    ///
+    /// # Errors
+    /// As [`Template::parse`].
+    pub(crate) fn pieces(
+        text: &str,
+        scope: Scope<'_>,
+        at: &FieldPath,
+    ) -> Result<Vec<Parsed>, ConfigError> {
+        Ok(match Template::parse(text, scope, at)? {
+            Parsed::Plain(text) => vec![Parsed::Plain(text)],
+            Parsed::Template(Template(parts)) => parts
+                .into_iter()
+                .map(|part| match part {
+                    Part::Text(text) => Parsed::Plain(text),
+                    part => Parsed::Template(Template(vec![part])),
+                })
+                .collect(),
+        })
+    }
+
     /// What has to be known to fill it.
     pub fn needs(&self) -> Needs {
         let mut needs = Needs::default();

@@ -6,11 +6,12 @@ use std::time::Duration;
 use http_message::{HeaderMap, RequestHead};
 use request_match::Subject;
 
-use crate::body::{Body, Ended};
+use crate::body::{Body, Chunk, Ended};
 use crate::capture::{Captured, Capturing};
 use crate::config::{Policy, Transform};
 use crate::counters::Counter;
 use crate::decision::{Forward, Plan, Respond};
+use crate::presets::DRAW_BYTES;
 use crate::reason::Reason;
 use crate::template::Sources;
 
@@ -45,7 +46,9 @@ impl Trial {
             Some(rule) if !end_of_stream => rule.begin_request(head, &mut forward)?,
             _ => None,
         };
-        transform.edit_request(subject, sources, end_of_stream, &mut forward)?;
+        // Nothing that is made of it goes anywhere.
+        let draw = Some([0; DRAW_BYTES]);
+        transform.edit_request(subject, sources, end_of_stream, draw, &mut forward)?;
         Ok(Trial {
             plan: transform
                 .touches_response()
@@ -78,7 +81,7 @@ impl Trial {
         self.response.reads()
     }
 
-    /// The head of the response. One that is encoded is not looked at: in force, the rule would have asked for another.
+    /// The head of the response. In a coding that is not read it is not looked at: in force, the rule would have asked for another.
     pub fn response(
         &mut self,
         policy: &Policy,
@@ -88,7 +91,7 @@ impl Trial {
         end_of_stream: bool,
     ) -> Option<Counter> {
         let plan = self.plan.take()?;
-        if headers.get_all("content-encoding").next().is_some() {
+        if !plan.reads_coding_of(headers) {
             return None;
         }
         let decide = |captured: Option<&Captured>| {
@@ -157,7 +160,8 @@ impl Passage {
             capturing.chunk(chunk).map_err(|_| Refused)?;
         }
         if let Some(body) = &mut self.body {
-            body.chunk(chunk).map_err(|_| Refused)?;
+            let mut rest = chunk;
+            while let Chunk::Part(_) = body.chunk(&mut rest).map_err(|_| Refused)? {}
         }
         Ok(())
     }
@@ -175,6 +179,7 @@ impl Passage {
     }
 
     fn held_bytes(&self) -> usize {
-        self.capturing.as_ref().map_or(0, |one| one.held_bytes())
+        let capturing = self.capturing.as_ref().map_or(0, |one| one.held_bytes());
+        capturing.saturating_add(self.body.as_ref().map_or(0, Body::held_bytes))
     }
 }

@@ -2,11 +2,14 @@
 
 mod answers;
 mod attacks;
+mod capture;
+mod codings;
 mod json_test_suite;
 mod large;
 mod peer;
 mod requests;
 mod routes;
+mod templates;
 mod transcoded;
 
 use std::net::SocketAddr;

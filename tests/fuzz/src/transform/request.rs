@@ -11,7 +11,7 @@ use crate::request::{self, after, folded};
 use crate::{join, parts, transform};
 
 /// # Panics
-/// A path is written that no rule allows, or a header of the client's is left under a name that a rule sets.
+/// A path is written that no rule allows, a request waits twice, or a header of the client's is left under a name that a rule sets.
 pub fn run(input: &[u8]) {
     let Some((config, text)) = parts(input) else {
         return;
@@ -24,11 +24,18 @@ pub fn run(input: &[u8]) {
     };
     let head = request::read(text);
     let mut facts = Facts::default();
+    facts.draw = Some([7; transform_policy::DRAW_BYTES]);
     facts.complete(Duration::ZERO);
-    let forward = match policy.request(&head, &facts, true, None) {
+    let mut step = policy.request(&head, &facts, false, None);
+    if let Step::Await(mut capturing) = step {
+        // What its body says is anything too.
+        let _ = capturing.wait(text);
+        let captured = capturing.captured();
+        step = policy.request(&head, &facts, false, Some(&captured));
+    }
+    let forward = match step {
         Step::Forward(forward) => forward,
-        // Nothing follows the head, so nothing is waited for.
-        Step::Await(_) => panic!("waits for a body that is not there"),
+        Step::Await(_) => panic!("it waits for what it has"),
         Step::Reply(problem, reason) => {
             assert!((400..600).contains(&problem.status));
             assert_eq!(problem.code_details, reason.code_details());

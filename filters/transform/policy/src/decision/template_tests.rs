@@ -282,9 +282,9 @@ fn rewritten(body: Option<Body>, document: &str) -> String {
     let Some(mut body) = body else {
         return document.to_owned();
     };
-    match body.chunk(document.as_bytes()).unwrap() {
+    match body.chunk(&mut document.as_bytes()).unwrap() {
         Chunk::Same => document.to_owned(),
-        Chunk::Replaced(bytes) => String::from_utf8(bytes).unwrap(),
+        Chunk::Replaced(bytes) | Chunk::Part(bytes) => String::from_utf8(bytes).unwrap(),
     }
 }
 
@@ -329,7 +329,7 @@ fn without_an_operation_the_body_is_not_read() {
     // Nobody knows its status.
     assert_eq!(is_read(None, &JSON[1..]), Ok(true));
     let asked = |identity| {
-        let head = head(&[("accept-encoding", b"gzip"), ("range", b"bytes=0-9")]);
+        let head = head(&[("accept-encoding", b"br"), ("range", b"bytes=0-9")]);
         written(&forward(&policy, &head, identity).edits, head.headers())
     };
     assert!(asked(Some(&support[..])).is_empty());
@@ -529,6 +529,104 @@ fn what_was_captured_is_a_source() {
         (
             &[identity.to_owned(), "+x-model: none".to_owned()][..],
             &["+x-used: of".to_owned()][..]
+        )
+    );
+}
+
+// The presets put edits in front of those that have conditions.
+#[test]
+fn a_condition_stays_with_its_edit() {
+    let policy = rule(json!({ "response": {
+        "presets": ["hide_server"],
+        "headers": [{ "set": "server", "value": "ours", "when": { "status": ["5xx"] } }],
+    } }));
+    let of = |status: &[u8]| {
+        let (writes, _) =
+            respond(&policy, &[], None, &[(":status", status), ("server", b"x")]).unwrap();
+        writes
+    };
+    assert_eq!(of(b"200"), ["-server"]);
+    assert_eq!(of(b"503"), ["=server: ours"]);
+}
+
+// A claim or a header in a path, a query or a host leads where the operator says, and no further.
+#[test]
+fn the_target_is_made_of_the_message() {
+    let target = |action: Value, headers: Pairs<'_>| {
+        let policy = rule(json!({ "request": action }));
+        let head = head(headers);
+        match step(&policy, &head, Some(&record(&[])), true) {
+            Step::Forward(forward) => {
+                let of = |name: &[u8]| {
+                    let values = forward.edits.values(name, head.headers());
+                    let first = values.first().map(|value| value.as_bytes().to_vec());
+                    String::from_utf8(first.unwrap_or_default()).unwrap()
+                };
+                Ok((of(b":path"), of(b":authority")))
+            }
+            Step::Reply(_, reason) => Err(reason),
+            other => panic!("{other:?}"),
+        }
+    };
+    let path = |to: &str| {
+        json!({ "path": {
+            "template": { "from": "/files/{a}/{b}", "to": to },
+            "allowed_paths": ["/t"],
+        } })
+    };
+    let ok = |path: &str| Ok((path.to_owned(), String::new()));
+    let to = "/t/${header:x-a}/${identity:subject}/{b}";
+    assert_eq!(
+        target(path(to), &[("x-a", b"x y%z")]),
+        ok("/t/x%20y%25z/alice/b?q=1")
+    );
+    for value in ["a/b", "..", "", ".", "a;b", "\u{1}", "%2e%2e", "a\\b"] {
+        let found = target(path(to), &[("x-a", value.as_bytes())]);
+        assert_eq!(found, Err(Reason::PathNotAllowed), "{value:?}");
+    }
+    assert_eq!(
+        target(path(to), &[("x-a", b"\xff")]),
+        Err(Reason::PathNotAllowed)
+    );
+    let query = json!({ "query": [
+        { "set": "q", "value": "${header:x-a}" }, { "add": "n", "value": "${header:x-none}" },
+    ] });
+    assert_eq!(
+        target(query.clone(), &[("x-a", b"a&b=c#\xff")]),
+        ok("/files/a/b?q=a%26b%3Dc%23%FF")
+    );
+    assert_eq!(target(query.clone(), &[]), ok("/files/a/b"));
+    assert_eq!(
+        target(query, &[("x-a", b"a\nb")]),
+        Err(Reason::InvalidRequestValue)
+    );
+    let host = |more: Value| {
+        let mut action = json!({ "host": "${header:x-a}.test" });
+        action
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        action
+    };
+    let allowed = json!({ "allowed_hosts": ["eu.test", "us.test"] });
+    let found = target(host(allowed.clone()), &[("x-a", b"eu")]).unwrap();
+    assert_eq!(found.1, "eu.test");
+    for value in ["x", "", "us.test@eu", "eu.test\r\n"] {
+        let found = target(host(allowed.clone()), &[("x-a", value.as_bytes())]);
+        assert_eq!(found, Err(Reason::HostNotAllowed), "{value:?}");
+    }
+    let mut open = json!({ "name": "one", "request": host(json!({})) });
+    assert_eq!(
+        policy(json!([open])).err().as_deref(),
+        Some(
+            "rules[0].request.host: a host that is made of the request needs allowed_hosts beside it"
+        )
+    );
+    open["request"] = path("/t/${metod}/{a}/{b}");
+    assert_eq!(
+        policy(json!([open])).err().as_deref(),
+        Some(
+            "rules[0].request.path.template.to: placeholder 1: unknown source, did you mean method?"
         )
     );
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::property::Property;
+use crate::presets::DRAW_BYTES;
 
 /// Attributes of a request, each asked for once, and only where a rule looks at it.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +12,8 @@ pub struct Facts {
     pub route: Option<Vec<u8>>,
     /// The record that auth has left, as the host hands it over.
     pub identity: Option<Vec<u8>>,
+    /// Random bytes, where a rule may have to make something of them.
+    pub draw: Option<[u8; DRAW_BYTES]>,
     properties: Vec<(Property, Vec<u8>)>,
     now: Option<Duration>,
 }
@@ -41,6 +44,7 @@ impl Facts {
         Facts {
             route: self.route.clone(),
             identity: None,
+            draw: None,
             properties: self.properties.clone(),
             now: self.now,
         }
