@@ -39,6 +39,8 @@ fn common_paths_keep_to_their_budgets() {
     let vm = start(&json!({ "version": 1, "rules": [
         rule("request", json!({ "request": { "headers": [{ "set": "x-team", "value": "crm" }] } })),
         rule("response", json!({ "response": { "headers": [{ "remove": "server" }] } })),
+        rule("made", json!({ "request": { "headers": [{ "set": "x-team", "value": "crm ${method}" }] } })),
+        rule("asked", json!({ "request": { "headers": [{ "set": "x-team", "value": "${address} ${time:unix}" }] } })),
         rule("masked", json!({ "response": { "body": [{ "mask": "/*/email" }] } })),
     ] }));
     // Whatever is done once for each VM is done.
@@ -58,6 +60,13 @@ fn common_paths_keep_to_their_budgets() {
         ),
         ("masked chunk", cost(&vm, "/masked", &[whole]), [3, 5, 26]),
         ("request header", cost(&vm, "/request", &[]), [1, 2, 8]),
+        ("made of the head", cost(&vm, "/made", &[]), [1, 2, 8]),
+        // One property, which is not there.
+        (
+            "made of what is asked for",
+            cost(&vm, "/asked", &[]),
+            [1, 3, 14],
+        ),
         ("response header", cost(&vm, "/response", &[]), [2, 2, 7]),
         ("masked body of three chunks", one, [5, 5, 26]),
         ("one more chunk, which no rule is about", two, [6, 5, 26]),

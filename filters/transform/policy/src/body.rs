@@ -74,13 +74,14 @@ impl Body {
 
     pub(crate) fn new(
         program: Rc<Program>,
+        bindings: Bindings,
         pass: bool,
         reading: Reading,
         codings: &CodingRule,
     ) -> Body {
         Body {
             state: State::Read {
-                rewriter: Box::new(JsonRewriter::new(program, Bindings::default())),
+                rewriter: Box::new(JsonRewriter::new(program, bindings)),
                 has_begun: false,
                 may_pass: pass,
             },

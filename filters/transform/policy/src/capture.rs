@@ -64,7 +64,7 @@ pub enum Wait {
 }
 
 /// What a body has told.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Captured {
     rule: Option<Rc<CaptureRule>>,
     /// What is there, by the number of its place.
@@ -187,6 +187,12 @@ impl Captured {
     pub fn filter_state(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.told()
             .filter_map(|(target, value)| Some((target.filter_state.as_deref()?, value.as_bytes())))
+    }
+
+    /// What templates are told: names and values.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.told()
+            .filter_map(|(target, value)| Some((target.name.as_ref()?.as_str(), value.as_bytes())))
     }
 
     /// Adds the headers.

@@ -23,6 +23,8 @@ pub enum Reason {
     UndecodableRequest,
     /// The request's body claims to be JSON and is not.
     BrokenRequest,
+    /// What a template of the rule makes of the request may not stand where it is to be put.
+    InvalidRequestValue,
     /// The members that a rule captures are not among the first bytes of the request's body.
     MembersTooFar,
     /// They have not come by the deadline.
@@ -35,6 +37,8 @@ pub enum Reason {
     UndecodableResponse,
     /// The response's body claims to be JSON and is not, or ends before its document.
     BrokenResponse,
+    /// What a template of the rule makes of the exchange may not stand where it is to be put.
+    InvalidResponseValue,
     /// The request's body inflates to more than may be read.
     InflatedRequest,
     /// The response's body inflates to more than may be read.
@@ -45,7 +49,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 17] = [
+    pub const ALL: [Reason; 19] = [
         Reason::Ambiguous,
         Reason::PathNotAllowed,
         Reason::HostNotAllowed,
@@ -54,12 +58,14 @@ impl Reason {
         Reason::MalformedIdentity,
         Reason::UndecodableRequest,
         Reason::BrokenRequest,
+        Reason::InvalidRequestValue,
         Reason::MembersTooFar,
         Reason::LateRequest,
         Reason::LateResponse,
         Reason::Crowded,
         Reason::UndecodableResponse,
         Reason::BrokenResponse,
+        Reason::InvalidResponseValue,
         Reason::InflatedRequest,
         Reason::InflatedResponse,
         Reason::Internal,
@@ -76,12 +82,14 @@ impl Reason {
             Reason::MalformedIdentity => "gatehouse_transform_malformed_identity",
             Reason::UndecodableRequest => "gatehouse_transform_undecodable_request",
             Reason::BrokenRequest => "gatehouse_transform_broken_request",
+            Reason::InvalidRequestValue => "gatehouse_transform_invalid_request_value",
             Reason::MembersTooFar => "gatehouse_transform_members_too_far",
             Reason::LateRequest => "gatehouse_transform_late_request",
             Reason::LateResponse => "gatehouse_transform_late_response",
             Reason::Crowded => "gatehouse_transform_crowded",
             Reason::UndecodableResponse => "gatehouse_transform_undecodable_response",
             Reason::BrokenResponse => "gatehouse_transform_broken_response",
+            Reason::InvalidResponseValue => "gatehouse_transform_invalid_response_value",
             Reason::InflatedRequest => "gatehouse_transform_inflated_request",
             Reason::InflatedResponse => "gatehouse_transform_inflated_response",
             Reason::Internal => "gatehouse_transform_internal",
@@ -91,14 +99,20 @@ impl Reason {
     /// The HTTP status of the reply.
     pub const fn status(self) -> u16 {
         match self {
-            Reason::Ambiguous | Reason::BrokenRequest | Reason::MethodUnfit => 400,
+            Reason::Ambiguous
+            | Reason::BrokenRequest
+            | Reason::InvalidRequestValue
+            | Reason::MethodUnfit => 400,
             Reason::PathNotAllowed | Reason::HostNotAllowed | Reason::MalformedIdentity => 403,
             Reason::MembersTooFar | Reason::InflatedRequest => 413,
             Reason::TargetTooLong => 414,
             Reason::UndecodableRequest => 415,
             Reason::LateRequest | Reason::Crowded => 503,
             Reason::LateResponse => 504,
-            Reason::UndecodableResponse | Reason::BrokenResponse | Reason::InflatedResponse => 502,
+            Reason::UndecodableResponse
+            | Reason::BrokenResponse
+            | Reason::InvalidResponseValue
+            | Reason::InflatedResponse => 502,
             Reason::Internal => 500,
         }
     }
@@ -106,9 +120,10 @@ impl Reason {
     /// The status of the reply where the request is a gRPC call.
     pub const fn grpc_status(self) -> GrpcStatus {
         match self {
-            Reason::Ambiguous | Reason::BrokenRequest | Reason::TargetTooLong => {
-                GrpcStatus::InvalidArgument
-            }
+            Reason::Ambiguous
+            | Reason::BrokenRequest
+            | Reason::InvalidRequestValue
+            | Reason::TargetTooLong => GrpcStatus::InvalidArgument,
             Reason::PathNotAllowed | Reason::HostNotAllowed | Reason::MalformedIdentity => {
                 GrpcStatus::PermissionDenied
             }
@@ -119,6 +134,7 @@ impl Reason {
             Reason::LateRequest | Reason::LateResponse => GrpcStatus::DeadlineExceeded,
             Reason::UndecodableResponse
             | Reason::BrokenResponse
+            | Reason::InvalidResponseValue
             | Reason::InflatedResponse
             | Reason::Internal => GrpcStatus::Internal,
         }
@@ -135,12 +151,14 @@ impl Reason {
             Reason::MalformedIdentity => Counter::MalformedIdentity,
             Reason::UndecodableRequest => Counter::UndecodableRequest,
             Reason::BrokenRequest => Counter::BrokenRequest,
+            Reason::InvalidRequestValue => Counter::InvalidRequestValue,
             Reason::MembersTooFar => Counter::MembersTooFar,
             Reason::LateRequest => Counter::LateRequest,
             Reason::LateResponse => Counter::LateResponse,
             Reason::Crowded => Counter::Crowded,
             Reason::UndecodableResponse => Counter::UndecodableResponse,
             Reason::BrokenResponse => Counter::BrokenResponse,
+            Reason::InvalidResponseValue => Counter::InvalidResponseValue,
             Reason::InflatedRequest => Counter::InflatedRequest,
             Reason::InflatedResponse => Counter::InflatedResponse,
             Reason::Internal => Counter::Internal,
@@ -186,6 +204,7 @@ impl Reason {
                 "The body must be JSON in UTF-8, in no content coding or one that the gateway reads."
             }
             Reason::BrokenRequest => "The body is not valid JSON.",
+            Reason::InvalidRequestValue => "A value of the request cannot be passed on.",
             Reason::MembersTooFar => {
                 "The body does not say early enough what the gateway has to know of it."
             }
@@ -196,6 +215,7 @@ impl Reason {
                 "The upstream's answer has a form that cannot be passed on."
             }
             Reason::BrokenResponse => "The upstream's answer is not valid JSON.",
+            Reason::InvalidResponseValue => "A value of the answer cannot be passed on.",
             Reason::InflatedRequest => "The body inflates to more than the gateway reads.",
             Reason::InflatedResponse => {
                 "The upstream's answer inflates to more than the gateway reads."

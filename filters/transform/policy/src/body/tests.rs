@@ -16,7 +16,13 @@ fn program() -> Rc<Program> {
 }
 
 fn body(pass: bool) -> Body {
-    Body::new(program(), pass, Reading::Plain, &CodingRule::default())
+    Body::new(
+        program(),
+        Bindings::default(),
+        pass,
+        Reading::Plain,
+        &CodingRule::default(),
+    )
 }
 
 fn coded(form: Form, pass: bool, out: Outgoing) -> Body {
@@ -28,7 +34,13 @@ fn coded(form: Form, pass: bool, out: Outgoing) -> Body {
         out,
         ..CodingRule::default()
     };
-    Body::new(program(), pass, Reading::Coded(coding), &rule)
+    Body::new(
+        program(),
+        Bindings::default(),
+        pass,
+        Reading::Coded(coding),
+        &rule,
+    )
 }
 
 /// What is wrong with the document, if that is what is.
@@ -234,7 +246,13 @@ fn what_passes_has_the_coding_of_its_head() {
             out,
             ..CodingRule::default()
         };
-        let body = Body::new(program(), true, Reading::Coded(Coding::Gzip), &rule);
+        let body = Body::new(
+            program(),
+            Bindings::default(),
+            true,
+            Reading::Coded(Coding::Gzip),
+            &rule,
+        );
         let fault = send(body, &bomb, bomb.len()).unwrap_err();
         assert!(fault.is_cap(), "{fault:?}");
     }

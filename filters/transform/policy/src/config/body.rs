@@ -7,6 +7,11 @@ use json_stream::{Operation, Pointer, Program};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::condition::{TestsConfig, compile_condition};
+use crate::condition::InDoubt;
+use crate::template::Scope;
+use crate::variables::Variables;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OperationConfig {
@@ -21,6 +26,8 @@ pub(super) struct OperationConfig {
     to: Option<Text<256>>,
     #[serde(default, deserialize_with = "present")]
     value: Option<Value>,
+    when: Option<TestsConfig>,
+    unless: Option<TestsConfig>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -40,6 +47,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
 #[derive(Debug)]
 pub(crate) struct BodyRule {
     pub(crate) program: Rc<Program>,
+    pub(crate) variables: Variables,
     /// What cannot be read goes on.
     pub(crate) pass: bool,
 }
@@ -48,6 +56,7 @@ pub(super) fn compile_body(
     config: Option<BoundedList<OperationConfig, 1, 64>>,
     on_undecodable: OnUndecodable,
     captures: bool,
+    scope: Scope<'_>,
     at: &FieldPath,
 ) -> Result<Option<BodyRule>, ConfigError> {
     let Some(config) = config else {
@@ -61,9 +70,13 @@ pub(super) fn compile_body(
     };
     let body_at = at.field("body");
     let mut operations = Vec::new();
-    for (index, operation) in config.into_iter().enumerate() {
+    let mut variables = Variables::new(scope.direction);
+    for (index, mut operation) in config.into_iter().enumerate() {
         let at = body_at.index(index);
-        let operation = compile_operation(operation, &at)?;
+        let (when, unless) = (operation.when.take(), operation.unless.take());
+        let condition = compile_condition(when, unless, scope.direction, &at)?;
+        variables.add_operation(condition, operation.in_doubt());
+        let operation = compile_operation(operation, scope, &mut variables, &at)?;
         // Which of two comes first is the client's choice.
         if operations
             .iter()
@@ -81,11 +94,28 @@ pub(super) fn compile_body(
     })?;
     Ok(Some(BodyRule {
         program: Rc::new(program),
+        variables,
         pass: on_undecodable == OnUndecodable::Pass,
     }))
 }
 
-fn compile_operation(config: OperationConfig, at: &FieldPath) -> Result<Operation, ConfigError> {
+impl OperationConfig {
+    /// What hides a value hides it in doubt too.
+    fn in_doubt(&self) -> InDoubt {
+        let hiding = [&self.remove, &self.mask, &self.keep_only, &self.set];
+        match hiding.into_iter().any(Option::is_some) {
+            true => InDoubt::Make,
+            false => InDoubt::LeaveOut,
+        }
+    }
+}
+
+fn compile_operation(
+    config: OperationConfig,
+    scope: Scope<'_>,
+    variables: &mut Variables,
+    at: &FieldPath,
+) -> Result<Operation, ConfigError> {
     const MAX_PATH: usize = 1024;
     const MAX_VALUE: usize = 64 * 1024;
     let pointer = |field: &str, text: &str| {
@@ -106,6 +136,8 @@ fn compile_operation(config: OperationConfig, at: &FieldPath) -> Result<Operatio
         value,
         members,
         to,
+        when: _,
+        unless: _,
     } = config;
     let places = [
         ("remove", remove),
@@ -146,7 +178,8 @@ fn compile_operation(config: OperationConfig, at: &FieldPath) -> Result<Operatio
                     "may have at most 64 KiB",
                 ));
             }
-            Ok(Operation::mask(pointer(name, &path)?, with.as_str()))
+            let with = variables.text(with.into(), scope, &at.field("with"))?;
+            Ok(Operation::mask(pointer(name, &path)?, with))
         }
         "keep_only" => {
             let members = members.ok_or_else(|| missing("members"))?;
@@ -171,11 +204,12 @@ fn compile_operation(config: OperationConfig, at: &FieldPath) -> Result<Operatio
                     "may have at most 64 KiB",
                 ));
             }
+            let value = variables.text(value, scope, &at.field("value"))?;
             let place = pointer(name, &path)?;
             Ok(if name == "set" {
-                Operation::set(place, &value)
+                Operation::set(place, value)
             } else {
-                Operation::add(place, &value)
+                Operation::add(place, value)
             })
         }
     }

@@ -92,6 +92,13 @@ pub(super) fn compile_capture(
     })))
 }
 
+/// The names that templates have for what is captured.
+pub(super) fn names(config: Option<&BoundedList<CaptureConfig, 1, 16>>) -> Vec<String> {
+    let names = config.into_iter().flat_map(|list| list.iter());
+    let names = names.filter_map(|one| one.name.as_ref());
+    names.map(|name| name.as_str().to_owned()).collect()
+}
+
 fn check_target(
     target: &Target,
     others: &[Target],
