@@ -39,6 +39,24 @@ fn common_paths_keep_to_their_budgets() {
     let vm = start(&json!({ "version": 1, "rules": [
         rule("request", json!({ "request": { "headers": [{ "set": "x-team", "value": "crm" }] } })),
         rule("response", json!({ "response": { "headers": [{ "remove": "server" }] } })),
+        rule("many", json!({
+            "request": { "headers": [
+                { "set": "x-team", "value": "crm" }, { "append": "x-team", "value": "sales" },
+                { "rename": "user-agent", "to": "x-agent" }, { "remove_prefix": "sec-" }, { "add": "x-none", "value": "1" },
+            ] },
+        })),
+        rule("target", json!({
+            "request": {
+                "query": [{ "set": "team", "value": "crm" }],
+                "path": { "template": { "from": "/target/{id}", "to": "/users/{id}" }, "allowed_paths": ["/users"] },
+                "host": "users.internal",
+                "method": "PUT",
+            },
+        })),
+        rule("presets", json!({
+            "request": { "presets": ["request_id", "traceparent"] },
+            "response": { "presets": ["security_headers", "hide_server"] },
+        })),
         rule("masked", json!({ "response": { "body": [{ "mask": "/*/email" }] } })),
     ] }));
     // Whatever is done once for each VM is done.
@@ -59,6 +77,13 @@ fn common_paths_keep_to_their_budgets() {
         ("masked chunk", cost(&vm, "/masked", &[whole]), [3, 5, 24]),
         ("request header", cost(&vm, "/request", &[]), [1, 2, 8]),
         ("response header", cost(&vm, "/response", &[]), [2, 2, 7]),
+        ("ordered edits", cost(&vm, "/many", &[]), [1, 7, 14]),
+        (
+            "another target",
+            cost(&vm, "/target/7?a=1", &[]),
+            [1, 8, 19],
+        ),
+        ("presets", cost(&vm, "/presets", &[]), [2, 9, 19]),
         ("masked body of three chunks", one, [5, 5, 24]),
         ("one more chunk, which no rule is about", two, [6, 5, 24]),
     ] {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod attacks;
+mod edits;
 mod json_test_suite;
 mod large;
 mod peer;
