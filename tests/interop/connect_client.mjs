@@ -33,7 +33,7 @@ const file = create(FileDescriptorProtoSchema, {
     {
       name: 'Echo',
       method: [
-        ...['Unary', 'Told', 'Fail', 'Wait', 'Forbidden', 'Undeclared'].map((name) => method(name, false, false)),
+        ...['Unary', 'Told', 'Fail', 'Hang', 'Wait', 'Forbidden', 'Undeclared'].map((name) => method(name, false, false)),
         method('ServerStream', false, true),
         method('ClientStream', true, false),
         method('Bidi', true, true),
@@ -112,6 +112,7 @@ async function run(name, transport, bothSides, asks) {
   say(`${name}: no scope`, { code: await code(() => client.forbidden({ value: small }, options)) });
   say(`${name}: undeclared`, { code: await code(() => client.undeclared({ value: small }, options)) });
   say(`${name}: their own deadline`, { code: await code(() => client.wait({ value: small }, { headers: KEY, timeoutMs: 400 })) });
+  say(`${name}: the gateway's deadline`, { code: await code(() => client.hang({ value: small }, { headers: KEY })) });
   const stop = new AbortController();
   setTimeout(() => stop.abort(), 200);
   say(`${name}: cancelled`, { code: await code(() => client.wait({ value: small }, { ...options, signal: stop.signal })) });

@@ -41,6 +41,8 @@ pub(crate) struct Rest {
 pub(crate) struct Call {
     watch: Watch,
     since: Duration,
+    /// The request, where a deadline may end it.
+    head: Option<RequestHead>,
 }
 
 impl Request {
@@ -72,6 +74,8 @@ impl HttpContext for Request {
         // A call that fails at once has its status here, and no trailers.
         if end_of_stream && let Some(call) = self.call.take() {
             self.plugin.finish(Map::Response, &call);
+        } else if let Some(call) = self.call.take_if(|call| call.head.is_some() && timed_out()) {
+            return self.plugin.time_is_over(&call);
         }
         Action::Continue
     }
@@ -110,8 +114,9 @@ impl Plugin {
                     }
                     Some(Rest {
                         call: forward.watch.map(|watch| Call {
-                            watch,
                             since: clock::monotonic(),
+                            head: watch.deadline.then_some(head),
+                            watch,
                         }),
                         answer: forward.answer,
                     })
@@ -137,7 +142,24 @@ impl Plugin {
                 log::warn!("response header error={error}");
             }
         }
-        if let (Some(place), Some(status)) = (call.watch.statistic, status) {
+        if let Some(status) = status {
+            self.count(call, status);
+        }
+    }
+
+    /// The end of a call that Envoy has answered in plain HTTP, of which a bridge would make UNAVAILABLE.
+    fn time_is_over(&self, call: &Call) -> Action {
+        let Some(head) = &call.head else {
+            return Action::Continue;
+        };
+        self.count(call, GrpcStatus::DeadlineExceeded);
+        let reason = Reason::TimedOut;
+        let _: Option<()> = self.refuse(head, &reason.problem(Vec::new()), reason);
+        Action::Pause
+    }
+
+    fn count(&self, call: &Call, status: GrpcStatus) {
+        if let Some(place) = call.watch.statistic {
             let time = clock::monotonic().saturating_sub(call.since);
             self.statistics.count(place, status, time);
         }

@@ -15,12 +15,16 @@
     )
 )]
 
+mod facts;
+mod passage;
 mod plugin;
 mod request;
+mod root;
+mod waiting;
 
 /// Tells the SDK how to make this filter's contexts. The module's entry point calls it, and so does a native host.
 pub fn register() {
-    proxy_wasm::set_root_context(|_| Box::new(proxy_host::Root::<plugin::Plugin>::default()));
+    proxy_wasm::set_root_context(|_| Box::new(root::Root::default()));
 }
 
 /// What the host calls first. Natively its symbol would clash with that of any other filter in the same program.

@@ -2,16 +2,24 @@
 
 use std::rc::Rc;
 
-use proxy_host::CounterSet;
+use proxy_host::{CounterSet, SharedGauge};
 use proxy_wasm::traits::HttpContext;
-use transform_policy::{Counter, Policy};
+use transform_policy::{Counter, HELD_BYTES, Policy};
 
 use crate::request::Exchange;
+use crate::waiting::WaitingList;
+
+/// How much what is held may change before the host is told, in bytes: a call for each chunk would cost more than it says.
+const GAUGE_STEP: u64 = 4096;
 
 /// What the requests of one configuration share.
 pub(crate) struct Plugin {
     pub(crate) policy: Policy,
     pub(crate) counters: CounterSet<Counter>,
+    /// What the bodies under way hold.
+    pub(crate) held: SharedGauge,
+    /// The messages whose heads wait.
+    pub(crate) waiting: WaitingList,
 }
 
 impl proxy_host::Plugin for Plugin {
@@ -19,10 +27,17 @@ impl proxy_host::Plugin for Plugin {
         let policy = Policy::from_bytes(configuration).map_err(|error| error.to_string())?;
         let counters = CounterSet::define(Counter::ALL.map(|counter| (counter, counter.name())))
             .map_err(|error| format!("counters: {error}"))?;
-        Ok(Plugin { policy, counters })
+        let held = SharedGauge::define(HELD_BYTES, GAUGE_STEP)
+            .map_err(|error| format!("gauges: {error}"))?;
+        Ok(Plugin {
+            policy,
+            counters,
+            held,
+            waiting: WaitingList::new(),
+        })
     }
 
-    fn stream(plugin: Rc<Self>, _context_id: u32) -> Box<dyn HttpContext> {
-        Box::new(Exchange::new(plugin))
+    fn stream(plugin: Rc<Self>, context_id: u32) -> Box<dyn HttpContext> {
+        Box::new(Exchange::new(plugin, context_id))
     }
 }

@@ -52,8 +52,10 @@ targets! {
     "routing-request" => routing::request,
     "routing-timeout" => routing::timeout,
     "transform-configuration" => transform::configuration,
+    "transform-gzip" => transform::gzip,
     "transform-request" => transform::request,
     "transform-rewriter" => transform::rewriter,
+    "transform-template" => transform::template,
 }
 
 /// The two parts of an input: what stands before and after a line of `---`.

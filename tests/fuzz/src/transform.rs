@@ -1,8 +1,10 @@
 //! Targets of transform.
 
 pub mod configuration;
+pub mod gzip;
 pub mod request;
 pub mod rewriter;
+pub mod template;
 
 #[path = "../../../filters/common/json-stream/tests/support/model.rs"]
 mod model;

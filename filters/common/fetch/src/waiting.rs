@@ -62,6 +62,11 @@ impl<T> Waiting<T> {
         Some(entry.one)
     }
 
+    /// Whether this one waits.
+    pub fn has(&self, id: u32) -> bool {
+        self.entries.contains_key(&id)
+    }
+
     /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

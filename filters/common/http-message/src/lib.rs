@@ -24,6 +24,7 @@
 )]
 
 pub mod content;
+mod cookie;
 mod edits;
 mod grpc_method;
 mod grpc_status;
@@ -43,6 +44,7 @@ mod spelling;
 mod value;
 mod visible;
 
+pub use cookie::cookies;
 pub use edits::{HeaderEdit, HeaderEdits, HeaderWrite};
 pub use grpc_method::GrpcMethod;
 pub use grpc_status::GrpcStatus;

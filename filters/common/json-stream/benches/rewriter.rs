@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use json_stream::{JsonRewriter, Operation, Pointer, Program};
+use json_stream::{Bindings, JsonRewriter, Operation, Pointer, Program};
 use serde_json::{Value, json};
 
 /// How long one figure is measured, and how often: the best one counts, since what disturbs it only makes it longer.
@@ -67,7 +67,7 @@ fn main() {
         let mut out = Vec::new();
         let rewritten = measure(|| {
             out.clear();
-            let mut rewriter = JsonRewriter::new(Rc::clone(program));
+            let mut rewriter = JsonRewriter::new(Rc::clone(program), Bindings::default());
             rewriter
                 .push(black_box(text.as_bytes()), &mut out)
                 .expect("JSON");

@@ -12,15 +12,20 @@ use std::rc::Rc;
 
 use thiserror::Error;
 
+use crate::bindings::Bindings;
 use crate::operation::{Change, Child, Program, Verdict};
 use crate::position_set::PositionSet;
 
+mod captures;
 mod cut;
 mod key;
 mod number;
 mod scan;
 mod string;
 
+pub use captures::Captured;
+use captures::Captures;
+pub(crate) use captures::{Capture, Keep};
 use cut::Cut;
 use key::Key;
 use number::Number;
@@ -30,6 +35,7 @@ use string::InString;
 #[derive(Debug)]
 pub struct JsonRewriter {
     program: Rc<Program>,
+    bindings: Bindings,
     state: State,
     open: Vec<Frame>,
     /// What becomes of the value that comes next.
@@ -40,10 +46,7 @@ pub struct JsonRewriter {
     held: Vec<u8>,
     /// The key that is being read, where it matters and is in more than one piece.
     key: Option<Key>,
-    /// The number that is being read.
-    reading: Option<Vec<u8>>,
-    /// The last one that was.
-    number: Option<Vec<u8>>,
+    captures: Captures,
     /// Bytes of earlier chunks, and bytes that operations have put in.
     read: u64,
     written: u64,
@@ -71,6 +74,9 @@ pub enum Broken {
     /// The operations would put in more than [`JsonRewriter::MAX_WRITTEN`] bytes and 16 for each that came.
     #[error("operations write too much")]
     TooLong,
+    /// A second value at a place of which the first was taken.
+    #[error("a member twice")]
+    Repeated,
     /// The message says that it has no body.
     #[error("a body where none was announced")]
     Unannounced,
@@ -120,8 +126,8 @@ enum Next {
     Keep(PositionSet),
     /// The text of this operation goes out in its place.
     Replace(usize),
-    /// It goes out, and is kept if it is a number.
-    Read,
+    /// It goes out, and this operation keeps it; this applies to what is inside it.
+    Capture(usize, PositionSet),
 }
 
 impl Next {
@@ -138,21 +144,18 @@ impl JsonRewriter {
     /// `0,`, can make 64 KiB of them.
     pub const MAX_WRITTEN: u64 = 1 << 20;
 
-    /// The longest number that is read, in bytes.
-    pub(crate) const MAX_NUMBER: usize = 64;
-
-    /// Nothing read yet.
-    pub fn new(program: Rc<Program>) -> JsonRewriter {
+    /// Nothing read yet of a message with these bindings.
+    pub fn new(program: Rc<Program>, bindings: Bindings) -> JsonRewriter {
         JsonRewriter {
-            next: Next::Keep(program.start()),
+            next: Next::Keep(program.start(&bindings)),
             program,
+            bindings,
             state: State::Value { or_end: false },
             open: Vec::new(),
             muted: None,
             held: Vec::new(),
             key: None,
-            reading: None,
-            number: None,
+            captures: Captures::default(),
             read: 0,
             written: 0,
             broken: None,
@@ -201,9 +204,19 @@ impl JsonRewriter {
             }
     }
 
-    /// The last number that stood where one is to be read, as it was written.
-    pub(crate) fn number(&self) -> Option<&[u8]> {
-        self.number.as_deref()
+    /// What an operation has captured.
+    pub(crate) fn captured(&self, operation: usize) -> Option<&Captured> {
+        self.captures.get(operation)
+    }
+
+    /// How many operations have captured something.
+    pub(crate) fn captures(&self) -> usize {
+        self.captures.count()
+    }
+
+    /// The bytes that are held of values.
+    pub(crate) fn captured_bytes(&self) -> usize {
+        self.captures.held_bytes()
     }
 
     /// The body is over.
@@ -239,12 +252,11 @@ impl JsonRewriter {
             State::Number(number) => {
                 let rest = cut.rest();
                 let (number, length) = number.advance(rest);
-                self.read_on(rest.get(..length).unwrap_or_default());
+                self.captures.text(rest.get(..length).unwrap_or_default());
                 cut.skip(length);
                 if cut.rest().is_empty() {
                     self.state = State::Number(number);
                 } else if number.may_end() {
-                    self.number = self.reading.take().or(self.number.take());
                     self.value_ended(cut);
                 } else {
                     return Err(Broken::Syntax);
@@ -303,15 +315,17 @@ impl JsonRewriter {
             Next::Replace(operation) => {
                 let program = Rc::clone(&self.program);
                 if let Some(Change::Replace(text) | Change::Set(text)) = program.change(operation) {
-                    self.count_written(text, cut)?;
-                    cut.insert(text);
+                    self.count_written(self.bindings.text(text).len(), cut)?;
+                    cut.insert(self.bindings.text(text));
                 }
                 self.mute();
                 PositionSet::default()
             }
-            Next::Read => {
-                self.reading = matches!(state, State::Number(_)).then(|| vec![byte]);
-                PositionSet::default()
+            Next::Capture(operation, inside) => {
+                if let Some(Change::Capture(capture)) = self.program.change(operation) {
+                    self.captures.begin(operation, *capture, byte)?;
+                }
+                inside
             }
         };
         cut.skip(1);
@@ -422,15 +436,15 @@ impl JsonRewriter {
             let mut comma = frame.kept;
             let program = Rc::clone(&self.program);
             for (name, value) in program.missing(frame.active, frame.seen) {
-                self.count_written(name.as_bytes(), cut)?;
-                self.count_written(value, cut)?;
+                let length = self.bindings.text(value).len();
+                self.count_written(name.len().saturating_add(length), cut)?;
                 if comma {
                     cut.insert(b",");
                 }
                 comma = true;
                 cut.insert(serde_json::Value::from(name).to_string().as_bytes());
                 cut.insert(b":");
-                cut.insert(value);
+                cut.insert(self.bindings.text(value));
             }
         }
         cut.skip(1);
@@ -438,19 +452,9 @@ impl JsonRewriter {
         Ok(())
     }
 
-    /// More of a number. One that is too long is not read at all.
-    fn read_on(&mut self, bytes: &[u8]) {
-        if let Some(text) = &mut self.reading {
-            if text.len().saturating_add(bytes.len()) > Self::MAX_NUMBER {
-                self.reading = None;
-            } else {
-                text.extend_from_slice(bytes);
-            }
-        }
-    }
-
     fn value_ended(&mut self, cut: &mut Cut<'_, '_>) {
         self.state = State::After;
+        self.captures.end();
         if self.muted == Some(self.open.len()) {
             self.muted = None;
             cut.resume();
@@ -473,6 +477,8 @@ impl JsonRewriter {
             if let Some(key) = &mut self.key {
                 key.push(text)?;
                 self.judge_long_key(cut)?;
+            } else {
+                self.captures.text(text);
             }
             cut.skip(length);
         }
@@ -492,6 +498,7 @@ impl JsonRewriter {
                     Ok(text) => text.len(),
                     Err(error) => error.valid_up_to(),
                 };
+                self.captures.text(text.get(..valid).unwrap_or_default());
                 cut.skip(valid);
                 if valid == 0 {
                     // Broken, or cut in the middle of a character.
@@ -519,6 +526,8 @@ impl JsonRewriter {
         if let Some(key) = &mut self.key {
             key.push_byte(byte, inner)?;
             self.judge_long_key(cut)?;
+        } else {
+            self.captures.byte(byte, inner);
         }
         Ok(())
     }
@@ -587,15 +596,17 @@ impl JsonRewriter {
         // The first child that goes out needs no comma.
         let without_comma = !std::mem::replace(&mut frame.kept, true);
         if let Some(Change::Rename { text, .. }) = change(verdict.name) {
-            self.count_written(text, cut)?;
+            self.count_written(text.len(), cut)?;
             cut.release_as(text, &mut self.held, without_comma);
         } else {
             cut.release(&mut self.held, without_comma);
         }
         self.next = match verdict.value {
             None => Next::Keep(verdict.inside),
-            Some(operation) if program.change(operation) == Some(&Change::Read) => Next::Read,
-            Some(operation) => Next::Replace(operation),
+            Some(operation) => match program.change(operation) {
+                Some(Change::Capture(_)) => Next::Capture(operation, verdict.inside),
+                _ => Next::Replace(operation),
+            },
         };
         Ok(())
     }
@@ -631,12 +642,12 @@ impl JsonRewriter {
     }
 
     /// Counts what an operation is about to put in. It depends on the bytes so far alone, not on how they were cut.
-    fn count_written(&mut self, text: &[u8], cut: &Cut<'_, '_>) -> Result<(), Broken> {
+    fn count_written(&mut self, length: usize, cut: &Cut<'_, '_>) -> Result<(), Broken> {
         let read = self
             .read
             .saturating_add(length_of(cut.at))
             .saturating_add(1);
-        self.written = self.written.saturating_add(length_of(text.len()));
+        self.written = self.written.saturating_add(length_of(length));
         if self.written > Self::MAX_WRITTEN.saturating_add(read.saturating_mul(16)) {
             return Err(Broken::TooLong);
         }

@@ -1,12 +1,12 @@
-//! Changes a JSON document, or reads a number of it, as it streams by: chunk by chunk, holding no other value.
+//! Changes a JSON document, or reads members of it, as it streams by: chunk by chunk, holding no other value.
 //!
 //! ```
 //! use std::rc::Rc;
-//! use json_stream::{JsonRewriter, Operation, Pointer, Program};
+//! use json_stream::{Bindings, JsonRewriter, Operation, Pointer, Program};
 //!
 //! let email = Pointer::parse("/customers/*/email").unwrap();
 //! let program = Program::new(vec![Operation::mask(email, "***")]).unwrap();
-//! let mut rewriter = JsonRewriter::new(Rc::new(program));
+//! let mut rewriter = JsonRewriter::new(Rc::new(program), Bindings::default());
 //! let mut out = Vec::new();
 //! rewriter.push(br#"{"customers": [{"id": 7, "ema"#, &mut out).unwrap();
 //! rewriter.push(br#"il": "a@example.com"}]}"#, &mut out).unwrap();
@@ -26,13 +26,17 @@
     )
 )]
 
+mod bindings;
 mod json_rewriter;
+mod member_reader;
 mod number_reader;
 mod operation;
 mod pointer;
 mod position_set;
 
-pub use json_rewriter::{Broken, JsonRewriter};
+pub use bindings::{Bindings, Slot, Text};
+pub use json_rewriter::{Broken, Captured, JsonRewriter};
+pub use member_reader::{MemberPlace, MemberPlaces, MemberReader};
 pub use number_reader::{NumberPlace, NumberReader};
 pub use operation::{Operation, Program};
 pub use pointer::{InvalidPointer, Pointer};

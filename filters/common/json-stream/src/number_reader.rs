@@ -2,26 +2,32 @@
 
 use std::rc::Rc;
 
-use crate::json_rewriter::{Broken, JsonRewriter};
-use crate::operation::{Operation, Program};
-use crate::pointer::{InvalidPointer, Pointer};
+use crate::bindings::Bindings;
+use crate::json_rewriter::{Broken, Capture, Captured, JsonRewriter, Keep};
+use crate::member_reader::MemberPlace;
+use crate::operation::Program;
+use crate::pointer::InvalidPointer;
 
 /// Where in a document a number is read: one place, by a JSON Pointer (RFC 6901).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NumberPlace(Rc<Program>);
 
 impl NumberPlace {
+    /// The longest number that is read, in bytes.
+    const MAX_BYTES: usize = 64;
+
     /// Reads `/usage/total_tokens`.
     ///
     /// # Errors
     /// See [`InvalidPointer`]; `*` and `**` are refused, since they stand for many places.
     pub fn parse(text: &str) -> Result<NumberPlace, InvalidPointer> {
-        let at = Pointer::parse(text)?;
-        if !at.is_one_place() {
-            return Err(InvalidPointer::Many);
-        }
+        let capture = Capture {
+            keep: Keep::LastNumber,
+            most: Self::MAX_BYTES,
+        };
+        let operation = MemberPlace::parse(text)?.read(capture);
         // One path is never too long for a program.
-        let program = Program::new(vec![Operation::read(at)]).ok_or(InvalidPointer::TooDeep)?;
+        let program = Program::new(vec![operation]).ok_or(InvalidPointer::TooDeep)?;
         Ok(NumberPlace(Rc::new(program)))
     }
 }
@@ -33,7 +39,7 @@ pub struct NumberReader(JsonRewriter);
 impl NumberReader {
     /// Nothing read yet.
     pub fn new(place: &NumberPlace) -> NumberReader {
-        NumberReader(JsonRewriter::new(Rc::clone(&place.0)))
+        NumberReader(JsonRewriter::new(Rc::clone(&place.0), Bindings::default()))
     }
 
     /// Reads the next bytes.
@@ -53,7 +59,9 @@ impl NumberReader {
     /// The number that stands there, as far as the document has been read: the last one where the member occurs twice, infinite
     /// where it is too large for an `f64`. `None` where there is none, or something else: a string, `null`, more than 64 bytes.
     pub fn number(&self) -> Option<f64> {
-        let text = self.0.number()?;
+        let Some(Captured::Text(text)) = self.0.captured(0) else {
+            return None;
+        };
         let beyond = match text.first() {
             Some(b'-') => f64::NEG_INFINITY,
             _ => f64::INFINITY,
@@ -125,7 +133,7 @@ mod tests {
     #[test]
     fn a_number_of_any_length_takes_bounded_memory() {
         let digits = |count: usize| format!(r#"{{"a":{}}}"#, "1".repeat(count));
-        let long = JsonRewriter::MAX_NUMBER;
+        let long = NumberPlace::MAX_BYTES;
         for size in [1, 7, 100, 10_000] {
             assert!(read("/a", &digits(long), size).unwrap().is_some());
             assert_eq!(read("/a", &digits(long + 1), size), Ok(None));

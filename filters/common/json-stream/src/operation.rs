@@ -1,5 +1,7 @@
 //! What is done to the members of a document.
 
+use crate::bindings::{Bindings, Text, json};
+use crate::json_rewriter::Capture;
 use crate::pointer::{Pointer, Segment};
 use crate::position_set::PositionSet;
 
@@ -15,20 +17,20 @@ pub struct Operation {
 pub(crate) enum Change {
     /// Takes out the member or element.
     Remove,
-    /// Puts this JSON text in place of the value.
-    Replace(Vec<u8>),
-    /// Puts this JSON text in place of the value, or adds the member at the end of its object.
-    Set(Vec<u8>),
+    /// Puts this in place of the value.
+    Replace(Text),
+    /// Puts this in place of the value, or adds the member at the end of its object.
+    Set(Text),
     /// Adds the member at the end of its object, if it is not there.
-    Add(Vec<u8>),
+    Add(Text),
     /// Gives the member this name.
     Rename {
         to: String,
         /// The name as JSON.
         text: Vec<u8>,
     },
-    /// Leaves the value, and keeps it if it is a number.
-    Read,
+    /// Leaves the value, and keeps it.
+    Capture(Capture),
 }
 
 /// Changes in order. Of several that reach one value, the first in the list is made; one that reaches a value goes before
@@ -87,19 +89,19 @@ impl Operation {
         Operation::new(at.except(names), Change::Remove)
     }
 
-    /// Puts a string in place of the value, whatever it was.
-    pub fn mask(at: Pointer, with: &str) -> Operation {
-        Operation::new(at, Change::Replace(json(&with.into())))
+    /// Puts a text in place of the value, whatever it was.
+    pub fn mask(at: Pointer, with: impl Into<Text>) -> Operation {
+        Operation::new(at, Change::Replace(with.into()))
     }
 
     /// Puts a value in place of the value, or adds the member at the end of its object.
-    pub fn set(at: Pointer, value: &serde_json::Value) -> Operation {
-        Operation::new(at, Change::Set(json(value)))
+    pub fn set(at: Pointer, value: impl Into<Text>) -> Operation {
+        Operation::new(at, Change::Set(value.into()))
     }
 
     /// Adds the member at the end of its object, if it is not there.
-    pub fn add(at: Pointer, value: &serde_json::Value) -> Operation {
-        Operation::new(at, Change::Add(json(value)))
+    pub fn add(at: Pointer, value: impl Into<Text>) -> Operation {
+        Operation::new(at, Change::Add(value.into()))
     }
 
     /// Gives the member another name. Where the object has a member of that name as well, the one that comes first stays.
@@ -119,9 +121,9 @@ impl Operation {
         })
     }
 
-    /// Keeps the number that is there, and changes nothing.
-    pub(crate) fn read(at: Pointer) -> Operation {
-        Operation::new(at, Change::Read)
+    /// Keeps the value that is there, and changes nothing.
+    pub(crate) fn capture(at: Pointer, capture: Capture) -> Operation {
+        Operation::new(at, Change::Capture(capture))
     }
 
     /// Whether both may be for one object and give two members one name, or one member two.
@@ -147,10 +149,6 @@ impl Operation {
                 || is_named(other_at, to)
                 || at.last() == other_at.last())
     }
-}
-
-fn json(value: &serde_json::Value) -> Vec<u8> {
-    value.to_string().into_bytes()
 }
 
 impl Program {
@@ -185,16 +183,21 @@ impl Program {
         self.operations.is_empty()
     }
 
+    /// How many operations there are.
+    pub(crate) fn operations(&self) -> usize {
+        self.operations.len()
+    }
+
     /// The longest name that an operation has: a longer key is none of them.
     pub(crate) fn longest_name(&self) -> usize {
         self.longest_name
     }
 
-    /// The positions that apply to what is inside the document.
-    pub(crate) fn start(&self) -> PositionSet {
+    /// The positions that apply to what is inside a document with these bindings.
+    pub(crate) fn start(&self, bindings: &Bindings) -> PositionSet {
         let mut set = PositionSet::default();
         for (position, of) in self.positions.iter().enumerate() {
-            if of.level == 0 {
+            if of.level == 0 && !bindings.leaves_out(of.operation) {
                 self.insert(&mut set, position);
             }
         }
@@ -260,7 +263,7 @@ impl Program {
         &self,
         active: PositionSet,
         seen: PositionSet,
-    ) -> impl Iterator<Item = (&str, &[u8])> {
+    ) -> impl Iterator<Item = (&str, &Text)> {
         active
             .iter()
             .filter(move |position| !seen.contains(*position))
@@ -272,7 +275,7 @@ impl Program {
                     return None;
                 };
                 self.adds(operation, name, active, seen)
-                    .then_some((name.as_str(), value.as_slice()))
+                    .then_some((name.as_str(), value))
             })
     }
 

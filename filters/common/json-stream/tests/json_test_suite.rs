@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use json_stream::{Broken, JsonRewriter, Operation, Pointer, Program};
+use json_stream::{Bindings, Broken, JsonRewriter, Operation, Pointer, Program};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -26,7 +26,10 @@ fn rewrite(text: &[u8], pieces: usize) -> Result<Vec<u8>, Broken> {
         Operation::remove(at("/0")),
         Operation::mask(at("/*/b"), "***"),
     ];
-    let mut rewriter = JsonRewriter::new(Rc::new(Program::new(operations).unwrap()));
+    let mut rewriter = JsonRewriter::new(
+        Rc::new(Program::new(operations).unwrap()),
+        Bindings::default(),
+    );
     let mut out = Vec::new();
     for piece in text.chunks(pieces.max(1)) {
         rewriter.push(piece, &mut out)?;
@@ -95,7 +98,7 @@ fn agrees_with_the_json_test_suite() {
                 _ => {
                     if let Ok(out) = out {
                         assert!(
-                            JsonRewriter::new(Rc::default())
+                            JsonRewriter::new(Rc::default(), Bindings::default())
                                 .push(&out, &mut Vec::new())
                                 .is_ok(),
                             "{name}"

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use json_stream::{Broken, JsonRewriter, Operation, Pointer, Program};
+use json_stream::{Bindings, Broken, JsonRewriter, Operation, Pointer, Program, Slot};
 use serde_json::json;
 
 fn at(path: &str) -> Pointer {
@@ -10,7 +10,10 @@ fn at(path: &str) -> Pointer {
 }
 
 fn start(operations: Vec<Operation>) -> JsonRewriter {
-    JsonRewriter::new(Rc::new(Program::new(operations).unwrap()))
+    JsonRewriter::new(
+        Rc::new(Program::new(operations).unwrap()),
+        Bindings::default(),
+    )
 }
 
 fn run(operations: Vec<Operation>, text: &str) -> Result<String, Broken> {
@@ -352,7 +355,7 @@ fn what_operations_write_is_bounded() {
     let cases = [
         (Operation::set(at("/*"), &value), "0,"),
         (Operation::set(at("/*/a"), &value), "{},"),
-        (Operation::mask(at("/*"), &"x".repeat(4096)), "0,"),
+        (Operation::mask(at("/*"), "x".repeat(4096).as_str()), "0,"),
     ];
     for (operation, element) in cases {
         let mut rewriter = start(vec![operation]);
@@ -369,4 +372,37 @@ fn what_operations_write_is_bounded() {
     let text = format!("[{}0]", "0,".repeat(1 << 17));
     rewriter.push(text.as_bytes(), &mut out).unwrap();
     rewriter.finish().unwrap();
+}
+
+// One program serves all messages: a value of one must not get into another, nor an operation that is not for it run.
+#[test]
+fn a_message_has_values_and_operations_of_its_own() {
+    let program = Rc::new(
+        Program::new(vec![
+            Operation::set(at("/who"), Slot(0)),
+            Operation::mask(at("/email"), "***"),
+            Operation::add(at("/n"), Slot(1)),
+        ])
+        .unwrap(),
+    );
+    let run = |bindings: Bindings| {
+        let mut rewriter = JsonRewriter::new(Rc::clone(&program), bindings);
+        let mut out = Vec::new();
+        rewriter.push(br#"{"email":"a"}"#, &mut out).unwrap();
+        rewriter.finish().unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let values = || Bindings::new([json!("al\"ice"), json!({"a": [1]})]);
+    assert_eq!(
+        run(values()),
+        r#"{"email":"***","who":"al\"ice","n":{"a":[1]}}"#
+    );
+    let mut without_mask = values();
+    without_mask.leave_out(1);
+    without_mask.leave_out(2);
+    assert_eq!(run(without_mask), r#"{"email":"a","who":"al\"ice"}"#);
+    assert_eq!(
+        run(Bindings::default()),
+        r#"{"email":"***","who":null,"n":null}"#
+    );
 }

@@ -5,7 +5,7 @@ use http_message::{CanonicalPath, PathError};
 use serde::Deserialize;
 
 use crate::one_of::exactly_one;
-use crate::template::Template;
+use crate::template::{PathParameter, Template};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +42,14 @@ impl PathPattern {
             }),
         ];
         exactly_one(members, "exact, prefix, template", at)?
+    }
+
+    /// A variable of the template, by its name.
+    pub(crate) fn parameter(&self, name: &str) -> Option<PathParameter> {
+        match self {
+            PathPattern::Template(template) => template.parameter(name),
+            PathPattern::Exact(_) | PathPattern::Prefix(_) => None,
+        }
     }
 
     pub(crate) fn matches(&self, path: &CanonicalPath) -> bool {

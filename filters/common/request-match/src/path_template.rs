@@ -3,7 +3,7 @@
 use filter_config::{ConfigError, FieldPath};
 use http_message::CanonicalPath;
 
-use crate::template::{Segment, Template, variable};
+use crate::template::{Segment, Template};
 
 /// A template as `match.path.template` has it: `/users/{id}/{rest=**}`, with its variables by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,18 +20,11 @@ impl PathTemplate {
     pub fn compile(text: &str, at: &FieldPath) -> Result<PathTemplate, ConfigError> {
         let template = Template::compile(text, at)?;
         let mut names: Vec<String> = Vec::new();
-        for segment in text.split('/') {
-            let inner = segment
-                .strip_prefix('{')
-                .and_then(|rest| rest.split_once('}'));
-            let Some((inner, _)) = inner.filter(|_| variable(segment).is_some()) else {
-                continue;
-            };
-            let name = inner.split('=').next().unwrap_or_default().to_owned();
-            if names.contains(&name) {
+        for name in template.names().flatten() {
+            if names.iter().any(|other| other == name) {
                 return Err(ConfigError::new(at, "two variables have the same name"));
             }
-            names.push(name);
+            names.push(name.to_owned());
         }
         Ok(PathTemplate { template, names })
     }
@@ -55,11 +48,11 @@ impl PathTemplate {
                 None => (rest?, None),
             };
             rest = after;
-            if let Segment::Variable { suffix } = wanted {
+            if let Segment::Variable { suffix, .. } = wanted {
                 values.push(Some(segment.strip_suffix(suffix.as_str())?));
             }
         }
-        if self.template.open {
+        if self.template.rest.is_some() {
             values.push(rest);
         }
         Some(values)

@@ -12,6 +12,7 @@ use crate::path::PathPattern;
 use crate::placement::Placement;
 use crate::query::QueryTest;
 use crate::subject::Subject;
+use crate::template::PathParameter;
 
 /// The conditions of a rule, all of which must hold. The default has none and matches every request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,6 +121,11 @@ impl RequestMatch {
                     .identity()
                     .is_some_and(|caller| test.matches(caller))
             })
+    }
+
+    /// The variable of this name in the path's template; `None` if there is none, or more than one.
+    pub fn path_parameter(&self, name: &str) -> Option<PathParameter> {
+        self.path.as_ref()?.parameter(name)
     }
 
     /// Whether a condition looks at the route, so that the filter has to ask the host for it.

@@ -92,11 +92,13 @@ impl<'a> Subject<'a> {
         self.host
     }
 
-    pub(crate) fn route(&self) -> Option<&'a [u8]> {
+    /// The route, as it was given.
+    pub fn route(&self) -> Option<&'a [u8]> {
         self.route
     }
 
-    pub(crate) fn identity(&self) -> Option<&'a Identity> {
+    /// Who calls, as it was given.
+    pub fn identity(&self) -> Option<&'a Identity> {
         self.identity
     }
 }

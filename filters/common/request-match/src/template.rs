@@ -11,7 +11,7 @@ use crate::path::canonical_pattern;
 #[serde(try_from = "PathParameterConfig")]
 pub struct PathParameter {
     template: Template,
-    /// Which segment it is.
+    /// Which segment it is, or the first of those that `{name=**}` stands for.
     index: usize,
 }
 
@@ -26,39 +26,34 @@ impl TryFrom<PathParameterConfig> for PathParameter {
     type Error = String;
 
     fn try_from(config: PathParameterConfig) -> Result<PathParameter, String> {
-        let template = config.template.as_str();
-        let compiled = Template::compile(template, &FieldPath::root())
+        let template = Template::compile(config.template.as_str(), &FieldPath::root())
             .map_err(|error| error.reason().to_owned())?;
-        let segments = template.split('/').skip(1).take(compiled.segments.len());
-        let is_named = |segment: &str| {
-            let inner = segment
-                .strip_prefix('{')
-                .and_then(|rest| rest.split_once('}'));
-            inner.is_some_and(|(inner, _)| inner.split('=').next() == Some(config.name.as_str()))
-        };
-        let mut found = segments
-            .enumerate()
-            .filter(|(_, segment)| is_named(segment));
-        match (found.next(), found.next()) {
-            (Some((index, _)), None) => Ok(PathParameter {
-                index,
-                template: compiled,
-            }),
-            _ => Err(
-                "the template has no variable of this name that stands for one segment".to_owned(),
-            ),
-        }
+        let parameter = template.parameter(config.name.as_str());
+        // Of the rest of a path a client makes as many values as it likes.
+        let parameter = parameter.filter(|found| found.index < found.template.segments.len());
+        parameter.ok_or_else(|| {
+            "the template has no variable of this name that stands for one segment".to_owned()
+        })
     }
 }
 
 impl PathParameter {
     /// The value in a path that the template fits.
     pub fn value<'p>(&self, path: &'p CanonicalPath) -> Option<&'p str> {
-        let segment = path.segments().nth(self.index)?;
-        let Some(Segment::Variable { suffix }) = self.template.segments.get(self.index) else {
-            return None;
-        };
-        let value = segment.strip_suffix(suffix.as_str())?;
+        let value = match self.template.segments.get(self.index) {
+            Some(Segment::Literal(_)) => None,
+            Some(Segment::Variable { suffix, .. }) => {
+                let segment = path.segments().nth(self.index)?;
+                segment.strip_suffix(suffix.as_str())
+            }
+            // Without a segment there is nothing.
+            None => {
+                let relative = path.as_str().strip_prefix('/')?;
+                relative
+                    .splitn(self.index.saturating_add(1), '/')
+                    .nth(self.index)
+            }
+        }?;
         self.template.matches(path).then_some(value)
     }
 }
@@ -71,8 +66,8 @@ impl PathParameter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template {
     pub(crate) segments: Vec<Segment>,
-    /// Whether `{name=**}` follows the segments.
-    pub(crate) open: bool,
+    /// The name of the `{name=**}` that follows the segments.
+    pub(crate) rest: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +75,7 @@ pub(crate) enum Segment {
     Literal(String),
     /// Any text that is longer than the suffix and ends with it.
     Variable {
+        name: String,
         suffix: String,
     },
 }
@@ -91,9 +87,9 @@ impl Template {
             return refuse("must start with \"/\"");
         };
         let mut segments = Vec::new();
-        let mut open = false;
+        let mut rest = None;
         for segment in relative.split('/') {
-            if open {
+            if rest.is_some() {
                 return refuse("{name=**} may only be the last segment");
             }
             match variable(segment) {
@@ -106,8 +102,9 @@ impl Template {
                     return refuse("give the wildcard a name: {name} or {name=**}");
                 }
                 None => segments.push(Segment::Literal(segment.to_owned())),
-                Some(("**", "")) => open = true,
-                Some(("*", suffix)) => segments.push(Segment::Variable {
+                Some((name, "**", "")) => rest = Some(name.to_owned()),
+                Some((name, "*", suffix)) => segments.push(Segment::Variable {
+                    name: name.to_owned(),
                     suffix: suffix.to_owned(),
                 }),
                 Some(_) => {
@@ -117,16 +114,37 @@ impl Template {
                 }
             }
         }
-        let verbs = segments.iter().rev().skip(usize::from(!open));
-        if verbs
-            .into_iter()
-            .any(|segment| matches!(segment, Segment::Variable { suffix } if !suffix.is_empty()))
-        {
+        let verbs = segments.iter().rev().skip(usize::from(rest.is_none()));
+        if verbs.into_iter().any(
+            |segment| matches!(segment, Segment::Variable { suffix, .. } if !suffix.is_empty()),
+        ) {
             return refuse("a verb may only follow the last segment");
         }
-        let mut template = Template { segments, open };
+        let mut template = Template { segments, rest };
         template.decode(at)?;
         Ok(template)
+    }
+
+    /// The names of its variables, by the segment, and of what follows the segments.
+    pub(crate) fn names(&self) -> impl Iterator<Item = Option<&str>> {
+        let names = self.segments.iter().map(|segment| match segment {
+            Segment::Literal(_) => None,
+            Segment::Variable { name, .. } => Some(name.as_str()),
+        });
+        names.chain([self.rest.as_deref()])
+    }
+
+    /// The variable of this name; `None` if there is none, or more than one.
+    pub(crate) fn parameter(&self, name: &str) -> Option<PathParameter> {
+        let mut found = self
+            .names()
+            .enumerate()
+            .filter(|(_, other)| *other == Some(name));
+        let (index, _) = found.next()?;
+        found.next().is_none().then(|| PathParameter {
+            template: self.clone(),
+            index,
+        })
     }
 
     /// Whether the template fits the whole path.
@@ -136,7 +154,7 @@ impl Template {
             segments
                 .next()
                 .is_some_and(|segment| wanted.matches(segment))
-        }) && (self.open || segments.next().is_none())
+        }) && (self.rest.is_some() || segments.next().is_none())
     }
 
     /// Makes the literals canonical: decoded, and with whatever no request can have refused.
@@ -146,20 +164,20 @@ impl Template {
             text.push('/');
             match segment {
                 Segment::Literal(literal) => text.push_str(literal),
-                Segment::Variable { suffix } => {
+                Segment::Variable { suffix, .. } => {
                     text.push('x');
                     text.push_str(suffix);
                 }
             }
         }
-        if self.open {
+        if self.rest.is_some() {
             text.push_str("/x");
         }
         let path = canonical_pattern(&text, at)?;
         for (segment, decoded) in self.segments.iter_mut().zip(path.segments()) {
             match segment {
                 Segment::Literal(literal) => decoded.clone_into(literal),
-                Segment::Variable { suffix } => {
+                Segment::Variable { suffix, .. } => {
                     decoded
                         .strip_prefix('x')
                         .unwrap_or_default()
@@ -175,15 +193,15 @@ impl Segment {
     fn matches(&self, segment: &str) -> bool {
         match self {
             Segment::Literal(literal) => segment == literal,
-            Segment::Variable { suffix } => {
+            Segment::Variable { suffix, .. } => {
                 segment.len() > suffix.len() && segment.ends_with(suffix.as_str())
             }
         }
     }
 }
 
-/// The pattern (`*` if none is given) and the suffix of a segment that is a variable.
-pub(crate) fn variable(segment: &str) -> Option<(&str, &str)> {
+/// The name, the pattern (`*` if none is given) and the suffix of a segment that is a variable.
+fn variable(segment: &str) -> Option<(&str, &str, &str)> {
     let (inner, suffix) = segment.strip_prefix('{')?.split_once('}')?;
     let (name, pattern) = inner.split_once('=').unwrap_or((inner, "*"));
     let is_name = name.split('.').all(|field| {
@@ -197,7 +215,7 @@ pub(crate) fn variable(segment: &str) -> Option<(&str, &str)> {
     });
     let is_verb = suffix.is_empty()
         || (suffix.starts_with(':') && suffix.len() > 1 && !suffix.contains(['{', '}']));
-    (is_name && is_verb).then_some((pattern, suffix))
+    (is_name && is_verb).then_some((name, pattern, suffix))
 }
 
 #[cfg(test)]
@@ -236,6 +254,27 @@ mod tests {
             assert!(parameter(template, name).is_err(), "{template}");
         }
         assert!(parameter("/{rest}/{tail=**}", "rest").is_ok());
+    }
+
+    // What a rule's own template names: also the rest of a path, with its slashes.
+    #[test]
+    fn a_rest_is_read_whole() {
+        let template = template("/files/{bucket}/{key=**}").unwrap();
+        let value = |name: &str, target: &str| {
+            let parameter = template.parameter(name).unwrap();
+            parameter.value(&path(target)).map(str::to_owned)
+        };
+        for (name, target, expected) in [
+            ("bucket", "/files/b/x/y", Some("b")),
+            ("key", "/files/b/x/y%20z", Some("x/y z")),
+            ("key", "/files/b/x/", Some("x/")),
+            ("key", "/files/b/", Some("")),
+            ("key", "/files/b", None),
+            ("key", "/other/b/x", None),
+        ] {
+            assert_eq!(value(name, target).as_deref(), expected, "{name} {target}");
+        }
+        assert!(template.parameter("files").is_none());
     }
 
     fn template(text: &str) -> Result<Template, String> {

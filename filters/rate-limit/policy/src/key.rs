@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use client_address::Masks;
 use filter_config::{BoundedList, Text};
-use http_message::{HeaderMap, HeaderName, same_spelling};
+use http_message::{HeaderMap, HeaderName, cookies, same_spelling};
 use identity::Identity;
 use request_match::{PathParameter, Subject};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
@@ -207,17 +207,6 @@ pub(crate) fn claim<'a>(identity: &'a Identity, name: &str) -> Option<&'a str> {
 fn named<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let found = pairs.iter().find(|(other, _)| other == name);
     found.map(|(_, value)| value.as_str())
-}
-
-/// The values of the cookie, in all `cookie` headers (RFC 6265 section 4.2.1).
-fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-    headers
-        .get_all("cookie")
-        .flat_map(|line| line.split(|byte| *byte == b';'))
-        .filter_map(move |pair| {
-            let rest = pair.trim_ascii().strip_prefix(name.as_bytes())?;
-            rest.strip_prefix(b"=")
-        })
 }
 
 fn only<T>(mut values: impl Iterator<Item = T>) -> Result<Option<T>, KeyFault> {

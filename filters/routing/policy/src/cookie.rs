@@ -1,6 +1,6 @@
 //! The cookie that keeps a caller in its group (RFC 6265).
 
-use http_message::{HeaderValue, RequestHead};
+use http_message::{HeaderValue, RequestHead, cookies};
 
 /// The longest value that is taken; our own have 32 bytes.
 const MAX_BYTES: usize = 64;
@@ -8,17 +8,7 @@ const MAX_BYTES: usize = 64;
 /// The value of the cookie, if the request has it once. A value of another form than ours is none: a client that makes up its own
 /// gets one of ours.
 pub(crate) fn find<'a>(head: &'a RequestHead, name: &str) -> Option<&'a [u8]> {
-    let pairs = head
-        .headers()
-        .get_all("cookie")
-        .flat_map(|value| value.split(|byte| *byte == b';'))
-        .filter_map(|pair| {
-            let pair = pair.trim_ascii();
-            let at = pair.iter().position(|byte| *byte == b'=')?;
-            let (found, value) = pair.split_at_checked(at)?;
-            (found == name.as_bytes()).then(|| value.get(1..))?
-        });
-    let mut values = pairs;
+    let mut values = cookies(head.headers(), name);
     let value = values.next()?;
     let fits =
         (1..=MAX_BYTES).contains(&value.len()) && value.iter().all(u8::is_ascii_alphanumeric);

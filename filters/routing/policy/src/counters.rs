@@ -45,6 +45,8 @@ pub enum Counter {
     MalformedTimeout,
     /// Refused: the client waits no longer.
     Expired,
+    /// Ended: the upstream has not answered a bridged call in its time.
+    TimedOut,
     /// Refused: the record of the caller cannot be read.
     MalformedIdentity,
     /// Would have been refused in mode `enforce`.
@@ -55,7 +57,7 @@ pub enum Counter {
 
 impl Counter {
     /// Every counter, in the order of declaration.
-    pub const ALL: [Counter; 24] = [
+    pub const ALL: [Counter; 25] = [
         Counter::Versioned,
         Counter::Defaulted,
         Counter::FellBack,
@@ -77,6 +79,7 @@ impl Counter {
         Counter::MethodNotPermitted,
         Counter::MalformedTimeout,
         Counter::Expired,
+        Counter::TimedOut,
         Counter::MalformedIdentity,
         Counter::ShadowRefused,
         Counter::Internal,
@@ -106,6 +109,7 @@ impl Counter {
             Counter::MethodNotPermitted => "gatehouse.routing.method_not_permitted",
             Counter::MalformedTimeout => "gatehouse.routing.malformed_timeout",
             Counter::Expired => "gatehouse.routing.expired",
+            Counter::TimedOut => "gatehouse.routing.timed_out",
             Counter::MalformedIdentity => "gatehouse.routing.malformed_identity",
             Counter::ShadowRefused => "gatehouse.routing.shadow_refused",
             Counter::Internal => "gatehouse.routing.internal",

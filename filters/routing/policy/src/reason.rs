@@ -39,6 +39,8 @@ pub enum Reason {
     MalformedTimeout,
     /// The client waits no longer.
     Expired,
+    /// The upstream has not answered in the time of the call.
+    TimedOut,
     /// The record of the caller cannot be read.
     MalformedIdentity,
     /// The host did not do what was asked of it.
@@ -47,7 +49,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 18] = [
+    pub const ALL: [Reason; 19] = [
         Reason::AmbiguousPath,
         Reason::UnknownVersionInPath,
         Reason::UnknownVersionInHeader,
@@ -64,6 +66,7 @@ impl Reason {
         Reason::MethodNotPermitted,
         Reason::MalformedTimeout,
         Reason::Expired,
+        Reason::TimedOut,
         Reason::MalformedIdentity,
         Reason::Internal,
     ];
@@ -87,6 +90,7 @@ impl Reason {
             Reason::MethodNotPermitted => "gatehouse_routing_method_not_permitted",
             Reason::MalformedTimeout => "gatehouse_routing_malformed_timeout",
             Reason::Expired => "gatehouse_routing_expired",
+            Reason::TimedOut => "gatehouse_routing_timed_out",
             Reason::MalformedIdentity => "gatehouse_routing_malformed_identity",
             Reason::Internal => "gatehouse_routing_internal",
         }
@@ -101,7 +105,7 @@ impl Reason {
             | Reason::UndeclaredMethod => 404,
             Reason::RetiredVersion => 410,
             Reason::MethodNotPermitted | Reason::PathNotAllowed => 403,
-            Reason::Expired => 504,
+            Reason::Expired | Reason::TimedOut => 504,
             Reason::UnknownVersionInHeader | Reason::UnknownVersionInAccept => 406,
             Reason::AmbiguousPath
             | Reason::RepeatedVersionHeader
@@ -124,7 +128,7 @@ impl Reason {
             | Reason::RetiredVersion
             | Reason::UndeclaredMethod => GrpcStatus::Unimplemented,
             Reason::MethodNotPermitted | Reason::PathNotAllowed => GrpcStatus::PermissionDenied,
-            Reason::Expired => GrpcStatus::DeadlineExceeded,
+            Reason::Expired | Reason::TimedOut => GrpcStatus::DeadlineExceeded,
             Reason::AmbiguousPath
             | Reason::RepeatedVersionHeader
             | Reason::RepeatedVersionQuery
@@ -155,6 +159,7 @@ impl Reason {
             Reason::MethodNotPermitted => Counter::MethodNotPermitted,
             Reason::MalformedTimeout => Counter::MalformedTimeout,
             Reason::Expired => Counter::Expired,
+            Reason::TimedOut => Counter::TimedOut,
             Reason::MalformedIdentity => Counter::MalformedIdentity,
             Reason::Internal => Counter::Internal,
         }
@@ -205,6 +210,7 @@ impl Reason {
             Reason::MethodNotPermitted => "The caller may not call this method.",
             Reason::MalformedTimeout => "The timeout of the call cannot be read.",
             Reason::Expired => "The time that the client gave the call is over.",
+            Reason::TimedOut => "The upstream did not answer in time.",
             Reason::MalformedIdentity | Reason::Internal => {
                 "The gateway could not process the request."
             }

@@ -2,16 +2,17 @@
 
 use std::rc::Rc;
 
-use filter_config::{BoundedList, ConfigError, FieldPath, Name, Version};
+use filter_config::{BoundedList, ByteSize, ConfigDuration, ConfigError, FieldPath, Name, Version};
 use grpc_descriptor::DescriptorSet;
-use http_message::NamePatterns;
+use http_message::{HeaderName, NamePatterns, same_spelling};
 use request_match::{
     MatchConfig, Mode, Placement, RequestMatch, Rule, Rules, TwinConfig, TwinTable,
 };
 use serde::Deserialize;
 
+use crate::capture::CaptureRule;
 use crate::direction::Direction;
-use crate::head_edits::{HeadEdit, HeadEdits};
+use crate::head_edits::HeadEdits;
 use crate::host_rewrite::HostRewrite;
 use crate::method_override::MethodOverride;
 use crate::path_rewrite::PathRewrite;
@@ -19,6 +20,8 @@ use crate::presets::RequestPresets;
 use crate::query_edits::QueryEdits;
 
 mod body;
+mod capture;
+mod codings;
 mod headers;
 mod path;
 mod presets;
@@ -27,6 +30,9 @@ mod target;
 
 pub(crate) use body::BodyRule;
 use body::{OnUndecodable, OperationConfig, compile_body};
+use capture::{CaptureBounds, CaptureConfig, compile_capture};
+pub(crate) use codings::{CodingRule, Outgoing};
+use codings::{CodingsConfig, compile_codings};
 use headers::{HeadersConfig, check_against_owned, compile_headers};
 use path::{PathConfig, compile_path};
 use presets::{
@@ -44,6 +50,8 @@ pub struct Config {
     #[serde(default)]
     twins: BoundedList<TwinConfig, 0, 1024>,
     descriptor_set: Option<DescriptorSet>,
+    #[serde(default)]
+    host_allows_stop_iteration: bool,
     rules: BoundedList<RuleConfig, 1, 256>,
 }
 
@@ -70,6 +78,10 @@ struct RequestConfig {
     method: Option<MethodConfig>,
     presets: Option<RequestPresetsConfig>,
     body: Option<BoundedList<OperationConfig, 1, 64>>,
+    capture: Option<BoundedList<CaptureConfig, 1, 16>>,
+    capture_max_bytes: Option<ByteSize>,
+    capture_deadline: Option<ConfigDuration>,
+    codings: Option<CodingsConfig>,
     #[serde(default)]
     on_undecodable: OnUndecodable,
 }
@@ -80,6 +92,10 @@ struct ResponseConfig {
     headers: Option<HeadersConfig>,
     presets: Option<ResponsePresetsConfig>,
     body: Option<BoundedList<OperationConfig, 1, 64>>,
+    capture: Option<BoundedList<CaptureConfig, 1, 16>>,
+    capture_max_bytes: Option<ByteSize>,
+    capture_deadline: Option<ConfigDuration>,
+    codings: Option<CodingsConfig>,
     #[serde(default)]
     on_undecodable: OnUndecodable,
 }
@@ -92,6 +108,8 @@ pub struct Policy {
     /// The request headers that rules write: no client's copy of them goes on.
     pub(crate) owned: NamePatterns,
     pub(crate) needs_identity: bool,
+    /// The operator's word that Envoy lets the body come while the head waits.
+    pub(crate) host_allows_stop_iteration: bool,
     /// Whether a rule reads bodies and closes where it cannot.
     pub(crate) closes: bool,
 }
@@ -105,10 +123,14 @@ pub(crate) struct Transform {
     pub(crate) host: Option<HostRewrite>,
     pub(crate) method: Option<MethodOverride>,
     pub(crate) presets: RequestPresets,
+    pub(crate) request_capture: Option<Rc<CaptureRule>>,
     pub(crate) request_body: Option<BodyRule>,
+    pub(crate) request_codings: CodingRule,
     pub(crate) response: HeadEdits,
     pub(crate) security_headers: bool,
+    pub(crate) response_capture: Option<Rc<CaptureRule>>,
     pub(crate) response_body: Option<BodyRule>,
+    pub(crate) response_codings: CodingRule,
 }
 
 impl Policy {
@@ -138,20 +160,25 @@ impl Policy {
                 name: rule.name,
                 mode: rule.mode,
                 matcher,
-                value: Rc::new(Transform::compile(rule.request, rule.response, &at)?),
+                value: Rc::new(Transform::compile(
+                    rule.request,
+                    rule.response,
+                    config.host_allows_stop_iteration,
+                    &at,
+                )?),
             });
         }
         let rules = Rules::compile(rules, &rules_at)?;
         let owned = owned(&rules, &rules_at)?;
-        let closes = rules.iter().any(|rule| {
-            let bodies = [&rule.value.request_body, &rule.value.response_body];
-            rule.mode == Mode::Enforce && bodies.into_iter().flatten().any(|body| !body.pass)
-        });
+        let closes = rules
+            .iter()
+            .any(|rule| rule.mode == Mode::Enforce && rule.value.closes());
         Ok(Policy {
             twins,
             rules,
             owned,
             needs_identity,
+            host_allows_stop_iteration: config.host_allows_stop_iteration,
             closes,
         })
     }
@@ -161,8 +188,7 @@ impl Policy {
 fn owned(rules: &Rules<Rc<Transform>>, at: &FieldPath) -> Result<NamePatterns, ConfigError> {
     let mut owned = NamePatterns::default();
     for rule in rules.iter().filter(|rule| rule.mode != Mode::Off) {
-        let names = rule.value.request.edits.iter().filter_map(HeadEdit::owned);
-        names.for_each(|name| owned.add_name(name));
+        rule.value.owned().for_each(|name| owned.add_name(name));
     }
     for (index, rule) in rules.iter().enumerate() {
         let headers = at.index(index).field("request").field("headers");
@@ -175,6 +201,7 @@ impl Transform {
     fn compile(
         request: Option<RequestConfig>,
         response: Option<ResponseConfig>,
+        host_allows_stop_iteration: bool,
         at: &FieldPath,
     ) -> Result<Transform, ConfigError> {
         let request_at = at.field("request");
@@ -186,13 +213,17 @@ impl Transform {
             request: headers(None, Direction::Request, &request_at)?,
             query: QueryEdits::default(),
             path: None,
+            request_capture: None,
             host: None,
             method: None,
             presets: RequestPresets::default(),
             request_body: None,
+            request_codings: CodingRule::default(),
             response: headers(None, Direction::Response, &response_at)?,
+            response_capture: None,
             security_headers: false,
             response_body: None,
+            response_codings: CodingRule::default(),
         };
         if let Some(config) = request {
             transform.request = headers(config.headers, Direction::Request, &request_at)?;
@@ -209,7 +240,24 @@ impl Transform {
                 .transpose()?;
             let presets_at = request_at.field("presets");
             transform.presets = compile_request_presets(config.presets.as_ref(), &presets_at)?;
-            transform.request_body = compile_body(config.body, config.on_undecodable, &request_at)?;
+            let bounds = CaptureBounds {
+                max_bytes: config.capture_max_bytes,
+                deadline: config.capture_deadline,
+                host_allows_stop_iteration,
+                pass: config.on_undecodable == OnUndecodable::Pass,
+            };
+            let captures = config.capture.is_some();
+            transform.request_capture =
+                compile_capture(config.capture, &bounds, Direction::Request, &request_at)?;
+            transform.request_body =
+                compile_body(config.body, config.on_undecodable, captures, &request_at)?;
+            transform.request_codings = compile_codings(
+                config.codings,
+                transform.request_body.is_some(),
+                captures,
+                &request_at.field("codings"),
+            )?;
+            transform.check_captured_headers(&request_at)?;
         }
         if let Some(config) = response {
             transform.response = headers(config.headers, Direction::Response, &response_at)?;
@@ -218,9 +266,56 @@ impl Transform {
                 &mut transform.response,
                 &response_at.field("presets"),
             )?;
+            let bounds = CaptureBounds {
+                max_bytes: config.capture_max_bytes,
+                deadline: config.capture_deadline,
+                host_allows_stop_iteration,
+                pass: config.on_undecodable == OnUndecodable::Pass,
+            };
+            let captures = config.capture.is_some();
+            transform.response_capture =
+                compile_capture(config.capture, &bounds, Direction::Response, &response_at)?;
             transform.response_body =
-                compile_body(config.body, config.on_undecodable, &response_at)?;
+                compile_body(config.body, config.on_undecodable, captures, &response_at)?;
+            transform.response_codings = compile_codings(
+                config.codings,
+                transform.response_body.is_some(),
+                captures,
+                &response_at.field("codings"),
+            )?;
         }
         Ok(transform)
+    }
+
+    /// The request headers that this writes whole.
+    fn owned(&self) -> impl Iterator<Item = &HeaderName> {
+        self.request.owned().chain(self.captured_headers())
+    }
+
+    fn captured_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        let rules = self.request_capture.iter();
+        rules
+            .flat_map(|rule| &rule.targets)
+            .filter_map(|target| target.header.as_ref())
+    }
+
+    /// Two writers of one header in one rule are a slip.
+    fn check_captured_headers(&self, at: &FieldPath) -> Result<(), ConfigError> {
+        for name in self.captured_headers() {
+            let same = |other: &HeaderName| same_spelling(other.as_bytes(), name.as_bytes());
+            if self.request.owned().any(same) {
+                let reason = format!("headers writes {} too", name.as_str());
+                return Err(ConfigError::new(&at.field("capture"), reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it reads a body, and closes where it cannot.
+    fn closes(&self) -> bool {
+        let bodies = [&self.request_body, &self.response_body];
+        let captures = [&self.request_capture, &self.response_capture];
+        bodies.into_iter().flatten().any(|body| !body.pass)
+            || captures.into_iter().flatten().any(|capture| !capture.pass)
     }
 }

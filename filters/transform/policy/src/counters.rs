@@ -1,5 +1,8 @@
 //! Everything that transform counts: a closed list, so that no client chooses the name of a statistic.
 
+/// A gauge: the bytes that the bodies under way hold in this process. Envoy shows it as `wasmcustom.<name>`.
+pub const HELD_BYTES: &str = "gatehouse.transform.held_bytes";
+
 /// A counter. Envoy shows it as `wasmcustom.<name>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
@@ -9,6 +12,10 @@ pub enum Counter {
     Unmatched,
     /// A rule in mode `shadow` is for it.
     Shadowed,
+    /// A body went through the operations of a rule in mode `shadow`, to its end; it was sent on as it came.
+    ShadowRewritten,
+    /// A rule in mode `shadow` would have refused the request, or replaced or cut off the response.
+    ShadowRefused,
     /// Forwarded with another path.
     PathRewritten,
     /// Forwarded with another query.
@@ -17,6 +24,14 @@ pub enum Counter {
     HostChanged,
     /// Forwarded with another method.
     MethodChanged,
+    /// The members of a document that were asked for have been looked for, and told.
+    Captured,
+    /// A member was there and is not told: too long, or no text for a header.
+    CaptureUnfit,
+    /// The head of a message waited for its body.
+    HeadWaited,
+    /// The head of a response went on before its body had begun: the deadline.
+    HeadReleased,
     /// A request's document went through its operations, to its end.
     RequestBodyRewritten,
     /// A response's document went through its operations, to its end.
@@ -41,24 +56,42 @@ pub enum Counter {
     UndecodableRequest,
     /// Refused: the request's body is not the JSON that it claims to be.
     BrokenRequest,
+    /// Refused: the members that are captured are not among the first bytes.
+    MembersTooFar,
+    /// Refused: the members that are captured have not come by the deadline.
+    LateRequest,
+    /// The response was replaced: the members that are captured have not come by the deadline.
+    LateResponse,
+    /// Refused or replaced: too many messages wait for their bodies.
+    Crowded,
     /// The response was replaced: its body is of no kind that its operations could read.
     UndecodableResponse,
     /// The response was cut off: its body is not the JSON that it claims to be, or incomplete.
     BrokenResponse,
+    /// Refused or cut off: the request's body inflates to more than may be read.
+    InflatedRequest,
+    /// The response was cut off: its body inflates to more than may be read.
+    InflatedResponse,
     /// Refused or cut off: the host did not do what was asked of it.
     Internal,
 }
 
 impl Counter {
     /// Every counter, in the order of declaration. README.md has the same list.
-    pub const ALL: [Counter; 22] = [
+    pub const ALL: [Counter; 34] = [
         Counter::Matched,
         Counter::Unmatched,
         Counter::Shadowed,
+        Counter::ShadowRewritten,
+        Counter::ShadowRefused,
         Counter::PathRewritten,
         Counter::QueryEdited,
         Counter::HostChanged,
         Counter::MethodChanged,
+        Counter::Captured,
+        Counter::CaptureUnfit,
+        Counter::HeadWaited,
+        Counter::HeadReleased,
         Counter::RequestBodyRewritten,
         Counter::ResponseBodyRewritten,
         Counter::RequestBodyPassed,
@@ -71,8 +104,14 @@ impl Counter {
         Counter::MalformedIdentity,
         Counter::UndecodableRequest,
         Counter::BrokenRequest,
+        Counter::MembersTooFar,
+        Counter::LateRequest,
+        Counter::LateResponse,
+        Counter::Crowded,
         Counter::UndecodableResponse,
         Counter::BrokenResponse,
+        Counter::InflatedRequest,
+        Counter::InflatedResponse,
         Counter::Internal,
     ];
 
@@ -82,6 +121,16 @@ impl Counter {
             Counter::Matched => "gatehouse.transform.matched",
             Counter::Unmatched => "gatehouse.transform.unmatched",
             Counter::Shadowed => "gatehouse.transform.shadowed",
+            Counter::ShadowRewritten => "gatehouse.transform.shadow_rewritten",
+            Counter::ShadowRefused => "gatehouse.transform.shadow_refused",
+            Counter::Captured => "gatehouse.transform.captured",
+            Counter::CaptureUnfit => "gatehouse.transform.capture_unfit",
+            Counter::HeadWaited => "gatehouse.transform.head_waited",
+            Counter::HeadReleased => "gatehouse.transform.head_released",
+            Counter::MembersTooFar => "gatehouse.transform.members_too_far",
+            Counter::LateRequest => "gatehouse.transform.late_request",
+            Counter::LateResponse => "gatehouse.transform.late_response",
+            Counter::Crowded => "gatehouse.transform.crowded",
             Counter::PathRewritten => "gatehouse.transform.path_rewritten",
             Counter::QueryEdited => "gatehouse.transform.query_edited",
             Counter::HostChanged => "gatehouse.transform.host_changed",
@@ -100,6 +149,8 @@ impl Counter {
             Counter::BrokenRequest => "gatehouse.transform.broken_request",
             Counter::UndecodableResponse => "gatehouse.transform.undecodable_response",
             Counter::BrokenResponse => "gatehouse.transform.broken_response",
+            Counter::InflatedRequest => "gatehouse.transform.inflated_request",
+            Counter::InflatedResponse => "gatehouse.transform.inflated_response",
             Counter::Internal => "gatehouse.transform.internal",
         }
     }

@@ -1,26 +1,31 @@
 //! What becomes of a request and of its response.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use http_message::{
-    HeaderEdits, HeaderMap, HeaderName, HeaderValue, PathError, Problem, Protocol, RequestHead,
-    content,
+    HeaderEdits, HeaderMap, HeaderValue, PathError, Problem, Protocol, RequestHead, content,
 };
 use identity::Identity;
 use request_match::{Ambiguity, Mode, Subject};
 
 use crate::body::{Body, Ended};
-use crate::config::{BodyRule, Policy, Transform};
+use crate::capture::{CaptureRule, Captured, Capturing};
+use crate::config::{CodingRule, Policy, Transform};
 use crate::counters::Counter;
+use crate::framing::{self, Reading, reframe, remove_what_is_about_the_body};
 use crate::head_edits::HeadEdit;
 use crate::presets::{DRAW_BYTES, add_security_headers};
 use crate::reason::Reason;
+use crate::trial::Trial;
 
 /// What the adapter does with a request.
 #[derive(Debug)]
 pub enum Step {
     /// Sends it on.
     Forward(Forward),
+    /// Holds its head back until this knows all, and then asks again with what it has captured.
+    Await(Box<Capturing>),
     /// Answers it.
     Reply(Problem, Reason),
 }
@@ -34,6 +39,8 @@ pub struct Forward {
     pub body: Option<Body>,
     /// What is to be done to its response.
     pub plan: Option<Plan>,
+    /// What a rule that is not in force would have done.
+    pub trial: Option<Box<Trial>>,
     /// What to count.
     pub counters: Vec<Counter>,
 }
@@ -57,30 +64,21 @@ pub enum Respond {
         edits: HeaderEdits,
         /// What its body goes through.
         body: Option<Body>,
+        /// What reads its body beside that, where the head has not waited for it.
+        capturing: Option<Box<Capturing>>,
+        /// The head waits until a first chunk of the body has been read, or for so long.
+        wait: Option<Duration>,
         /// What to count.
         counter: Option<Counter>,
     },
+    /// Holds its head back until this knows all, and then asks again with what it has captured.
+    Await(Box<Capturing>),
     /// Answers in its place.
     Reply(Problem, Reason),
 }
 
-/// Headers that would be wrong about a body that has been changed.
-const ABOUT_THE_BODY: [&str; 7] = [
-    "content-length",
-    "content-md5",
-    "digest",
-    "content-digest",
-    "repr-digest",
-    "etag",
-    "accept-ranges",
-];
-
-/// Headers by which a client asks for a part of a document.
-const ASKING_FOR_A_PART: [&str; 2] = ["range", "if-range"];
-
-/// Where this header is absent, any coding will do (RFC 9110 section 12.5.3).
-const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("accept-encoding");
-const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+/// How long the head of a response waits for the first chunk of its body, where it can.
+const FIRST_CHUNK_DEADLINE: Duration = Duration::from_secs(5);
 
 impl Policy {
     /// Whether a rule looks at the route, so that the filter has to ask the host for it.
@@ -105,7 +103,8 @@ impl Policy {
     /// Decides one request. Pure: the same arguments, the same step.
     ///
     /// `identity` is the record that auth has left, as the host hands it over; absent if there is none or no rule needs it.
-    /// `end_of_stream`: nothing follows the headers. `draw`: random bytes, where [`Policy::needs_draw`] says so.
+    /// `end_of_stream`: nothing follows the headers. `draw`: random bytes, where [`Policy::needs_draw`] says so. `captured`: what
+    /// its body has told, where the answer was [`Step::Await`].
     pub fn request(
         &self,
         head: &RequestHead,
@@ -113,12 +112,10 @@ impl Policy {
         identity: Option<&[u8]>,
         end_of_stream: bool,
         draw: Option<[u8; DRAW_BYTES]>,
+        captured: Option<&Captured>,
     ) -> Step {
-        self.try_request(head, route, identity, end_of_stream, draw)
-            .map_or_else(
-                |reason| Step::Reply(reason.problem(), reason),
-                Step::Forward,
-            )
+        self.try_request(head, route, identity, end_of_stream, draw, captured)
+            .unwrap_or_else(|reason| Step::Reply(reason.problem(), reason))
     }
 
     fn try_request(
@@ -128,7 +125,8 @@ impl Policy {
         identity: Option<&[u8]>,
         end_of_stream: bool,
         draw: Option<[u8; DRAW_BYTES]>,
-    ) -> Result<Forward, Reason> {
+        captured: Option<&Captured>,
+    ) -> Result<Step, Reason> {
         let mut forward = Forward {
             edits: self.without_copies(head.headers()),
             ..Forward::default()
@@ -139,7 +137,7 @@ impl Policy {
             // CONNECT: no path for a rule to match, and a tunnel that no rule could read.
             Err(Ambiguity::Path(PathError::Missing)) if !self.closes => {
                 forward.counters.push(Counter::Unmatched);
-                return Ok(forward);
+                return Ok(Step::Forward(forward));
             }
             Err(_) => return Err(Reason::Ambiguous),
         };
@@ -147,67 +145,120 @@ impl Policy {
         let mut next = || rules.find(|rule| rule.matcher.matches(&subject));
         let mut rule = next();
         // A rule on trial takes nothing from those behind it: a mask among them must hold.
-        if rule.is_some_and(|rule| rule.mode == Mode::Shadow) {
+        if let Some(on_trial) = rule.filter(|rule| rule.mode == Mode::Shadow) {
             forward.counters.push(Counter::Shadowed);
+            match Trial::begin(&on_trial.value, &subject, end_of_stream) {
+                Ok(trial) => forward.trial = Some(Box::new(trial)),
+                Err(_) => forward.counters.push(Counter::ShadowRefused),
+            }
             while rule.is_some_and(|rule| rule.mode == Mode::Shadow) {
                 rule = next();
             }
             if rule.is_none() {
-                return Ok(forward);
+                return Ok(Step::Forward(forward));
             }
         }
         let Some(rule) = rule else {
             forward.counters.push(Counter::Unmatched);
-            return Ok(forward);
+            return Ok(Step::Forward(forward));
         };
+        let capture = &rule.value.request_capture;
+        if let (Some(capture), None, false) = (capture, captured, end_of_stream)
+            && let Some(capturing) = capture.begin_request(head, &mut forward)?
+        {
+            return Ok(Step::Await(capturing));
+        }
         forward.counters.push(Counter::Matched);
         rule.value
             .edit_request(&subject, end_of_stream, draw, &mut forward)?;
-        if rule.value.touches_response() || rule.value.request.removes() {
-            forward.plan = Some(Plan {
-                transform: Rc::clone(&rule.value),
-                is_head: head.method() == b"HEAD",
-                is_https: head.scheme() == b"https",
-            });
+        if let Some(captured) = captured {
+            captured.edit(&mut forward.edits);
         }
-        Ok(forward)
+        if rule.value.touches_response() || rule.value.request.removes() {
+            forward.plan = Some(Plan::new(&rule.value, head));
+        }
+        Ok(Step::Forward(forward))
     }
 
-    /// Decides the response to a request that went on with this plan. `end_of_stream`: nothing follows the headers.
-    pub fn response(&self, plan: &Plan, headers: &HeaderMap, end_of_stream: bool) -> Respond {
+    /// Decides the response to a request that went on with this plan. `end_of_stream`: nothing follows the headers. `captured`:
+    /// what its body has told, where the answer was [`Respond::Await`].
+    pub fn response(
+        &self,
+        plan: &Plan,
+        headers: &HeaderMap,
+        end_of_stream: bool,
+        captured: Option<&Captured>,
+    ) -> Respond {
+        self.try_response(plan, headers, end_of_stream, captured)
+            .unwrap_or_else(|reason| Respond::Reply(reason.problem(), reason))
+    }
+
+    fn try_response(
+        &self,
+        plan: &Plan,
+        headers: &HeaderMap,
+        end_of_stream: bool,
+        captured: Option<&Captured>,
+    ) -> Result<Respond, Reason> {
+        let transform = &plan.transform;
+        let codings = &transform.response_codings;
+        let content = match transform.reads_response() {
+            true => Content::of(plan, codings, headers, end_of_stream),
+            false => Content::UNREAD,
+        };
         let mut edits = HeaderEdits::new();
-        plan.transform.response.apply(headers, &mut edits);
-        if plan.transform.security_headers {
-            add_security_headers(headers, plan.is_https, &mut edits);
-        }
-        let mut body = None;
         let mut counter = None;
-        if let Some(rule) = &plan.transform.response_body {
-            let status = headers.get_all(":status").next().unwrap_or_default();
-            // 101: what follows is another protocol's. 206: a part of a document.
-            let readable = !matches!(status, b"101" | b"206") && content::is_json_document(headers);
-            let is_unchanged = status == b"304";
-            let bodiless = plan.is_head || is_unchanged || status == b"204";
-            if end_of_stream || bodiless || content::is_empty(headers) {
-                // These describe the answer to a GET, which would have been rewritten.
-                if is_unchanged || (plan.is_head && (readable || !rule.pass)) {
-                    remove_what_is_about_the_body(&mut edits);
-                }
-                body = (!end_of_stream).then(Body::absent);
-            } else if readable {
-                body = Some(rule.begin(&mut edits));
-            } else if rule.pass {
-                counter = Some(Counter::ResponseBodyPassed);
-            } else {
-                let reason = Reason::UndecodableResponse;
-                return Respond::Reply(reason.problem(), reason);
+        let mut capturing = None;
+        if let (Some(rule), None) = (&transform.response_capture, captured) {
+            match content {
+                Content::Readable(_) if rule.holds_head => return Ok(Respond::Await(rule.begin())),
+                Content::Readable(_) => capturing = Some(rule.begin()),
+                Content::Unreadable if rule.pass => counter = Some(Counter::ResponseBodyPassed),
+                Content::Unreadable => return Err(Reason::UndecodableResponse),
+                Content::None { .. } => {}
             }
         }
-        Respond::Forward {
+        transform.response.apply(headers, &mut edits);
+        if transform.security_headers {
+            add_security_headers(headers, plan.is_https, &mut edits);
+        }
+        if let Some(captured) = captured {
+            captured.edit(&mut edits);
+        }
+        let mut body = None;
+        let mut wait = None;
+        if let Some(rule) = &transform.response_body {
+            match content {
+                Content::None { described } => {
+                    // These describe the answer to a GET, which would have been rewritten.
+                    if described == Described::Unchanged
+                        || described == Described::Readable
+                        || (described == Described::Unreadable && !rule.pass)
+                    {
+                        reframe(headers, codings, &mut edits);
+                        framing::vary(headers, codings, &mut edits);
+                    }
+                    body = (!end_of_stream).then(Body::absent);
+                }
+                Content::Readable(reading) => {
+                    reframe(headers, codings, &mut edits);
+                    framing::vary(headers, codings, &mut edits);
+                    let program = Rc::clone(&rule.program);
+                    body = Some(Body::new(program, rule.pass, reading, codings));
+                    let waits = self.host_allows_stop_iteration && !rule.pass;
+                    wait = waits.then_some(FIRST_CHUNK_DEADLINE);
+                }
+                Content::Unreadable if rule.pass => counter = Some(Counter::ResponseBodyPassed),
+                Content::Unreadable => return Err(Reason::UndecodableResponse),
+            }
+        }
+        Ok(Respond::Forward {
             edits,
             body,
+            capturing,
+            wait,
             counter,
-        }
+        })
     }
 
     /// The edits of a request's trailers: what rules write, no client may send, and what was removed with the headers does
@@ -238,10 +289,72 @@ impl Policy {
     }
 }
 
+/// What there is of a response's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    /// Nothing. What the headers say is of another answer, or of none.
+    None {
+        described: Described,
+    },
+    Readable(Reading),
+    Unreadable,
+}
+
+/// Of which answer the headers of one without a body tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Described {
+    /// Of this one.
+    This,
+    /// Of the one that the client has.
+    Unchanged,
+    /// Of one to GET whose body can be read, or cannot.
+    Readable,
+    Unreadable,
+}
+
+impl Content {
+    /// Of one that nobody reads.
+    const UNREAD: Content = Content::None {
+        described: Described::This,
+    };
+
+    fn of(plan: &Plan, codings: &CodingRule, headers: &HeaderMap, end_of_stream: bool) -> Content {
+        let status = headers.get_all(":status").next().unwrap_or_default();
+        // 101: what follows is another protocol's. 206: a part of a document.
+        let reading = Reading::of(headers, codings).filter(|_| !matches!(status, b"101" | b"206"));
+        let is_unchanged = status == b"304";
+        let bodiless = plan.is_head || is_unchanged || status == b"204";
+        if end_of_stream || bodiless || content::is_empty(headers) {
+            let described = match (is_unchanged, plan.is_head, reading.is_some()) {
+                (true, ..) => Described::Unchanged,
+                (_, true, true) => Described::Readable,
+                (_, true, false) => Described::Unreadable,
+                (_, false, _) => Described::This,
+            };
+            Content::None { described }
+        } else {
+            reading.map_or(Content::Unreadable, Content::Readable)
+        }
+    }
+}
+
 impl Plan {
+    pub(crate) fn new(transform: &Rc<Transform>, request: &RequestHead) -> Plan {
+        Plan {
+            transform: Rc::clone(transform),
+            is_head: request.method() == b"HEAD",
+            is_https: request.scheme() == b"https",
+        }
+    }
+
     /// Whether the response is looked at at all.
     pub fn touches_response(&self) -> bool {
         self.transform.touches_response()
+    }
+
+    /// Whether a response with these headers is in no coding, or in one that is read.
+    pub(crate) fn reads_coding_of(&self, headers: &HeaderMap) -> bool {
+        Reading::of_coding(headers, &self.transform.response_codings).is_some()
     }
 
     /// Whether [`Plan::response_trailers`] may have something to remove.
@@ -261,15 +374,9 @@ impl Plan {
     }
 }
 
-fn remove_what_is_about_the_body(edits: &mut HeaderEdits) {
-    for name in ABOUT_THE_BODY {
-        edits.remove(name.as_bytes());
-    }
-}
-
 impl Transform {
-    fn touches_response(&self) -> bool {
-        !self.response.is_empty() || self.security_headers || self.response_body.is_some()
+    pub(crate) fn touches_response(&self) -> bool {
+        !self.response.is_empty() || self.security_headers || self.reads_response()
     }
 
     /// Whether an edit may take away the trace that a request came with.
@@ -287,7 +394,11 @@ impl Transform {
         self.request.edits.iter().any(is_removal_or_write)
     }
 
-    fn edit_request(
+    fn reads_response(&self) -> bool {
+        self.response_body.is_some() || self.response_capture.is_some()
+    }
+
+    pub(crate) fn edit_request(
         &self,
         subject: &Subject<'_>,
         end_of_stream: bool,
@@ -301,26 +412,29 @@ impl Transform {
         if let Some(rule) = &self.request_body
             && !end_of_stream
         {
+            let codings = &self.request_codings;
             if content::is_empty(head.headers()) {
                 forward.body = Some(Body::absent());
-            } else if content::is_json_document(head.headers()) {
-                forward.body = Some(rule.begin(&mut forward.edits));
+            } else if let Some(reading) = Reading::of(head.headers(), codings) {
+                reframe(head.headers(), codings, &mut forward.edits);
+                let program = Rc::clone(&rule.program);
+                forward.body = Some(Body::new(program, rule.pass, reading, codings));
             } else if rule.pass {
                 forward.counters.push(Counter::RequestBodyPassed);
             } else {
                 return Err(Reason::UndecodableRequest);
             }
         }
-        if let Some(rule) = &self.response_body {
+        let body = self.response_body.as_ref().map(|rule| rule.pass);
+        let capture = self.response_capture.as_ref().map(|rule| rule.pass);
+        if let Some(pass) = body.or(capture) {
             // The answer to frames is frames: a call whose answer would be withheld had better not be made.
             let framed = Protocol::of_content_type(head.content_type()) != Protocol::Http;
-            if framed && !rule.pass {
+            if framed && !pass {
                 return Err(Reason::UndecodableRequest);
             }
-            for name in ASKING_FOR_A_PART {
-                forward.edits.remove(name.as_bytes());
-            }
-            forward.edits.set(ACCEPT_ENCODING, IDENTITY);
+            let codings = &self.response_codings;
+            framing::ask_for_what_can_be_read(head.headers(), codings, &mut forward.edits);
         }
         Ok(())
     }
@@ -383,10 +497,24 @@ fn target(
     HeaderValue::try_from(target).map_err(|_| Reason::TargetTooLong)
 }
 
-impl BodyRule {
-    fn begin(&self, edits: &mut HeaderEdits) -> Body {
-        remove_what_is_about_the_body(edits);
-        Body::new(Rc::clone(&self.program), self.pass)
+impl CaptureRule {
+    /// What reads the body of this request while its head waits; `None` if there is nothing to wait for.
+    pub(crate) fn begin_request(
+        self: &Rc<Self>,
+        head: &RequestHead,
+        forward: &mut Forward,
+    ) -> Result<Option<Box<Capturing>>, Reason> {
+        if content::is_empty(head.headers()) {
+            return Ok(None);
+        }
+        if content::is_json_document(head.headers()) {
+            return Ok(Some(self.begin()));
+        }
+        if !self.pass {
+            return Err(Reason::UndecodableRequest);
+        }
+        forward.counters.push(Counter::RequestBodyPassed);
+        Ok(None)
     }
 }
 

@@ -2,7 +2,7 @@
 
 /// Which of the two messages of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
+pub enum Direction {
     /// What the client sends.
     Request,
     /// What the upstream answers.

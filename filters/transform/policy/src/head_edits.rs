@@ -104,6 +104,11 @@ impl HeadEdits {
         self.edits.is_empty()
     }
 
+    /// The names that the edits write whole, so that no one else's copy may stay.
+    pub(crate) fn owned(&self) -> impl Iterator<Item = &HeaderName> {
+        self.edits.iter().filter_map(HeadEdit::owned)
+    }
+
     /// Adds the edits for these headers, after those that are there.
     pub(crate) fn apply(&self, headers: &HeaderMap, edits: &mut HeaderEdits) {
         for edit in &self.edits {
@@ -180,7 +185,7 @@ impl HeadEdits {
 
 impl HeadEdit {
     /// The name that this writes whole, so that no one else's copy may stay.
-    pub(crate) fn owned(&self) -> Option<&HeaderName> {
+    fn owned(&self) -> Option<&HeaderName> {
         match self {
             HeadEdit::Set(name, _)
             | HeadEdit::Rename { to: name, .. }

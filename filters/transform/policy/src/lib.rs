@@ -17,10 +17,12 @@
 )]
 
 mod body;
+mod capture;
 mod config;
 mod counters;
 mod decision;
 mod direction;
+mod framing;
 mod head_edits;
 mod hex;
 mod host_rewrite;
@@ -29,12 +31,18 @@ mod path_rewrite;
 mod presets;
 mod query_edits;
 mod reason;
+mod template;
 mod trace_parent;
+mod trial;
 mod value;
 
-pub use body::{Body, Chunk, Ended};
+pub use body::{Body, BodyFault, Chunk, Ended};
+pub use capture::{Captured, Capturing, Wait};
 pub use config::{Config, Policy};
-pub use counters::Counter;
+pub use counters::{Counter, HELD_BYTES};
 pub use decision::{Forward, Plan, Respond, Step};
+pub use direction::Direction;
 pub use presets::DRAW_BYTES;
 pub use reason::Reason;
+pub use template::{Facts, Needs, Parsed, Property, Scope, Sources, Template, TooLong};
+pub use trial::Trial;

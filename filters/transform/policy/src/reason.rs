@@ -19,21 +19,33 @@ pub enum Reason {
     MethodUnfit,
     /// The record of the caller cannot be read.
     MalformedIdentity,
-    /// The request's body is not JSON, or encoded, or it is a call whose answer would not be JSON.
+    /// The request's body is not JSON, or in a coding that is not read, or it is a call whose answer would not be JSON.
     UndecodableRequest,
     /// The request's body claims to be JSON and is not.
     BrokenRequest,
-    /// The response's body is not JSON, encoded, or a part of a document.
+    /// The members that a rule captures are not among the first bytes of the request's body.
+    MembersTooFar,
+    /// They have not come by the deadline.
+    LateRequest,
+    /// Those of the response's body have not come by the deadline.
+    LateResponse,
+    /// Too many messages wait for their bodies.
+    Crowded,
+    /// The response's body is not JSON, in a coding that is not read, or a part of a document.
     UndecodableResponse,
     /// The response's body claims to be JSON and is not, or ends before its document.
     BrokenResponse,
+    /// The request's body inflates to more than may be read.
+    InflatedRequest,
+    /// The response's body inflates to more than may be read.
+    InflatedResponse,
     /// The host did not do what was asked of it.
     Internal,
 }
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 11] = [
+    pub const ALL: [Reason; 17] = [
         Reason::Ambiguous,
         Reason::PathNotAllowed,
         Reason::HostNotAllowed,
@@ -42,8 +54,14 @@ impl Reason {
         Reason::MalformedIdentity,
         Reason::UndecodableRequest,
         Reason::BrokenRequest,
+        Reason::MembersTooFar,
+        Reason::LateRequest,
+        Reason::LateResponse,
+        Reason::Crowded,
         Reason::UndecodableResponse,
         Reason::BrokenResponse,
+        Reason::InflatedRequest,
+        Reason::InflatedResponse,
         Reason::Internal,
     ];
 
@@ -58,8 +76,14 @@ impl Reason {
             Reason::MalformedIdentity => "gatehouse_transform_malformed_identity",
             Reason::UndecodableRequest => "gatehouse_transform_undecodable_request",
             Reason::BrokenRequest => "gatehouse_transform_broken_request",
+            Reason::MembersTooFar => "gatehouse_transform_members_too_far",
+            Reason::LateRequest => "gatehouse_transform_late_request",
+            Reason::LateResponse => "gatehouse_transform_late_response",
+            Reason::Crowded => "gatehouse_transform_crowded",
             Reason::UndecodableResponse => "gatehouse_transform_undecodable_response",
             Reason::BrokenResponse => "gatehouse_transform_broken_response",
+            Reason::InflatedRequest => "gatehouse_transform_inflated_request",
+            Reason::InflatedResponse => "gatehouse_transform_inflated_response",
             Reason::Internal => "gatehouse_transform_internal",
         }
     }
@@ -69,9 +93,12 @@ impl Reason {
         match self {
             Reason::Ambiguous | Reason::BrokenRequest | Reason::MethodUnfit => 400,
             Reason::PathNotAllowed | Reason::HostNotAllowed | Reason::MalformedIdentity => 403,
+            Reason::MembersTooFar | Reason::InflatedRequest => 413,
             Reason::TargetTooLong => 414,
             Reason::UndecodableRequest => 415,
-            Reason::UndecodableResponse | Reason::BrokenResponse => 502,
+            Reason::LateRequest | Reason::Crowded => 503,
+            Reason::LateResponse => 504,
+            Reason::UndecodableResponse | Reason::BrokenResponse | Reason::InflatedResponse => 502,
             Reason::Internal => 500,
         }
     }
@@ -86,9 +113,14 @@ impl Reason {
                 GrpcStatus::PermissionDenied
             }
             Reason::UndecodableRequest | Reason::MethodUnfit => GrpcStatus::Unimplemented,
-            Reason::UndecodableResponse | Reason::BrokenResponse | Reason::Internal => {
-                GrpcStatus::Internal
+            Reason::MembersTooFar | Reason::InflatedRequest | Reason::Crowded => {
+                GrpcStatus::ResourceExhausted
             }
+            Reason::LateRequest | Reason::LateResponse => GrpcStatus::DeadlineExceeded,
+            Reason::UndecodableResponse
+            | Reason::BrokenResponse
+            | Reason::InflatedResponse
+            | Reason::Internal => GrpcStatus::Internal,
         }
     }
 
@@ -103,8 +135,14 @@ impl Reason {
             Reason::MalformedIdentity => Counter::MalformedIdentity,
             Reason::UndecodableRequest => Counter::UndecodableRequest,
             Reason::BrokenRequest => Counter::BrokenRequest,
+            Reason::MembersTooFar => Counter::MembersTooFar,
+            Reason::LateRequest => Counter::LateRequest,
+            Reason::LateResponse => Counter::LateResponse,
+            Reason::Crowded => Counter::Crowded,
             Reason::UndecodableResponse => Counter::UndecodableResponse,
             Reason::BrokenResponse => Counter::BrokenResponse,
+            Reason::InflatedRequest => Counter::InflatedRequest,
+            Reason::InflatedResponse => Counter::InflatedResponse,
             Reason::Internal => Counter::Internal,
         }
     }
@@ -126,7 +164,10 @@ impl Reason {
         match self.status() {
             400 => "Bad Request",
             403 => "Forbidden",
+            413 => "Content Too Large",
             414 => "URI Too Long",
+            503 => "Service Unavailable",
+            504 => "Gateway Timeout",
             415 => "Unsupported Media Type",
             502 => "Bad Gateway",
             _ => "Internal Server Error",
@@ -142,13 +183,23 @@ impl Reason {
             Reason::MethodUnfit => "A call, or a body, cannot be sent on by this method.",
             Reason::MalformedIdentity => "The gateway cannot tell who is calling.",
             Reason::UndecodableRequest => {
-                "The body must be JSON in UTF-8, without a content encoding."
+                "The body must be JSON in UTF-8, in no content coding or one that the gateway reads."
             }
             Reason::BrokenRequest => "The body is not valid JSON.",
+            Reason::MembersTooFar => {
+                "The body does not say early enough what the gateway has to know of it."
+            }
+            Reason::LateRequest => "The body did not come in time.",
+            Reason::LateResponse => "The upstream's answer did not come in time.",
+            Reason::Crowded => "The gateway is waiting for too many bodies.",
             Reason::UndecodableResponse => {
                 "The upstream's answer has a form that cannot be passed on."
             }
             Reason::BrokenResponse => "The upstream's answer is not valid JSON.",
+            Reason::InflatedRequest => "The body inflates to more than the gateway reads.",
+            Reason::InflatedResponse => {
+                "The upstream's answer inflates to more than the gateway reads."
+            }
             Reason::Internal => "The gateway could not process the request.",
         }
     }

@@ -453,8 +453,9 @@ fn requests_become_what_users_of_other_gateways_expect() {
             .needs_draw(&head)
             .then_some([7; transform_policy::DRAW_BYTES]);
         let has_body = comes.contains("content-length: 2");
-        let found = match policy.request(&head, None, None, !has_body, draw) {
+        let found = match policy.request(&head, None, None, !has_body, draw, None) {
             Step::Reply(_, reason) => reason.code_details().to_owned(),
+            Step::Await(_) => "waits".to_owned(),
             Step::Forward(forward) => {
                 let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
                 let mut names: Vec<String> = head

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use json_stream::{Broken, JsonRewriter, Operation, Pointer, Program};
+use json_stream::{Bindings, Broken, JsonRewriter, Operation, Pointer, Program};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
@@ -50,7 +50,7 @@ fn program(edits: &[Edit]) -> Rc<Program> {
 
 /// Reads `text` cut at the given places.
 pub(crate) fn rewrite(edits: &[Edit], text: &[u8], cuts: &[usize]) -> Result<Vec<u8>, Broken> {
-    let mut rewriter = JsonRewriter::new(program(edits));
+    let mut rewriter = JsonRewriter::new(program(edits), Bindings::default());
     let mut out = Vec::new();
     let mut start = 0;
     for cut in cuts.iter().copied().chain([text.len()]) {

@@ -47,10 +47,11 @@ pub(crate) struct BodyRule {
 pub(super) fn compile_body(
     config: Option<BoundedList<OperationConfig, 1, 64>>,
     on_undecodable: OnUndecodable,
+    captures: bool,
     at: &FieldPath,
 ) -> Result<Option<BodyRule>, ConfigError> {
     let Some(config) = config else {
-        if on_undecodable == OnUndecodable::Pass {
+        if on_undecodable == OnUndecodable::Pass && !captures {
             return Err(ConfigError::new(
                 &at.field("on_undecodable"),
                 "says what becomes of a body, and there is no body rule here",
@@ -145,7 +146,7 @@ fn compile_operation(config: OperationConfig, at: &FieldPath) -> Result<Operatio
                     "may have at most 64 KiB",
                 ));
             }
-            Ok(Operation::mask(pointer(name, &path)?, &with))
+            Ok(Operation::mask(pointer(name, &path)?, with.as_str()))
         }
         "keep_only" => {
             let members = members.ok_or_else(|| missing("members"))?;

@@ -251,7 +251,7 @@ fn is_same(a: &HeaderName, b: &HeaderName) -> bool {
 }
 
 /// Headers by which Envoy, and proxies behind it, are told what to do with a request.
-fn is_read_by_proxies(name: &HeaderName) -> bool {
+pub(super) fn is_read_by_proxies(name: &HeaderName) -> bool {
     const FAMILIES: [&str; 3] = ["x-envoy-", "x-forwarded-", "x-gatehouse-"];
     let is_in = |family: &&str| {
         let letters = fold_name(name.as_bytes()).take(family.len());
@@ -274,7 +274,7 @@ fn is_copied(name: &HeaderName) -> bool {
 }
 
 /// Headers that frame a message or say what its body is belong to the filter itself, and gRPC's to the call.
-fn is_reserved(name: &HeaderName, direction: Direction) -> bool {
+pub(super) fn is_reserved(name: &HeaderName, direction: Direction) -> bool {
     match direction {
         Direction::Request => is_reserved_request_header(name),
         Direction::Response => {

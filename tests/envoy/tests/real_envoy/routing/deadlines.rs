@@ -100,6 +100,31 @@ fn a_call_that_takes_too_long_ends_as_deadline_exceeded() {
     assert_eq!(counted("other.14"), Some(2), "{stats:?}");
 }
 
+// Its bridge makes UNAVAILABLE of Envoy's 504, and a browser's library would make the call over and over.
+#[test]
+fn a_bridged_caller_reads_deadline_exceeded() {
+    let (mut bootstrap, _silent, _refusing) = with_deadlines();
+    let bridge = json!({
+        "name": "envoy.filters.http.grpc_web",
+        "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.grpc_web.v3.GrpcWeb" },
+    });
+    bootstrap.http_filters_mut().insert(0, bridge);
+    let Some(gateway) = Gateway::start(&bootstrap) else {
+        return;
+    };
+    let call = |path: &str| Request::grpc_web(path, b"").header("grpc-timeout", "50m");
+    for client in [gateway.h1(), gateway.h2()] {
+        let answer = client.send(&call("/silent.v1.Clock/Tick"));
+        assert_eq!(answer.grpc_status(), Some(4), "{answer:?}");
+        // Where the filter has told the router nothing, the bridge's word stays.
+        let other = client.send(&call("/silent.v1.Clock/Stop"));
+        assert_eq!(other.grpc_status(), Some(14), "{other:?}");
+    }
+    let stats = gateway.envoy().stats();
+    let counted = "wasmcustom.gatehouse.routing.grpc_status.silent.v1.Clock.Tick.4";
+    assert_eq!(stats.get(counted), Some(&2), "{stats:?}");
+}
+
 // A call whose time is over costs an upstream work that nobody waits for.
 #[test]
 fn a_call_without_time_left_is_refused() {
