@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use crate::bindings::Bindings;
-use crate::json_rewriter::{Broken, Capture, Captured, JsonRewriter, Keep};
+use crate::broken::Broken;
+use crate::json_rewriter::{Capture, Captured, JsonRewriter, Keep};
 use crate::operation::{Operation, Program};
 use crate::pointer::{InvalidPointer, Pointer};
 
@@ -115,18 +116,19 @@ impl MemberReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broken::Fault;
 
     fn reader(places: &[&str]) -> MemberReader {
         let places = places.iter().map(|text| MemberPlace::parse(text).unwrap());
         MemberReader::new(&MemberPlaces::new(places.collect()).unwrap())
     }
 
-    fn read(places: &[&str], text: &str, size: usize) -> Result<Vec<Option<Captured>>, Broken> {
+    fn read(places: &[&str], text: &str, size: usize) -> Result<Vec<Option<Captured>>, Fault> {
         let mut reader = reader(places);
         for chunk in text.as_bytes().chunks(size) {
-            reader.push(chunk)?;
+            reader.push(chunk).map_err(|broken| broken.fault())?;
         }
-        reader.finish()?;
+        reader.finish().map_err(|broken| broken.fault())?;
         Ok((0..places.len())
             .map(|place| reader.get(place).cloned())
             .collect())
@@ -182,13 +184,13 @@ mod tests {
             for size in 1..=document.len() {
                 assert_eq!(
                     read(&["/model"], document, size),
-                    Err(Broken::Repeated),
+                    Err(Fault::DuplicateMember),
                     "{document}"
                 );
             }
         }
         let nested = r#"{"m":{"id":1},"m":{"id":2}}"#;
-        assert_eq!(read(&["/m/id"], nested, 3), Err(Broken::Repeated));
+        assert_eq!(read(&["/m/id"], nested, 3), Err(Fault::DuplicateMember));
         let elsewhere = r#"{"model":"a","x":{"model":"b"}}"#;
         assert_eq!(read(&["/model"], elsewhere, 3), Ok(vec![text("a")]));
     }
