@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http_message::{HeaderMap, Place, RequestHead};
+use http_message::{HeaderMap, Place, ProblemType, RequestHead};
 use proxy_host::body::Buffer;
 use proxy_host::headers::{self, Map};
 use proxy_host::{HostError, foreign, property, request_head};
@@ -10,6 +10,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use transform_policy::{
     Body, Captured, Capturing, Counter, Ended, Forward, Plan, Reason, Respond, Step, Trial, Wait,
+    place_of,
 };
 
 use crate::facts::Facts;
@@ -559,13 +560,18 @@ impl Exchange {
     /// On with the message, or an end to it. After response headers have left, the host makes of the reply a stream that
     /// visibly breaks off; Pause keeps it from ending as if it were whole.
     fn settle(&mut self, done: Result<Action, Stop>) -> Action {
+        let mut kind = ProblemType::default();
         let reason = match done {
             Ok(action) => return action,
             Err(Stop::Policy(reason)) => reason,
             Err(Stop::Broken(buffer, broken)) => {
                 log::debug!("body={buffer:?} broken={broken}");
                 match buffer {
-                    Buffer::Request => Reason::BrokenRequest,
+                    Buffer::Request => {
+                        kind = place_of(&broken);
+                        Reason::of_request(&broken)
+                    }
+                    // The names in it are the upstream's.
                     Buffer::Response | Buffer::Callout => Reason::BrokenResponse,
                 }
             }
@@ -585,7 +591,7 @@ impl Exchange {
         self.response = Passage::new(Buffer::Response);
         self.trial = None;
         self.measure();
-        proxy_host::refuse(&self.head, &reason.problem(), Place::BeforeBridges);
+        proxy_host::refuse_as(&kind, &self.head, &reason.problem(), Place::BeforeBridges);
         Action::Pause
     }
 

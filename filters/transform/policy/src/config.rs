@@ -14,16 +14,20 @@ use crate::capture::CaptureRule;
 use crate::direction::Direction;
 use crate::head_edits::HeadEdits;
 use crate::path_rewrite::PathRewrite;
+use crate::surroundings::Surroundings;
 
 mod body;
 mod capture;
+mod hash;
 mod headers;
+mod limits;
 mod path;
 
 pub(crate) use body::BodyRule;
 use body::{OnUndecodable, OperationConfig, compile_body};
 use capture::{CaptureBounds, CaptureConfig, compile_capture};
 use headers::{HeadersConfig, check_against_owned, compile_headers};
+use limits::LimitsConfig;
 use path::{PathConfig, compile_path};
 
 /// The wire form. README.md tells what each field means.
@@ -58,6 +62,7 @@ struct RequestConfig {
     headers: Option<HeadersConfig>,
     path: Option<PathConfig>,
     body: Option<BoundedList<OperationConfig, 1, 64>>,
+    limits: Option<LimitsConfig>,
     capture: Option<BoundedList<CaptureConfig, 1, 16>>,
     capture_max_bytes: Option<ByteSize>,
     capture_deadline: Option<ConfigDuration>,
@@ -70,6 +75,7 @@ struct RequestConfig {
 struct ResponseConfig {
     headers: Option<HeadersConfig>,
     body: Option<BoundedList<OperationConfig, 1, 64>>,
+    limits: Option<LimitsConfig>,
     capture: Option<BoundedList<CaptureConfig, 1, 16>>,
     capture_max_bytes: Option<ByteSize>,
     capture_deadline: Option<ConfigDuration>,
@@ -106,11 +112,19 @@ pub(crate) struct Transform {
 impl Policy {
     /// Reads what the host hands over: JSON or a serialized `google.protobuf.Struct`.
     pub fn from_bytes(bytes: &[u8]) -> Result<Policy, ConfigError> {
-        Policy::compile(filter_config::parse(bytes)?)
+        Policy::from_bytes_in(bytes, &Surroundings::NONE)
+    }
+
+    /// As [`Policy::from_bytes`], in a VM with these surroundings.
+    pub fn from_bytes_in(
+        bytes: &[u8],
+        surroundings: &Surroundings<'_>,
+    ) -> Result<Policy, ConfigError> {
+        Policy::compile(filter_config::parse(bytes)?, surroundings)
     }
 
     /// Checks what types cannot: references, duplicates, names that would harm a message.
-    pub fn compile(config: Config) -> Result<Policy, ConfigError> {
+    pub fn compile(config: Config, surroundings: &Surroundings<'_>) -> Result<Policy, ConfigError> {
         let root = FieldPath::root();
         let twins = TwinTable::of(
             config.twins.into_inner(),
@@ -134,6 +148,7 @@ impl Policy {
                     rule.request,
                     rule.response,
                     config.host_allows_stop_iteration,
+                    surroundings,
                     &at,
                 )?),
             });
@@ -172,6 +187,7 @@ impl Transform {
         request: Option<RequestConfig>,
         response: Option<ResponseConfig>,
         host_allows_stop_iteration: bool,
+        surroundings: &Surroundings<'_>,
         at: &FieldPath,
     ) -> Result<Transform, ConfigError> {
         let request_at = at.field("request");
@@ -203,8 +219,14 @@ impl Transform {
             let captures = config.capture.is_some();
             transform.request_capture =
                 compile_capture(config.capture, &bounds, Direction::Request, &request_at)?;
-            transform.request_body =
-                compile_body(config.body, config.on_undecodable, captures, &request_at)?;
+            transform.request_body = compile_body(
+                config.body,
+                config.on_undecodable,
+                captures,
+                config.limits,
+                surroundings,
+                &request_at,
+            )?;
             transform.check_captured_headers(&request_at)?;
         }
         if let Some(config) = response {
@@ -218,8 +240,14 @@ impl Transform {
             let captures = config.capture.is_some();
             transform.response_capture =
                 compile_capture(config.capture, &bounds, Direction::Response, &response_at)?;
-            transform.response_body =
-                compile_body(config.body, config.on_undecodable, captures, &response_at)?;
+            transform.response_body = compile_body(
+                config.body,
+                config.on_undecodable,
+                captures,
+                config.limits,
+                surroundings,
+                &response_at,
+            )?;
         }
         Ok(transform)
     }

@@ -1,6 +1,7 @@
 //! Why a message does not go on, and what the client is told.
 
-use http_message::{GrpcStatus, Problem};
+use http_message::{GrpcStatus, Problem, ProblemType};
+use json_stream::Broken;
 
 use crate::counters::Counter;
 
@@ -17,6 +18,8 @@ pub enum Reason {
     UndecodableRequest,
     /// The request's body claims to be JSON and is not.
     BrokenRequest,
+    /// The request's body has more than the limits of its rule allow.
+    OverLimit,
     /// The members that a rule captures are not among the first bytes of the request's body.
     MembersTooFar,
     /// They have not come by the deadline.
@@ -33,14 +36,24 @@ pub enum Reason {
     Internal,
 }
 
+/// What the sender of such a body is told: where in it the fault is. Names of members are its own.
+pub fn place_of(broken: &Broken) -> ProblemType {
+    ProblemType {
+        pointer: Some(broken.pointer().to_owned()),
+        offset: Some(broken.offset()),
+        ..ProblemType::default()
+    }
+}
+
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 12] = [
+    pub const ALL: [Reason; 13] = [
         Reason::Ambiguous,
         Reason::PathNotAllowed,
         Reason::MalformedIdentity,
         Reason::UndecodableRequest,
         Reason::BrokenRequest,
+        Reason::OverLimit,
         Reason::MembersTooFar,
         Reason::LateRequest,
         Reason::LateResponse,
@@ -58,6 +71,7 @@ impl Reason {
             Reason::MalformedIdentity => "gatehouse_transform_malformed_identity",
             Reason::UndecodableRequest => "gatehouse_transform_undecodable_request",
             Reason::BrokenRequest => "gatehouse_transform_broken_request",
+            Reason::OverLimit => "gatehouse_transform_over_limit",
             Reason::MembersTooFar => "gatehouse_transform_members_too_far",
             Reason::LateRequest => "gatehouse_transform_late_request",
             Reason::LateResponse => "gatehouse_transform_late_response",
@@ -73,7 +87,7 @@ impl Reason {
         match self {
             Reason::Ambiguous | Reason::BrokenRequest => 400,
             Reason::PathNotAllowed | Reason::MalformedIdentity => 403,
-            Reason::MembersTooFar => 413,
+            Reason::OverLimit | Reason::MembersTooFar => 413,
             Reason::UndecodableRequest => 415,
             Reason::LateRequest | Reason::Crowded => 503,
             Reason::LateResponse => 504,
@@ -88,11 +102,21 @@ impl Reason {
             Reason::Ambiguous | Reason::BrokenRequest => GrpcStatus::InvalidArgument,
             Reason::PathNotAllowed | Reason::MalformedIdentity => GrpcStatus::PermissionDenied,
             Reason::UndecodableRequest => GrpcStatus::Unimplemented,
-            Reason::MembersTooFar | Reason::Crowded => GrpcStatus::ResourceExhausted,
+            Reason::OverLimit | Reason::MembersTooFar | Reason::Crowded => {
+                GrpcStatus::ResourceExhausted
+            }
             Reason::LateRequest | Reason::LateResponse => GrpcStatus::DeadlineExceeded,
             Reason::UndecodableResponse | Reason::BrokenResponse | Reason::Internal => {
                 GrpcStatus::Internal
             }
+        }
+    }
+
+    /// Why a request with such a body does not go on.
+    pub fn of_request(broken: &Broken) -> Reason {
+        match broken.is_limit() {
+            true => Reason::OverLimit,
+            false => Reason::BrokenRequest,
         }
     }
 
@@ -104,6 +128,7 @@ impl Reason {
             Reason::MalformedIdentity => Counter::MalformedIdentity,
             Reason::UndecodableRequest => Counter::UndecodableRequest,
             Reason::BrokenRequest => Counter::BrokenRequest,
+            Reason::OverLimit => Counter::OverLimit,
             Reason::MembersTooFar => Counter::MembersTooFar,
             Reason::LateRequest => Counter::LateRequest,
             Reason::LateResponse => Counter::LateResponse,
@@ -149,6 +174,7 @@ impl Reason {
                 "The body must be JSON in UTF-8, without a content encoding."
             }
             Reason::BrokenRequest => "The body is not valid JSON.",
+            Reason::OverLimit => "The body has more than may be sent here.",
             Reason::MembersTooFar => {
                 "The body does not say early enough what the gateway has to know of it."
             }
