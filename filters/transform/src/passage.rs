@@ -1,9 +1,8 @@
 //! A body on its way through, in one direction.
 
-use json_stream::Broken;
 use proxy_host::HostError;
 use proxy_host::body::{self, Buffer};
-use transform_policy::{Body, Capturing, Chunk, Reason, Wait};
+use transform_policy::{Body, BodyFault, Capturing, Chunk, Reason, Wait};
 
 /// What is done to a body, and what waits for it.
 pub(crate) struct Passage {
@@ -30,7 +29,7 @@ pub(crate) enum Hold {
 #[derive(Debug)]
 pub(crate) enum Stop {
     Policy(Reason),
-    Broken(Buffer, Broken),
+    Body(Buffer, BodyFault),
     Host(HostError),
 }
 
@@ -83,7 +82,7 @@ impl Passage {
         };
         let wait = capturing
             .wait(chunk)
-            .map_err(|broken| Stop::Broken(self.buffer, broken))?;
+            .map_err(|broken| Stop::Body(self.buffer, broken.into()))?;
         if !ended || wait == Wait::TooFar {
             return Ok(wait);
         }
@@ -96,7 +95,7 @@ impl Passage {
         match &mut self.capturing {
             Some(capturing) => capturing
                 .chunk(chunk)
-                .map_err(|broken| Stop::Broken(self.buffer, broken)),
+                .map_err(|broken| Stop::Body(self.buffer, broken.into())),
             None => Ok(()),
         }
     }
@@ -106,10 +105,27 @@ impl Passage {
         let Some(body) = &mut self.body else {
             return Ok(());
         };
-        match body.chunk(chunk) {
-            Ok(Chunk::Same) => Ok(()),
-            Ok(Chunk::Replaced(bytes)) => Ok(body::replace(self.buffer, &bytes)?),
-            Err(broken) => Err(Stop::Broken(self.buffer, broken)),
+        let buffer = self.buffer;
+        let mut rest = chunk;
+        // What a chunk inflates to goes over to the host part by part, which is not held here.
+        let mut has_replaced = false;
+        loop {
+            let next = body.chunk(&mut rest);
+            let (bytes, is_last) = match next.map_err(|fault| Stop::Body(buffer, fault))? {
+                Chunk::Same if has_replaced => return Ok(body::replace(buffer, chunk)?),
+                Chunk::Same => return Ok(()),
+                Chunk::Part(bytes) => (bytes, false),
+                Chunk::Replaced(bytes) => (bytes, true),
+            };
+            if !has_replaced {
+                body::replace(buffer, &bytes)?;
+            } else if !bytes.is_empty() {
+                body::append(buffer, &bytes)?;
+            }
+            has_replaced = true;
+            if is_last {
+                return Ok(());
+            }
         }
     }
 
@@ -118,13 +134,14 @@ impl Passage {
         match &mut self.capturing {
             Some(capturing) => capturing
                 .end()
-                .map_err(|broken| Stop::Broken(self.buffer, broken)),
+                .map_err(|broken| Stop::Body(self.buffer, broken.into())),
             None => Ok(()),
         }
     }
 
     /// The bytes that are held of it.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.capturing.as_ref().map_or(0, |one| one.held_bytes())
+        let capturing = self.capturing.as_ref().map_or(0, |one| one.held_bytes());
+        capturing.saturating_add(self.body.as_ref().map_or(0, Body::held_bytes))
     }
 }

@@ -5,12 +5,12 @@ use std::rc::Rc;
 use http_message::{HeaderMap, Place, ProblemType, RequestHead};
 use proxy_host::body::Buffer;
 use proxy_host::headers::{self, Map};
-use proxy_host::{HostError, foreign, property, request_head};
+use proxy_host::{HostError, foreign, property, random, request_head};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use transform_policy::{
-    Body, Captured, Capturing, Counter, Ended, Forward, Plan, Reason, Respond, Step, Trial, Wait,
-    place_of,
+    Body, Captured, Capturing, Counter, DRAW_BYTES, Ended, Forward, Plan, Reason, Respond, Step,
+    Trial, Wait,
 };
 
 use crate::facts::Facts;
@@ -134,15 +134,28 @@ impl Exchange {
                 policy.needs_identity(),
                 &["filter_state", "wasm.gatehouse.identity"],
             )?,
+            draw: match policy.needs_draw(&self.head) {
+                true => {
+                    let mut bytes = [0; DRAW_BYTES];
+                    random::fill(&mut bytes)?;
+                    Some(bytes)
+                }
+                false => None,
+            },
         })
     }
 
     fn decide(&self, facts: &Facts, end_of_stream: bool, captured: Option<&Captured>) -> Step {
-        let Facts { route, identity } = facts;
-        let (route, identity) = (route.as_deref(), identity.as_deref());
-        self.plugin
-            .policy
-            .request(&self.head, route, identity, end_of_stream, captured)
+        let (route, identity) = (facts.route.as_deref(), facts.identity.as_deref());
+        let policy = &self.plugin.policy;
+        policy.request(
+            &self.head,
+            route,
+            identity,
+            end_of_stream,
+            facts.draw,
+            captured,
+        )
     }
 
     fn forward(&mut self, forward: Forward, captured: Option<&Captured>) -> Result<Action, Stop> {
@@ -329,7 +342,7 @@ impl Exchange {
         let Some(body) = body else {
             return Ok(None);
         };
-        let ended = body.end().map_err(|broken| Stop::Broken(buffer, broken))?;
+        let ended = body.end().map_err(|fault| Stop::Body(buffer, fault))?;
         match ended {
             Ended::Empty => {}
             Ended::Rewritten => self.count(rewritten),
@@ -564,15 +577,15 @@ impl Exchange {
         let reason = match done {
             Ok(action) => return action,
             Err(Stop::Policy(reason)) => reason,
-            Err(Stop::Broken(buffer, broken)) => {
-                log::debug!("body={buffer:?} broken={broken}");
+            Err(Stop::Body(buffer, fault)) => {
+                log::debug!("body={buffer:?} fault={fault}");
                 match buffer {
                     Buffer::Request => {
-                        kind = place_of(&broken);
-                        Reason::of_request(&broken)
+                        kind = fault.place();
+                        Reason::of_request(&fault)
                     }
                     // The names in it are the upstream's.
-                    Buffer::Response | Buffer::Callout => Reason::BrokenResponse,
+                    Buffer::Response | Buffer::Callout => Reason::of_response(&fault),
                 }
             }
             Err(Stop::Host(error)) => {

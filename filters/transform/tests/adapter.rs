@@ -176,7 +176,7 @@ fn a_response_that_cannot_be_read_is_replaced_before_it_leaves() {
     let vm = start(&host);
     for headers in [
         &[(":status", "200"), ("content-type", "text/html")][..],
-        &[(":status", "200"), JSON, ("content-encoding", "gzip")],
+        &[(":status", "200"), JSON, ("content-encoding", "br")],
         &[(":status", "206"), JSON],
         &[(":status", "101"), ("upgrade", "websocket")],
     ] {
@@ -385,13 +385,32 @@ fn a_grpc_call_under_a_masking_rule_is_refused_before_it_is_made() {
 fn the_upstream_is_asked_for_a_form_that_can_be_read() {
     let host = Host::new();
     let vm = start(&host);
-    for asked in [&[][..], &[("accept-encoding", "gzip, br")]] {
-        let mut stream = vm.request(head("GET", "/customers", asked));
+    for (path, asked, left) in [
+        ("/customers", &[][..], &[&b"identity"[..]][..]),
+        ("/customers", &["gzip, br"], &[b"gzip"]),
+        (
+            "/customers",
+            &["zstd, *;q=0.5"],
+            &[b"gzip;q=0.5, deflate;q=0.5, identity;q=0.5"],
+        ),
+        ("/customers", &["br", "deflate;q=0.1"], &[b"deflate;q=0.1"]),
+        ("/customers", &["br"], &[b"identity"]),
+        // No rule reads these answers.
+        ("/api/users", &["br"], &[b"br"]),
+        ("/other", &["br", "zstd"], &[b"br", b"zstd"]),
+        ("/other", &[], &[]),
+    ] {
+        let headers: Vec<_> = asked
+            .iter()
+            .map(|asked| ("accept-encoding", *asked))
+            .collect();
+        let mut stream = vm.request(head("GET", path, &headers));
         stream.request_headers(true);
+        let upstream = stream.upstream();
         assert_eq!(
-            stream.upstream().headers.all("accept-encoding"),
-            [b"identity"],
-            "{asked:?}"
+            upstream.headers.all("accept-encoding"),
+            left,
+            "{path} {asked:?}"
         );
     }
 }

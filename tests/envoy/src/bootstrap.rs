@@ -88,15 +88,25 @@ impl Bootstrap {
     /// # Panics
     /// If there is no cluster of that name.
     pub fn pass_trailers(&mut self) {
+        self.pass_trailers_to(&["users"]);
+    }
+
+    /// As [`Bootstrap::pass_trailers`], to these clusters.
+    ///
+    /// # Panics
+    /// If there is no cluster of one of the names.
+    pub fn pass_trailers_to(&mut self, clusters: &[&str]) {
         let passed = json!({ "enable_trailers": true });
-        self.cluster_mut("users")["typed_extension_protocol_options"] = json!({
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "use_downstream_protocol_config": {
-                    "http_protocol_options": passed, "http2_protocol_options": {},
+        for cluster in clusters {
+            self.cluster_mut(cluster)["typed_extension_protocol_options"] = json!({
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                    "use_downstream_protocol_config": {
+                        "http_protocol_options": passed, "http2_protocol_options": {},
+                    },
                 },
-            },
-        });
+            });
+        }
         self.connection_manager_mut()["http_protocol_options"] = passed;
     }
 

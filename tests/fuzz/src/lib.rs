@@ -52,6 +52,7 @@ targets! {
     "routing-request" => routing::request,
     "routing-timeout" => routing::timeout,
     "transform-configuration" => transform::configuration,
+    "transform-gzip" => transform::gzip,
     "transform-request" => transform::request,
     "transform-rewriter" => transform::rewriter,
     "transform-template" => transform::template,

@@ -1,6 +1,7 @@
 //! Targets of transform.
 
 pub mod configuration;
+pub mod gzip;
 pub mod request;
 pub mod rewriter;
 pub mod template;

@@ -67,6 +67,7 @@ pub fn all() -> Vec<Filter> {
             counters: transform_policy::Counter::ALL
                 .iter()
                 .map(|counter| counter.name())
+                .chain([transform_policy::HELD_BYTES])
                 .collect(),
             reasons: transform_policy::Reason::ALL
                 .iter()

@@ -6,7 +6,7 @@ use crate::value::HeaderValue;
 
 /// One edit. Edits apply in order, so of two for one name the later wins. Names are compared without regard to letter case.
 ///
-/// An edit that names a pseudo header or `host` has no effect, [`HeaderEdit::SetPath`] excepted.
+/// An edit that names a pseudo header or `host` has no effect; `SetPath`, `SetAuthority` and `SetMethod` are for these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderEdit {
     /// Removes every header of the name as it is spelled here, which need not be a valid name: a client chose it.
@@ -28,9 +28,19 @@ pub enum HeaderEdit {
         /// The value to add.
         value: HeaderValue,
     },
-    /// Replaces `:path`, the only pseudo header that a policy may change.
+    /// Replaces `:path`.
     SetPath {
         /// The new request target, with its query.
+        value: HeaderValue,
+    },
+    /// Replaces `:authority`.
+    SetAuthority {
+        /// The new host, with its port if it has one.
+        value: HeaderValue,
+    },
+    /// Replaces `:method`.
+    SetMethod {
+        /// The new method.
         value: HeaderValue,
     },
 }
@@ -51,6 +61,8 @@ pub enum HeaderWrite<'a> {
 }
 
 const PATH: &[u8] = b":path";
+const AUTHORITY: &[u8] = b":authority";
+const METHOD: &[u8] = b":method";
 
 impl HeaderEdits {
     /// No edits.
@@ -78,6 +90,16 @@ impl HeaderEdits {
     /// Replaces `:path`.
     pub fn set_path(&mut self, value: HeaderValue) {
         self.0.push(HeaderEdit::SetPath { value });
+    }
+
+    /// Replaces `:authority`.
+    pub fn set_authority(&mut self, value: HeaderValue) {
+        self.0.push(HeaderEdit::SetAuthority { value });
+    }
+
+    /// Replaces `:method`.
+    pub fn set_method(&mut self, value: HeaderValue) {
+        self.0.push(HeaderEdit::SetMethod { value });
     }
 
     /// Whether there are no edits.
@@ -112,7 +134,9 @@ impl HeaderEdits {
                 HeaderEdit::Remove { .. } => {}
                 HeaderEdit::Set { value, .. }
                 | HeaderEdit::Append { value, .. }
-                | HeaderEdit::SetPath { value } => values.push(value.clone()),
+                | HeaderEdit::SetPath { value }
+                | HeaderEdit::SetAuthority { value }
+                | HeaderEdit::SetMethod { value } => values.push(value.clone()),
             }
         }
         values
@@ -162,7 +186,10 @@ impl HeaderEdits {
                     replaces = true;
                     values.clear();
                 }
-                HeaderEdit::Set { value, .. } | HeaderEdit::SetPath { value } => {
+                HeaderEdit::Set { value, .. }
+                | HeaderEdit::SetPath { value }
+                | HeaderEdit::SetAuthority { value }
+                | HeaderEdit::SetMethod { value } => {
                     replaces = true;
                     values.clear();
                     values.push(value.as_bytes());
@@ -204,13 +231,17 @@ impl HeaderEdit {
             HeaderEdit::Remove { name } => name,
             HeaderEdit::Set { name, .. } | HeaderEdit::Append { name, .. } => name.as_bytes(),
             HeaderEdit::SetPath { .. } => PATH,
+            HeaderEdit::SetAuthority { .. } => AUTHORITY,
+            HeaderEdit::SetMethod { .. } => METHOD,
         }
     }
 
-    /// Pseudo headers and `host` are changed by [`HeaderEdit::SetPath`] or not at all.
+    /// Pseudo headers and `host` are changed by the edits that are for them, or not at all.
     fn is_allowed(&self) -> bool {
         match self {
-            HeaderEdit::SetPath { .. } => true,
+            HeaderEdit::SetPath { .. }
+            | HeaderEdit::SetAuthority { .. }
+            | HeaderEdit::SetMethod { .. } => true,
             HeaderEdit::Remove { .. } | HeaderEdit::Set { .. } | HeaderEdit::Append { .. } => {
                 !self.name().starts_with(b":") && !self.name().eq_ignore_ascii_case(b"host")
             }
@@ -386,6 +417,11 @@ mod tests {
             edits.set(name("host"), value("b"));
         });
         assert!(none.is_empty());
+        let own = writes(|edits| {
+            edits.set_authority(value("b"));
+            edits.set_method(value("PUT"));
+        });
+        assert_eq!(own, [":authority+b", ":method+PUT"]);
         // Nor does an edit without effect swallow the one after it.
         let path = writes(|edits| {
             edits.remove(b":path");
@@ -429,7 +465,9 @@ mod tests {
                 HeaderEdit::Remove { .. } => {}
                 HeaderEdit::Set { value, .. }
                 | HeaderEdit::Append { value, .. }
-                | HeaderEdit::SetPath { value } => {
+                | HeaderEdit::SetPath { value }
+                | HeaderEdit::SetAuthority { value }
+                | HeaderEdit::SetMethod { value } => {
                     map.push((edit.name().to_vec(), value.as_bytes().to_vec()));
                 }
             }

@@ -65,13 +65,13 @@ impl PathParameter {
 /// - all else stands for itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template {
-    segments: Vec<Segment>,
+    pub(crate) segments: Vec<Segment>,
     /// The name of the `{name=**}` that follows the segments.
-    rest: Option<String>,
+    pub(crate) rest: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Segment {
+pub(crate) enum Segment {
     Literal(String),
     /// Any text that is longer than the suffix and ends with it.
     Variable {
@@ -125,14 +125,19 @@ impl Template {
         Ok(template)
     }
 
-    /// The variable of this name; `None` if there is none, or more than one.
-    pub(crate) fn parameter(&self, name: &str) -> Option<PathParameter> {
+    /// The names of its variables, by the segment, and of what follows the segments.
+    pub(crate) fn names(&self) -> impl Iterator<Item = Option<&str>> {
         let names = self.segments.iter().map(|segment| match segment {
             Segment::Literal(_) => None,
             Segment::Variable { name, .. } => Some(name.as_str()),
         });
-        let mut found = names
-            .chain([self.rest.as_deref()])
+        names.chain([self.rest.as_deref()])
+    }
+
+    /// The variable of this name; `None` if there is none, or more than one.
+    pub(crate) fn parameter(&self, name: &str) -> Option<PathParameter> {
+        let mut found = self
+            .names()
             .enumerate()
             .filter(|(_, other)| *other == Some(name));
         let (index, _) = found.next()?;

@@ -13,22 +13,37 @@ use serde::Deserialize;
 use crate::capture::CaptureRule;
 use crate::direction::Direction;
 use crate::head_edits::HeadEdits;
+use crate::host_rewrite::HostRewrite;
+use crate::method_override::MethodOverride;
 use crate::path_rewrite::PathRewrite;
+use crate::presets::RequestPresets;
+use crate::query_edits::QueryEdits;
 use crate::surroundings::Surroundings;
 
 mod body;
 mod capture;
+mod codings;
 mod hash;
 mod headers;
 mod limits;
 mod path;
+mod presets;
+mod query;
+mod target;
 
 pub(crate) use body::BodyRule;
 use body::{OnUndecodable, OperationConfig, compile_body};
 use capture::{CaptureBounds, CaptureConfig, compile_capture};
+pub(crate) use codings::{CodingRule, Outgoing};
+use codings::{CodingsConfig, compile_codings};
 use headers::{HeadersConfig, check_against_owned, compile_headers};
 use limits::LimitsConfig;
 use path::{PathConfig, compile_path};
+use presets::{
+    RequestPresetsConfig, ResponsePresetsConfig, compile_request_presets, compile_response_presets,
+};
+use query::{QueryConfig, compile_query};
+use target::{AllowedHostsConfig, HostConfig, MethodConfig, compile_host, compile_method};
 
 /// The wire form. README.md tells what each field means.
 #[derive(Debug, Deserialize)]
@@ -60,12 +75,18 @@ struct RuleConfig {
 #[serde(deny_unknown_fields)]
 struct RequestConfig {
     headers: Option<HeadersConfig>,
+    query: Option<QueryConfig>,
     path: Option<PathConfig>,
+    host: Option<HostConfig>,
+    allowed_hosts: Option<AllowedHostsConfig>,
+    method: Option<MethodConfig>,
+    presets: Option<RequestPresetsConfig>,
     body: Option<BoundedList<OperationConfig, 1, 64>>,
     limits: Option<LimitsConfig>,
     capture: Option<BoundedList<CaptureConfig, 1, 16>>,
     capture_max_bytes: Option<ByteSize>,
     capture_deadline: Option<ConfigDuration>,
+    codings: Option<CodingsConfig>,
     #[serde(default)]
     on_undecodable: OnUndecodable,
 }
@@ -74,11 +95,13 @@ struct RequestConfig {
 #[serde(deny_unknown_fields)]
 struct ResponseConfig {
     headers: Option<HeadersConfig>,
+    presets: Option<ResponsePresetsConfig>,
     body: Option<BoundedList<OperationConfig, 1, 64>>,
     limits: Option<LimitsConfig>,
     capture: Option<BoundedList<CaptureConfig, 1, 16>>,
     capture_max_bytes: Option<ByteSize>,
     capture_deadline: Option<ConfigDuration>,
+    codings: Option<CodingsConfig>,
     #[serde(default)]
     on_undecodable: OnUndecodable,
 }
@@ -101,12 +124,19 @@ pub struct Policy {
 #[derive(Debug)]
 pub(crate) struct Transform {
     pub(crate) request: HeadEdits,
+    pub(crate) query: QueryEdits,
     pub(crate) path: Option<PathRewrite>,
+    pub(crate) host: Option<HostRewrite>,
+    pub(crate) method: Option<MethodOverride>,
+    pub(crate) presets: RequestPresets,
     pub(crate) request_capture: Option<Rc<CaptureRule>>,
     pub(crate) request_body: Option<BodyRule>,
+    pub(crate) request_codings: CodingRule,
     pub(crate) response: HeadEdits,
+    pub(crate) security_headers: bool,
     pub(crate) response_capture: Option<Rc<CaptureRule>>,
     pub(crate) response_body: Option<BodyRule>,
+    pub(crate) response_codings: CodingRule,
 }
 
 impl Policy {
@@ -197,19 +227,35 @@ impl Transform {
         };
         let mut transform = Transform {
             request: headers(None, Direction::Request, &request_at)?,
+            query: QueryEdits::default(),
             path: None,
             request_capture: None,
+            host: None,
+            method: None,
+            presets: RequestPresets::default(),
             request_body: None,
+            request_codings: CodingRule::default(),
             response: headers(None, Direction::Response, &response_at)?,
             response_capture: None,
+            security_headers: false,
             response_body: None,
+            response_codings: CodingRule::default(),
         };
         if let Some(config) = request {
             transform.request = headers(config.headers, Direction::Request, &request_at)?;
             transform.path = config
                 .path
-                .map(|path| compile_path(&path, &request_at.field("path")))
+                .map(|path| compile_path(path, &request_at.field("path")))
                 .transpose()?;
+            transform.query = compile_query(config.query, &request_at.field("query"))?;
+            let allowed_hosts = config.allowed_hosts.as_ref();
+            transform.host = compile_host(config.host.as_ref(), allowed_hosts, &request_at)?;
+            transform.method = config
+                .method
+                .map(|method| compile_method(&method, &request_at.field("method")))
+                .transpose()?;
+            let presets_at = request_at.field("presets");
+            transform.presets = compile_request_presets(config.presets.as_ref(), &presets_at)?;
             let bounds = CaptureBounds {
                 max_bytes: config.capture_max_bytes,
                 deadline: config.capture_deadline,
@@ -227,10 +273,21 @@ impl Transform {
                 surroundings,
                 &request_at,
             )?;
+            transform.request_codings = compile_codings(
+                config.codings,
+                transform.request_body.is_some(),
+                captures,
+                &request_at.field("codings"),
+            )?;
             transform.check_captured_headers(&request_at)?;
         }
         if let Some(config) = response {
             transform.response = headers(config.headers, Direction::Response, &response_at)?;
+            transform.security_headers = compile_response_presets(
+                config.presets.as_ref(),
+                &mut transform.response,
+                &response_at.field("presets"),
+            )?;
             let bounds = CaptureBounds {
                 max_bytes: config.capture_max_bytes,
                 deadline: config.capture_deadline,
@@ -247,6 +304,12 @@ impl Transform {
                 config.limits,
                 surroundings,
                 &response_at,
+            )?;
+            transform.response_codings = compile_codings(
+                config.codings,
+                transform.response_body.is_some(),
+                captures,
+                &response_at.field("codings"),
             )?;
         }
         Ok(transform)

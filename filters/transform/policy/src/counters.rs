@@ -18,6 +18,12 @@ pub enum Counter {
     ShadowRefused,
     /// Forwarded with another path.
     PathRewritten,
+    /// Forwarded with another query.
+    QueryEdited,
+    /// Forwarded with another host.
+    HostChanged,
+    /// Forwarded with another method.
+    MethodChanged,
     /// The members of a document that were asked for have been looked for, and told.
     Captured,
     /// A member was there and is not told: too long, or no text for a header.
@@ -38,6 +44,12 @@ pub enum Counter {
     Ambiguous,
     /// Refused: no one may be sent to the path that the rewrite leads to.
     PathNotAllowed,
+    /// Refused: no one may be sent to the host that comes out.
+    HostNotAllowed,
+    /// Refused: with what was added its target is too long.
+    TargetTooLong,
+    /// Refused: it cannot be sent on by the method that its rule asks for.
+    MethodUnfit,
     /// Refused: the record of the caller cannot be read.
     MalformedIdentity,
     /// Refused: the request's body, or the answer to such a call, is of no kind that operations could read.
@@ -58,19 +70,26 @@ pub enum Counter {
     UndecodableResponse,
     /// The response was cut off: its body is not the JSON that it claims to be, or incomplete.
     BrokenResponse,
+    /// Refused or cut off: the request's body inflates to more than may be read.
+    InflatedRequest,
+    /// The response was cut off: its body inflates to more than may be read.
+    InflatedResponse,
     /// Refused or cut off: the host did not do what was asked of it.
     Internal,
 }
 
 impl Counter {
     /// Every counter, in the order of declaration. README.md has the same list.
-    pub const ALL: [Counter; 27] = [
+    pub const ALL: [Counter; 35] = [
         Counter::Matched,
         Counter::Unmatched,
         Counter::Shadowed,
         Counter::ShadowRewritten,
         Counter::ShadowRefused,
         Counter::PathRewritten,
+        Counter::QueryEdited,
+        Counter::HostChanged,
+        Counter::MethodChanged,
         Counter::Captured,
         Counter::CaptureUnfit,
         Counter::HeadWaited,
@@ -81,6 +100,9 @@ impl Counter {
         Counter::ResponseBodyPassed,
         Counter::Ambiguous,
         Counter::PathNotAllowed,
+        Counter::HostNotAllowed,
+        Counter::TargetTooLong,
+        Counter::MethodUnfit,
         Counter::MalformedIdentity,
         Counter::UndecodableRequest,
         Counter::BrokenRequest,
@@ -91,6 +113,8 @@ impl Counter {
         Counter::Crowded,
         Counter::UndecodableResponse,
         Counter::BrokenResponse,
+        Counter::InflatedRequest,
+        Counter::InflatedResponse,
         Counter::Internal,
     ];
 
@@ -111,18 +135,26 @@ impl Counter {
             Counter::LateResponse => "gatehouse.transform.late_response",
             Counter::Crowded => "gatehouse.transform.crowded",
             Counter::PathRewritten => "gatehouse.transform.path_rewritten",
+            Counter::QueryEdited => "gatehouse.transform.query_edited",
+            Counter::HostChanged => "gatehouse.transform.host_changed",
+            Counter::MethodChanged => "gatehouse.transform.method_changed",
             Counter::RequestBodyRewritten => "gatehouse.transform.request_body_rewritten",
             Counter::ResponseBodyRewritten => "gatehouse.transform.response_body_rewritten",
             Counter::RequestBodyPassed => "gatehouse.transform.request_body_passed",
             Counter::ResponseBodyPassed => "gatehouse.transform.response_body_passed",
             Counter::Ambiguous => "gatehouse.transform.ambiguous",
             Counter::PathNotAllowed => "gatehouse.transform.path_not_allowed",
+            Counter::HostNotAllowed => "gatehouse.transform.host_not_allowed",
+            Counter::TargetTooLong => "gatehouse.transform.target_too_long",
+            Counter::MethodUnfit => "gatehouse.transform.method_unfit",
             Counter::MalformedIdentity => "gatehouse.transform.malformed_identity",
             Counter::UndecodableRequest => "gatehouse.transform.undecodable_request",
             Counter::BrokenRequest => "gatehouse.transform.broken_request",
             Counter::OverLimit => "gatehouse.transform.over_limit",
             Counter::UndecodableResponse => "gatehouse.transform.undecodable_response",
             Counter::BrokenResponse => "gatehouse.transform.broken_response",
+            Counter::InflatedRequest => "gatehouse.transform.inflated_request",
+            Counter::InflatedResponse => "gatehouse.transform.inflated_response",
             Counter::Internal => "gatehouse.transform.internal",
         }
     }

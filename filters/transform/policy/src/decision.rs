@@ -4,16 +4,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http_message::{
-    HeaderEdits, HeaderMap, HeaderName, HeaderValue, PathError, Problem, Protocol, RequestHead,
-    content,
+    HeaderEdits, HeaderMap, HeaderValue, PathError, Problem, Protocol, RequestHead, content,
 };
 use identity::Identity;
 use request_match::{Ambiguity, Mode, Subject};
 
 use crate::body::{Body, Ended};
 use crate::capture::{CaptureRule, Captured, Capturing};
-use crate::config::{BodyRule, Policy, Transform};
+use crate::config::{CodingRule, Policy, Transform};
 use crate::counters::Counter;
+use crate::framing::{self, Reading, reframe, remove_what_is_about_the_body};
+use crate::head_edits::HeadEdit;
+use crate::presets::{DRAW_BYTES, add_security_headers};
 use crate::reason::Reason;
 use crate::trial::Trial;
 
@@ -49,6 +51,8 @@ pub struct Plan {
     transform: Rc<Transform>,
     /// A response to HEAD has no body, whatever its headers say.
     is_head: bool,
+    /// The client asked by https.
+    is_https: bool,
 }
 
 /// What the adapter does with a response.
@@ -73,26 +77,8 @@ pub enum Respond {
     Reply(Problem, Reason),
 }
 
-/// Headers that would be wrong about a body that has been changed.
-const ABOUT_THE_BODY: [&str; 7] = [
-    "content-length",
-    "content-md5",
-    "digest",
-    "content-digest",
-    "repr-digest",
-    "etag",
-    "accept-ranges",
-];
-
-/// Headers by which a client asks for a part of a document.
-const ASKING_FOR_A_PART: [&str; 2] = ["range", "if-range"];
-
 /// How long the head of a response waits for the first chunk of its body, where it can.
 const FIRST_CHUNK_DEADLINE: Duration = Duration::from_secs(5);
-
-/// Where this header is absent, any coding will do (RFC 9110 section 12.5.3).
-const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("accept-encoding");
-const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 impl Policy {
     /// Whether a rule looks at the route, so that the filter has to ask the host for it.
@@ -105,19 +91,30 @@ impl Policy {
         self.needs_identity
     }
 
+    /// Whether a rule may have to make an id or a trace for this request, so that the filter has to ask the host for random
+    /// bytes.
+    pub fn needs_draw(&self, head: &RequestHead) -> bool {
+        self.rules.iter().any(|rule| {
+            let presets = rule.value.presets;
+            rule.mode == Mode::Enforce && presets.need_draw(head, rule.value.edits_trace())
+        })
+    }
+
     /// Decides one request. Pure: the same arguments, the same step.
     ///
     /// `identity` is the record that auth has left, as the host hands it over; absent if there is none or no rule needs it.
-    /// `end_of_stream`: nothing follows the headers. `captured`: what its body has told, where the answer was [`Step::Await`].
+    /// `end_of_stream`: nothing follows the headers. `draw`: random bytes, where [`Policy::needs_draw`] says so. `captured`: what
+    /// its body has told, where the answer was [`Step::Await`].
     pub fn request(
         &self,
         head: &RequestHead,
         route: Option<&[u8]>,
         identity: Option<&[u8]>,
         end_of_stream: bool,
+        draw: Option<[u8; DRAW_BYTES]>,
         captured: Option<&Captured>,
     ) -> Step {
-        self.try_request(head, route, identity, end_of_stream, captured)
+        self.try_request(head, route, identity, end_of_stream, draw, captured)
             .unwrap_or_else(|reason| Step::Reply(reason.problem(), reason))
     }
 
@@ -127,6 +124,7 @@ impl Policy {
         route: Option<&[u8]>,
         identity: Option<&[u8]>,
         end_of_stream: bool,
+        draw: Option<[u8; DRAW_BYTES]>,
         captured: Option<&Captured>,
     ) -> Result<Step, Reason> {
         let mut forward = Forward {
@@ -172,7 +170,7 @@ impl Policy {
         }
         forward.counters.push(Counter::Matched);
         rule.value
-            .edit_request(&subject, end_of_stream, &mut forward)?;
+            .edit_request(&subject, end_of_stream, draw, &mut forward)?;
         if let Some(captured) = captured {
             captured.edit(&mut forward.edits);
         }
@@ -203,8 +201,9 @@ impl Policy {
         captured: Option<&Captured>,
     ) -> Result<Respond, Reason> {
         let transform = &plan.transform;
+        let codings = &transform.response_codings;
         let content = match transform.reads_response() {
-            true => Content::of(plan, headers, end_of_stream),
+            true => Content::of(plan, codings, headers, end_of_stream),
             false => Content::UNREAD,
         };
         let mut edits = HeaderEdits::new();
@@ -212,14 +211,17 @@ impl Policy {
         let mut capturing = None;
         if let (Some(rule), None) = (&transform.response_capture, captured) {
             match content {
-                Content::Readable if rule.holds_head => return Ok(Respond::Await(rule.begin())),
-                Content::Readable => capturing = Some(rule.begin()),
+                Content::Readable(_) if rule.holds_head => return Ok(Respond::Await(rule.begin())),
+                Content::Readable(_) => capturing = Some(rule.begin()),
                 Content::Unreadable if rule.pass => counter = Some(Counter::ResponseBodyPassed),
                 Content::Unreadable => return Err(Reason::UndecodableResponse),
                 Content::None { .. } => {}
             }
         }
         transform.response.apply(headers, &mut edits);
+        if transform.security_headers {
+            add_security_headers(headers, plan.is_https, &mut edits);
+        }
         if let Some(captured) = captured {
             captured.edit(&mut edits);
         }
@@ -233,12 +235,16 @@ impl Policy {
                         || described == Described::Readable
                         || (described == Described::Unreadable && !rule.pass)
                     {
-                        remove_what_is_about_the_body(&mut edits);
+                        reframe(headers, codings, &mut edits);
+                        framing::vary(headers, codings, &mut edits);
                     }
                     body = (!end_of_stream).then(Body::absent);
                 }
-                Content::Readable => {
-                    body = Some(rule.begin(&mut edits));
+                Content::Readable(reading) => {
+                    reframe(headers, codings, &mut edits);
+                    framing::vary(headers, codings, &mut edits);
+                    let program = Rc::clone(&rule.program);
+                    body = Some(Body::new(program, rule.pass, reading, codings));
                     let waits = self.host_allows_stop_iteration && !rule.pass;
                     wait = waits.then_some(FIRST_CHUNK_DEADLINE);
                 }
@@ -290,7 +296,7 @@ enum Content {
     None {
         described: Described,
     },
-    Readable,
+    Readable(Reading),
     Unreadable,
 }
 
@@ -312,24 +318,22 @@ impl Content {
         described: Described::This,
     };
 
-    fn of(plan: &Plan, headers: &HeaderMap, end_of_stream: bool) -> Content {
+    fn of(plan: &Plan, codings: &CodingRule, headers: &HeaderMap, end_of_stream: bool) -> Content {
         let status = headers.get_all(":status").next().unwrap_or_default();
         // 101: what follows is another protocol's. 206: a part of a document.
-        let readable = !matches!(status, b"101" | b"206") && content::is_json_document(headers);
+        let reading = Reading::of(headers, codings).filter(|_| !matches!(status, b"101" | b"206"));
         let is_unchanged = status == b"304";
         let bodiless = plan.is_head || is_unchanged || status == b"204";
         if end_of_stream || bodiless || content::is_empty(headers) {
-            let described = match (is_unchanged, plan.is_head, readable) {
+            let described = match (is_unchanged, plan.is_head, reading.is_some()) {
                 (true, ..) => Described::Unchanged,
                 (_, true, true) => Described::Readable,
                 (_, true, false) => Described::Unreadable,
                 (_, false, _) => Described::This,
             };
             Content::None { described }
-        } else if readable {
-            Content::Readable
         } else {
-            Content::Unreadable
+            reading.map_or(Content::Unreadable, Content::Readable)
         }
     }
 }
@@ -339,12 +343,18 @@ impl Plan {
         Plan {
             transform: Rc::clone(transform),
             is_head: request.method() == b"HEAD",
+            is_https: request.scheme() == b"https",
         }
     }
 
     /// Whether the response is looked at at all.
     pub fn touches_response(&self) -> bool {
         self.transform.touches_response()
+    }
+
+    /// Whether a response with these headers is in no coding, or in one that is read.
+    pub(crate) fn reads_coding_of(&self, headers: &HeaderMap) -> bool {
+        Reading::of_coding(headers, &self.transform.response_codings).is_some()
     }
 
     /// Whether [`Plan::response_trailers`] may have something to remove.
@@ -364,15 +374,24 @@ impl Plan {
     }
 }
 
-fn remove_what_is_about_the_body(edits: &mut HeaderEdits) {
-    for name in ABOUT_THE_BODY {
-        edits.remove(name.as_bytes());
-    }
-}
-
 impl Transform {
     pub(crate) fn touches_response(&self) -> bool {
-        !self.response.is_empty() || self.reads_response()
+        !self.response.is_empty() || self.security_headers || self.reads_response()
+    }
+
+    /// Whether an edit may take away the trace that a request came with.
+    fn edits_trace(&self) -> bool {
+        let is_removal_or_write = |edit: &HeadEdit| match edit {
+            HeadEdit::KeepOnly(_) | HeadEdit::Dedupe(..) => false,
+            HeadEdit::RemovePrefix(prefix) => prefix.matches(b"traceparent"),
+            HeadEdit::Remove(name) | HeadEdit::Rename { from: name, .. } => {
+                name.as_str() == "traceparent"
+            }
+            _ => edit
+                .written()
+                .is_some_and(|name| name.as_str() == "traceparent"),
+        };
+        self.request.edits.iter().any(is_removal_or_write)
     }
 
     fn reads_response(&self) -> bool {
@@ -383,23 +402,23 @@ impl Transform {
         &self,
         subject: &Subject<'_>,
         end_of_stream: bool,
+        draw: Option<[u8; DRAW_BYTES]>,
         forward: &mut Forward,
     ) -> Result<(), Reason> {
         let head = subject.head();
         self.request.apply(head.headers(), &mut forward.edits);
-        if let Some(rewrite) = &self.path
-            && let Some(target) = rewrite.apply(subject.path(), head.query())?
-        {
-            forward.edits.set_path(target);
-            forward.counters.push(Counter::PathRewritten);
-        }
+        self.presets.apply(head, draw, &mut forward.edits)?;
+        self.edit_target(subject, end_of_stream, forward)?;
         if let Some(rule) = &self.request_body
             && !end_of_stream
         {
+            let codings = &self.request_codings;
             if content::is_empty(head.headers()) {
                 forward.body = Some(Body::absent());
-            } else if content::is_json_document(head.headers()) {
-                forward.body = Some(rule.begin(&mut forward.edits));
+            } else if let Some(reading) = Reading::of(head.headers(), codings) {
+                reframe(head.headers(), codings, &mut forward.edits);
+                let program = Rc::clone(&rule.program);
+                forward.body = Some(Body::new(program, rule.pass, reading, codings));
             } else if rule.pass {
                 forward.counters.push(Counter::RequestBodyPassed);
             } else {
@@ -414,13 +433,68 @@ impl Transform {
             if framed && !pass {
                 return Err(Reason::UndecodableRequest);
             }
-            for name in ASKING_FOR_A_PART {
-                forward.edits.remove(name.as_bytes());
-            }
-            forward.edits.set(ACCEPT_ENCODING, IDENTITY);
+            let codings = &self.response_codings;
+            framing::ask_for_what_can_be_read(head.headers(), codings, &mut forward.edits);
         }
         Ok(())
     }
+}
+
+impl Transform {
+    /// Path, query, host and method.
+    fn edit_target(
+        &self,
+        subject: &Subject<'_>,
+        end_of_stream: bool,
+        forward: &mut Forward,
+    ) -> Result<(), Reason> {
+        let head = subject.head();
+        let path = match &self.path {
+            Some(rewrite) => rewrite.apply(subject.path())?,
+            None => None,
+        };
+        let query = self.query.apply(head.query().as_bytes());
+        if path.is_some() || query.is_some() {
+            let count = [
+                path.as_ref().map(|_| Counter::PathRewritten),
+                query.as_ref().map(|_| Counter::QueryEdited),
+            ];
+            forward.counters.extend(count.into_iter().flatten());
+            forward
+                .edits
+                .set_path(target(head, path.as_deref(), query.as_deref())?);
+        }
+        if let Some(rewrite) = &self.host
+            && let Some(host) = rewrite.apply(head.authority())?
+        {
+            forward.edits.set_authority(host);
+            forward.counters.push(Counter::HostChanged);
+        }
+        if let Some(other) = &self.method
+            && let Some(method) = other.apply(head, end_of_stream)?
+        {
+            forward.edits.set_method(method);
+            forward.counters.push(Counter::MethodChanged);
+        }
+        Ok(())
+    }
+}
+
+/// The target with another path, another query, or both; what is not changed is as it came.
+fn target(
+    head: &RequestHead,
+    path: Option<&str>,
+    query: Option<&[u8]>,
+) -> Result<HeaderValue, Reason> {
+    let raw = head.raw_path().split(|byte| *byte == b'?').next();
+    let path = path.map(str::as_bytes).or(raw).unwrap_or_default();
+    let mut target = path.to_vec();
+    let query = query.unwrap_or(head.query().as_bytes());
+    if !query.is_empty() {
+        target.push(b'?');
+        target.extend_from_slice(query);
+    }
+    HeaderValue::try_from(target).map_err(|_| Reason::TargetTooLong)
 }
 
 impl CaptureRule {
@@ -441,13 +515,6 @@ impl CaptureRule {
         }
         forward.counters.push(Counter::RequestBodyPassed);
         Ok(None)
-    }
-}
-
-impl BodyRule {
-    fn begin(&self, edits: &mut HeaderEdits) -> Body {
-        remove_what_is_about_the_body(edits);
-        Body::new(Rc::clone(&self.program), self.pass)
     }
 }
 

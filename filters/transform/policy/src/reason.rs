@@ -1,8 +1,8 @@
 //! Why a message does not go on, and what the client is told.
 
-use http_message::{GrpcStatus, Problem, ProblemType};
-use json_stream::Broken;
+use http_message::{GrpcStatus, Problem};
 
+use crate::body::BodyFault;
 use crate::counters::Counter;
 
 /// Why a request or a response does not go on. README.md has the same list as its failure table.
@@ -12,9 +12,15 @@ pub enum Reason {
     Ambiguous,
     /// The rewritten path is under none of the prefixes that the rule allows.
     PathNotAllowed,
+    /// The host that comes out is none that the rule allows.
+    HostNotAllowed,
+    /// With what was added the target is longer than a header may be.
+    TargetTooLong,
+    /// The request cannot be sent on by the method that its rule asks for: a call, or a body for GET.
+    MethodUnfit,
     /// The record of the caller cannot be read.
     MalformedIdentity,
-    /// The request's body is not JSON, or encoded, or it is a call whose answer would not be JSON.
+    /// The request's body is not JSON, or in a coding that is not read, or it is a call whose answer would not be JSON.
     UndecodableRequest,
     /// The request's body claims to be JSON and is not.
     BrokenRequest,
@@ -28,28 +34,26 @@ pub enum Reason {
     LateResponse,
     /// Too many messages wait for their bodies.
     Crowded,
-    /// The response's body is not JSON, encoded, or a part of a document.
+    /// The response's body is not JSON, in a coding that is not read, or a part of a document.
     UndecodableResponse,
     /// The response's body claims to be JSON and is not, or ends before its document.
     BrokenResponse,
+    /// The request's body inflates to more than may be read.
+    InflatedRequest,
+    /// The response's body inflates to more than may be read.
+    InflatedResponse,
     /// The host did not do what was asked of it.
     Internal,
 }
 
-/// What the sender of such a body is told: where in it the fault is. Names of members are its own.
-pub fn place_of(broken: &Broken) -> ProblemType {
-    ProblemType {
-        pointer: Some(broken.pointer().to_owned()),
-        offset: Some(broken.offset()),
-        ..ProblemType::default()
-    }
-}
-
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 13] = [
+    pub const ALL: [Reason; 18] = [
         Reason::Ambiguous,
         Reason::PathNotAllowed,
+        Reason::HostNotAllowed,
+        Reason::TargetTooLong,
+        Reason::MethodUnfit,
         Reason::MalformedIdentity,
         Reason::UndecodableRequest,
         Reason::BrokenRequest,
@@ -60,6 +64,8 @@ impl Reason {
         Reason::Crowded,
         Reason::UndecodableResponse,
         Reason::BrokenResponse,
+        Reason::InflatedRequest,
+        Reason::InflatedResponse,
         Reason::Internal,
     ];
 
@@ -68,6 +74,9 @@ impl Reason {
         match self {
             Reason::Ambiguous => "gatehouse_transform_ambiguous",
             Reason::PathNotAllowed => "gatehouse_transform_path_not_allowed",
+            Reason::HostNotAllowed => "gatehouse_transform_host_not_allowed",
+            Reason::TargetTooLong => "gatehouse_transform_target_too_long",
+            Reason::MethodUnfit => "gatehouse_transform_method_unfit",
             Reason::MalformedIdentity => "gatehouse_transform_malformed_identity",
             Reason::UndecodableRequest => "gatehouse_transform_undecodable_request",
             Reason::BrokenRequest => "gatehouse_transform_broken_request",
@@ -78,6 +87,8 @@ impl Reason {
             Reason::Crowded => "gatehouse_transform_crowded",
             Reason::UndecodableResponse => "gatehouse_transform_undecodable_response",
             Reason::BrokenResponse => "gatehouse_transform_broken_response",
+            Reason::InflatedRequest => "gatehouse_transform_inflated_request",
+            Reason::InflatedResponse => "gatehouse_transform_inflated_response",
             Reason::Internal => "gatehouse_transform_internal",
         }
     }
@@ -85,13 +96,14 @@ impl Reason {
     /// The HTTP status of the reply.
     pub const fn status(self) -> u16 {
         match self {
-            Reason::Ambiguous | Reason::BrokenRequest => 400,
-            Reason::PathNotAllowed | Reason::MalformedIdentity => 403,
-            Reason::OverLimit | Reason::MembersTooFar => 413,
+            Reason::Ambiguous | Reason::BrokenRequest | Reason::MethodUnfit => 400,
+            Reason::PathNotAllowed | Reason::HostNotAllowed | Reason::MalformedIdentity => 403,
+            Reason::OverLimit | Reason::MembersTooFar | Reason::InflatedRequest => 413,
+            Reason::TargetTooLong => 414,
             Reason::UndecodableRequest => 415,
             Reason::LateRequest | Reason::Crowded => 503,
             Reason::LateResponse => 504,
-            Reason::UndecodableResponse | Reason::BrokenResponse => 502,
+            Reason::UndecodableResponse | Reason::BrokenResponse | Reason::InflatedResponse => 502,
             Reason::Internal => 500,
         }
     }
@@ -99,24 +111,39 @@ impl Reason {
     /// The status of the reply where the request is a gRPC call.
     pub const fn grpc_status(self) -> GrpcStatus {
         match self {
-            Reason::Ambiguous | Reason::BrokenRequest => GrpcStatus::InvalidArgument,
-            Reason::PathNotAllowed | Reason::MalformedIdentity => GrpcStatus::PermissionDenied,
-            Reason::UndecodableRequest => GrpcStatus::Unimplemented,
-            Reason::OverLimit | Reason::MembersTooFar | Reason::Crowded => {
-                GrpcStatus::ResourceExhausted
+            Reason::Ambiguous | Reason::BrokenRequest | Reason::TargetTooLong => {
+                GrpcStatus::InvalidArgument
             }
+            Reason::PathNotAllowed | Reason::HostNotAllowed | Reason::MalformedIdentity => {
+                GrpcStatus::PermissionDenied
+            }
+            Reason::UndecodableRequest | Reason::MethodUnfit => GrpcStatus::Unimplemented,
+            Reason::OverLimit
+            | Reason::MembersTooFar
+            | Reason::InflatedRequest
+            | Reason::Crowded => GrpcStatus::ResourceExhausted,
             Reason::LateRequest | Reason::LateResponse => GrpcStatus::DeadlineExceeded,
-            Reason::UndecodableResponse | Reason::BrokenResponse | Reason::Internal => {
-                GrpcStatus::Internal
-            }
+            Reason::UndecodableResponse
+            | Reason::BrokenResponse
+            | Reason::InflatedResponse
+            | Reason::Internal => GrpcStatus::Internal,
         }
     }
 
     /// Why a request with such a body does not go on.
-    pub fn of_request(broken: &Broken) -> Reason {
-        match broken.is_limit() {
-            true => Reason::OverLimit,
-            false => Reason::BrokenRequest,
+    pub fn of_request(fault: &BodyFault) -> Reason {
+        match fault {
+            BodyFault::Document(broken) if broken.is_limit() => Reason::OverLimit,
+            _ if fault.is_cap() => Reason::InflatedRequest,
+            _ => Reason::BrokenRequest,
+        }
+    }
+
+    /// Why a response with such a body does not go on.
+    pub fn of_response(fault: &BodyFault) -> Reason {
+        match fault.is_cap() {
+            true => Reason::InflatedResponse,
+            false => Reason::BrokenResponse,
         }
     }
 
@@ -125,6 +152,9 @@ impl Reason {
         match self {
             Reason::Ambiguous => Counter::Ambiguous,
             Reason::PathNotAllowed => Counter::PathNotAllowed,
+            Reason::HostNotAllowed => Counter::HostNotAllowed,
+            Reason::TargetTooLong => Counter::TargetTooLong,
+            Reason::MethodUnfit => Counter::MethodUnfit,
             Reason::MalformedIdentity => Counter::MalformedIdentity,
             Reason::UndecodableRequest => Counter::UndecodableRequest,
             Reason::BrokenRequest => Counter::BrokenRequest,
@@ -135,6 +165,8 @@ impl Reason {
             Reason::Crowded => Counter::Crowded,
             Reason::UndecodableResponse => Counter::UndecodableResponse,
             Reason::BrokenResponse => Counter::BrokenResponse,
+            Reason::InflatedRequest => Counter::InflatedRequest,
+            Reason::InflatedResponse => Counter::InflatedResponse,
             Reason::Internal => Counter::Internal,
         }
     }
@@ -157,6 +189,7 @@ impl Reason {
             400 => "Bad Request",
             403 => "Forbidden",
             413 => "Content Too Large",
+            414 => "URI Too Long",
             503 => "Service Unavailable",
             504 => "Gateway Timeout",
             415 => "Unsupported Media Type",
@@ -169,9 +202,12 @@ impl Reason {
         match self {
             Reason::Ambiguous => "The target of the request can be read in more than one way.",
             Reason::PathNotAllowed => "The request may not be sent to where its path leads.",
+            Reason::HostNotAllowed => "The request may not be sent to that host.",
+            Reason::TargetTooLong => "The target of the request is too long.",
+            Reason::MethodUnfit => "A call, or a body, cannot be sent on by this method.",
             Reason::MalformedIdentity => "The gateway cannot tell who is calling.",
             Reason::UndecodableRequest => {
-                "The body must be JSON in UTF-8, without a content encoding."
+                "The body must be JSON in UTF-8, in no content coding or one that the gateway reads."
             }
             Reason::BrokenRequest => "The body is not valid JSON.",
             Reason::OverLimit => "The body has more than may be sent here.",
@@ -185,6 +221,10 @@ impl Reason {
                 "The upstream's answer has a form that cannot be passed on."
             }
             Reason::BrokenResponse => "The upstream's answer is not valid JSON.",
+            Reason::InflatedRequest => "The body inflates to more than the gateway reads.",
+            Reason::InflatedResponse => {
+                "The upstream's answer inflates to more than the gateway reads."
+            }
             Reason::Internal => "The gateway could not process the request.",
         }
     }

@@ -5,11 +5,12 @@ use std::rc::Rc;
 use http_message::HeaderMap;
 use request_match::Subject;
 
-use crate::body::{Body, Ended};
+use crate::body::{Body, Chunk, Ended};
 use crate::capture::Capturing;
 use crate::config::{Policy, Transform};
 use crate::counters::Counter;
 use crate::decision::{Forward, Plan, Respond};
+use crate::presets::DRAW_BYTES;
 use crate::reason::Reason;
 
 /// One exchange under a rule on trial. Its bodies go through copies of their own, and nothing of what comes out is used.
@@ -42,7 +43,9 @@ impl Trial {
             Some(rule) if !end_of_stream => rule.begin_request(head, &mut forward)?,
             _ => None,
         };
-        transform.edit_request(subject, end_of_stream, &mut forward)?;
+        // Nothing that is made of it goes anywhere.
+        let draw = Some([0; DRAW_BYTES]);
+        transform.edit_request(subject, end_of_stream, draw, &mut forward)?;
         Ok(Trial {
             plan: transform
                 .touches_response()
@@ -70,7 +73,7 @@ impl Trial {
         self.response.reads()
     }
 
-    /// The head of the response. One that is encoded is not looked at: in force, the rule would have asked for another.
+    /// The head of the response. In a coding that is not read it is not looked at: in force, the rule would have asked for another.
     pub fn response(
         &mut self,
         policy: &Policy,
@@ -78,7 +81,7 @@ impl Trial {
         end_of_stream: bool,
     ) -> Option<Counter> {
         let plan = self.plan.take()?;
-        if headers.get_all("content-encoding").next().is_some() {
+        if !plan.reads_coding_of(headers) {
             return None;
         }
         let mut decided = policy.response(&plan, headers, end_of_stream, None);
@@ -144,7 +147,8 @@ impl Passage {
             capturing.chunk(chunk).map_err(|_| Refused)?;
         }
         if let Some(body) = &mut self.body {
-            body.chunk(chunk).map_err(|_| Refused)?;
+            let mut rest = chunk;
+            while let Chunk::Part(_) = body.chunk(&mut rest).map_err(|_| Refused)? {}
         }
         Ok(())
     }
@@ -162,6 +166,7 @@ impl Passage {
     }
 
     fn held_bytes(&self) -> usize {
-        self.capturing.as_ref().map_or(0, |one| one.held_bytes())
+        let capturing = self.capturing.as_ref().map_or(0, |one| one.held_bytes());
+        capturing.saturating_add(self.body.as_ref().map_or(0, Body::held_bytes))
     }
 }

@@ -2,6 +2,8 @@
 
 mod answers;
 mod attacks;
+mod capture;
+mod codings;
 mod json_test_suite;
 mod large;
 mod peer;

@@ -9,7 +9,7 @@ use crate::request::{self, after, folded};
 use crate::{join, parts, transform};
 
 /// # Panics
-/// A path is written that no rule allows, or a header of the client's is left under a name that a rule sets.
+/// A path is written that no rule allows, a request waits twice, or a header of the client's is left under a name that a rule sets.
 pub fn run(input: &[u8]) {
     let Some((config, text)) = parts(input) else {
         return;
@@ -21,10 +21,17 @@ pub fn run(input: &[u8]) {
         return;
     };
     let head = request::read(text);
-    let forward = match policy.request(&head, None, None, true, None) {
+    let draw = Some([7; transform_policy::DRAW_BYTES]);
+    let mut step = policy.request(&head, None, None, false, draw, None);
+    if let Step::Await(mut capturing) = step {
+        // What its body says is anything too.
+        let _ = capturing.wait(text);
+        let captured = capturing.captured();
+        step = policy.request(&head, None, None, false, draw, Some(&captured));
+    }
+    let forward = match step {
         Step::Forward(forward) => forward,
-        // Nothing follows the head, so nothing is waited for.
-        Step::Await(_) => panic!("waits for a body that is not there"),
+        Step::Await(_) => panic!("it waits for what it has"),
         Step::Reply(problem, reason) => {
             assert!((400..600).contains(&problem.status));
             assert_eq!(problem.code_details, reason.code_details());

@@ -153,7 +153,12 @@ pub(super) fn table() -> Vec<Scenario> {
         unsupported(
             "a compressed body",
             "what is in it cannot be seen",
-            post("application/json", BODY).header("content-encoding", "gzip"),
+            post("application/json", BODY).header("content-encoding", "br"),
+        ),
+        unsupported(
+            "a body that is compressed twice",
+            "what is in it cannot be seen",
+            post("application/json", BODY).header("content-encoding", "gzip, deflate"),
         ),
         unsupported(
             "a body of two types",

@@ -28,6 +28,8 @@ fn each_criterion_leads_to_its_cluster() {
     let with = |method: &str, path: &str, name: &str, value: &str| {
         Request::new(method, path).header(name, value)
     };
+    let says =
+        |path: &str, body: &str| with("POST", path, "content-type", "application/json").body(body);
     let key = |id: &str, path: &str| Request::get(path).header("x-api-key", demo_key(id));
     let production = "api.gatehouse.test";
     for (criterion, host, request, route, cluster) in [
@@ -128,6 +130,30 @@ fn each_criterion_leads_to_its_cluster() {
             Request::get("/orders/5?debug=1"),
             "orders",
             "orders",
+        ),
+        (
+            "member of the body",
+            production,
+            says("/completions/1", r#"{"model":"large","prompt":"…"}"#),
+            "completions-large",
+            "large",
+        ),
+        (
+            "member of the body, another value",
+            production,
+            says(
+                "/completions/2",
+                r#"{"prompt":{"model":"large"},"model":"tiny"}"#,
+            ),
+            "completions",
+            "small",
+        ),
+        (
+            "member of the body, forged",
+            production,
+            says("/completions/3", "{}").header("x-model", "large"),
+            "completions",
+            "small",
         ),
         (
             "identity",

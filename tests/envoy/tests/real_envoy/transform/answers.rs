@@ -50,10 +50,16 @@ async fn answer(request: Received) -> http::Response<Pieces> {
     if kind == "length" {
         headers.insert("content-length", HeaderValue::from(whole.len()));
     }
-    if kind == "gzip" {
-        headers.insert("content-encoding", HeaderValue::from_static("gzip"));
+    for coding in ["gzip", "br"] {
+        if kind == coding {
+            headers.insert("content-encoding", HeaderValue::from_static(coding));
+        }
     }
-    if request.header("accept-encoding").as_deref() != Some("identity") {
+    // As a client's own words would have it.
+    if request
+        .header("accept-encoding")
+        .is_none_or(|asked| asked.contains("br"))
+    {
         headers.insert("x-asked", HeaderValue::from_static("for an encoding"));
     }
     response
@@ -73,8 +79,8 @@ fn an_answer_is_masked_however_it_is_framed_and_ends() {
         }
         for kind in &kinds {
             for client in [gateway.h1(), gateway.h2()] {
-                let request =
-                    Request::get(format!("/customers/{kind}")).header("accept-encoding", "gzip");
+                let request = Request::get(format!("/customers/{kind}"))
+                    .header("accept-encoding", "br, gzip");
                 let response = client.send(&request);
                 assert_eq!(
                     (response.status, response.text().as_str()),
@@ -107,12 +113,12 @@ fn what_cannot_be_read_never_gets_out_as_a_whole_answer() {
         return;
     };
     for client in [gateway.h1(), gateway.h2()] {
-        for kind in ["html", "gzip"] {
+        for kind in ["html", "br"] {
             let response = client.send(&Request::get(format!("/customers/{kind}")));
             assert_eq!(response.status, 502, "{kind}");
             assert!(!response.text().contains("a@b.test"), "{kind}");
         }
-        for kind in ["short", "short-trailers", "broken"] {
+        for kind in ["short", "short-trailers", "broken", "gzip"] {
             match client.try_send(&Request::get(format!("/customers/{kind}"))) {
                 Err(_) => {}
                 Ok(response) => assert_eq!(response.status, 502, "{kind}: {}", response.text()),

@@ -1,4 +1,4 @@
-//! nst/JSONTestSuite through a real Envoy, cut at random: what is JSON goes on edited, what is not never goes on as if it were.
+//! nst/JSONTestSuite through a real Envoy, plain and in gzip, cut at random: what is JSON goes on edited, what is not never goes on as if it were.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,7 @@ use http::HeaderValue;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
+use super::codings::{gunzip, gzip};
 use super::peer::{Answered, frames};
 use super::single;
 use crate::server::{Pieces, Received, Server};
@@ -114,6 +115,25 @@ fn fault(vector: &Vector, delivered: Option<&[u8]>) -> Option<String> {
 // Where this filter takes for whole what a client or an upstream reads otherwise, a masked member gets out.
 #[test]
 fn every_text_is_edited_or_never_delivered_whole() {
+    every_text(false);
+}
+
+// The same of what is inflated, edited and compressed again: a text that is cut there is cut once more.
+#[test]
+fn every_text_is_so_in_gzip_too() {
+    every_text(true);
+}
+
+fn every_text(coded: bool) {
+    let wire = |text: &[u8]| match coded {
+        true => gzip(text),
+        false => text.to_vec(),
+    };
+    // What the other side reads; what cannot be inflated is no delivery of a whole text.
+    let read = |bytes: &[u8]| match coded {
+        true => gunzip(bytes),
+        false => Some(bytes.to_vec()),
+    };
     let Some(vectors) = vectors() else { return };
     let seed = std::env::var("GATEHOUSE_SEED").ok();
     let seed = seed.and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
@@ -132,6 +152,10 @@ fn every_text_is_edited_or_never_delivered_whole() {
             let mut response = http::Response::new(Pieces::of(pieces, None));
             let json = HeaderValue::from_static("application/json");
             response.headers_mut().insert("content-type", json);
+            if coded {
+                let gzip = HeaderValue::from_static("gzip");
+                response.headers_mut().insert("content-encoding", gzip);
+            }
             std::future::ready(response)
         }
     });
@@ -149,15 +173,18 @@ fn every_text_is_edited_or_never_delivered_whole() {
     };
     let address = gateway.h2().address();
     let send = |path: &str, pieces: Vec<Bytes>| -> Result<Answered, String> {
-        let request = http::Request::post(format!("http://{address}{path}"))
+        let mut request = http::Request::post(format!("http://{address}{path}"))
             .header("content-type", "application/json");
+        if coded && !pieces.is_empty() {
+            request = request.header("content-encoding", "gzip");
+        }
         frames(address, request, pieces, None)
     };
     let mut faults = Vec::new();
     let (mut accepted, mut refused) = (0, 0);
     for (index, vector) in vectors.iter().enumerate() {
         let path = format!("/answers/{index}");
-        let pieces = cut(&vector.text, &mut chance);
+        let pieces = cut(&wire(&vector.text), &mut chance);
         desk.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .answers
@@ -168,12 +195,15 @@ fn every_text_is_edited_or_never_delivered_whole() {
         let is_empty = vector.text.is_empty();
         let wrong = match is_empty {
             true => None,
-            false => fault(vector, delivered.map(|answer| answer.body.as_slice())),
+            false => {
+                let delivered = delivered.and_then(|answer| read(&answer.body));
+                fault(vector, delivered.as_deref())
+            }
         };
         faults.extend(wrong.map(|wrong| format!("answer {}: {wrong}", vector.name)));
 
         let path = format!("/requests/{index}");
-        let answer = send(&path, cut(&vector.text, &mut chance));
+        let answer = send(&path, cut(&wire(&vector.text), &mut chance));
         let status = answer.as_ref().map_or(0, |answer| answer.status);
         let right = match vector.expect {
             Expect::Accept => status == 200,
@@ -191,7 +221,8 @@ fn every_text_is_edited_or_never_delivered_whole() {
     for (index, vector) in vectors.iter().enumerate() {
         let received = desk.received.get(&format!("/requests/{index}"));
         let whole = received.filter(|received| received.complete && !vector.text.is_empty());
-        let wrong = fault(vector, whole.map(|received| received.body.as_slice()));
+        let whole = whole.and_then(|received| read(&received.body));
+        let wrong = fault(vector, whole.as_deref());
         faults.extend(wrong.map(|wrong| format!("at the upstream, {}: {wrong}", vector.name)));
     }
     drop(desk);

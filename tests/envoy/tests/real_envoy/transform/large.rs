@@ -10,7 +10,7 @@ use envoy_harness::Gateway;
 use super::{load_assignment, single};
 
 /// Resident memory of a process in KiB, now or at most.
-fn memory(process: u32, member: &str) -> u64 {
+pub(super) fn memory(process: u32, member: &str) -> u64 {
     let status =
         std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process runs");
     let line = status
