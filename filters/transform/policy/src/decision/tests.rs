@@ -708,7 +708,7 @@ fn faults_are_told_with_their_path() {
         ),
         (
             r#""response":{"body":[{"mask":"/a","keep_last":0}]}"#,
-            "rules[0].response.body[0].keep_last: expected",
+            "rules[0].response.body[0].keep_last: out of range",
         ),
         (
             r#""response":{"body":[{"remove":"/a","hash":{"key":"x"}}]}"#,
