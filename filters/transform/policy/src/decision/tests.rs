@@ -736,7 +736,7 @@ fn faults_are_told_with_their_path() {
         ),
         (
             r#""request":{"limits":{"max_depth":513},"body":[{"remove":"/a"}]}"#,
-            "rules[0].request.limits.max_depth: expected",
+            "rules[0].request.limits.max_depth: out of range",
         ),
         (
             r#""request":{"limits":{"max_bytes":0},"body":[{"remove":"/a"}]}"#,
