@@ -18,13 +18,16 @@ use crate::method_override::MethodOverride;
 use crate::path_rewrite::PathRewrite;
 use crate::presets::RequestPresets;
 use crate::query_edits::QueryEdits;
+use crate::surroundings::Surroundings;
 use crate::template::{Needs, Scope, Template};
 
 mod body;
 mod capture;
 mod codings;
 mod condition;
+mod hash;
 mod headers;
+mod limits;
 mod path;
 mod presets;
 mod query;
@@ -38,6 +41,7 @@ use codings::{CodingsConfig, compile_codings};
 #[cfg(test)]
 pub(crate) use condition::compile_condition_of;
 use headers::{HeadersConfig, check_against_owned, check_copies, compile_headers};
+use limits::LimitsConfig;
 use path::{PathConfig, compile_path};
 use presets::{
     RequestPresetsConfig, ResponsePresetsConfig, compile_request_presets, compile_response_presets,
@@ -82,6 +86,7 @@ struct RequestConfig {
     method: Option<MethodConfig>,
     presets: Option<RequestPresetsConfig>,
     body: Option<BoundedList<OperationConfig, 1, 64>>,
+    limits: Option<LimitsConfig>,
     capture: Option<BoundedList<CaptureConfig, 1, 16>>,
     capture_max_bytes: Option<ByteSize>,
     capture_deadline: Option<ConfigDuration>,
@@ -96,6 +101,7 @@ struct ResponseConfig {
     headers: Option<HeadersConfig>,
     presets: Option<ResponsePresetsConfig>,
     body: Option<BoundedList<OperationConfig, 1, 64>>,
+    limits: Option<LimitsConfig>,
     capture: Option<BoundedList<CaptureConfig, 1, 16>>,
     capture_max_bytes: Option<ByteSize>,
     capture_deadline: Option<ConfigDuration>,
@@ -144,11 +150,19 @@ pub(crate) struct Transform {
 impl Policy {
     /// Reads what the host hands over: JSON or a serialized `google.protobuf.Struct`.
     pub fn from_bytes(bytes: &[u8]) -> Result<Policy, ConfigError> {
-        Policy::compile(filter_config::parse(bytes)?)
+        Policy::from_bytes_in(bytes, &Surroundings::NONE)
+    }
+
+    /// As [`Policy::from_bytes`], in a VM with these surroundings.
+    pub fn from_bytes_in(
+        bytes: &[u8],
+        surroundings: &Surroundings<'_>,
+    ) -> Result<Policy, ConfigError> {
+        Policy::compile(filter_config::parse(bytes)?, surroundings)
     }
 
     /// Checks what types cannot: references, duplicates, names that would harm a message.
-    pub fn compile(config: Config) -> Result<Policy, ConfigError> {
+    pub fn compile(config: Config, surroundings: &Surroundings<'_>) -> Result<Policy, ConfigError> {
         let root = FieldPath::root();
         let twins = TwinTable::of(
             config.twins.into_inner(),
@@ -169,6 +183,7 @@ impl Policy {
                 rule.response,
                 &matcher,
                 config.host_allows_stop_iteration,
+                surroundings,
                 &at,
             )?;
             rules.push(Rule {
@@ -214,6 +229,7 @@ impl Transform {
         response: Option<ResponseConfig>,
         matcher: &RequestMatch,
         host_allows_stop_iteration: bool,
+        surroundings: &Surroundings<'_>,
         at: &FieldPath,
     ) -> Result<Transform, ConfigError> {
         let request_at = at.field("request");
@@ -281,6 +297,8 @@ impl Transform {
                 config.on_undecodable,
                 captures,
                 of_request,
+                config.limits,
+                surroundings,
                 &request_at,
             )?;
             transform.request_codings = compile_codings(
@@ -312,6 +330,8 @@ impl Transform {
                 config.on_undecodable,
                 captures,
                 of_response,
+                config.limits,
+                surroundings,
                 &response_at,
             )?;
             transform.response_codings = compile_codings(

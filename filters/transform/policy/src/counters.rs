@@ -58,6 +58,8 @@ pub enum Counter {
     BrokenRequest,
     /// Refused: what a template makes of the request may not stand where it is to be put.
     InvalidRequestValue,
+    /// Refused: the request's body has more than the limits of its rule allow.
+    OverLimit,
     /// Refused: the members that are captured are not among the first bytes.
     MembersTooFar,
     /// Refused: the members that are captured have not come by the deadline.
@@ -82,7 +84,7 @@ pub enum Counter {
 
 impl Counter {
     /// Every counter, in the order of declaration. README.md has the same list.
-    pub const ALL: [Counter; 36] = [
+    pub const ALL: [Counter; 37] = [
         Counter::Matched,
         Counter::Unmatched,
         Counter::Shadowed,
@@ -109,6 +111,7 @@ impl Counter {
         Counter::UndecodableRequest,
         Counter::BrokenRequest,
         Counter::InvalidRequestValue,
+        Counter::OverLimit,
         Counter::MembersTooFar,
         Counter::LateRequest,
         Counter::LateResponse,
@@ -154,6 +157,7 @@ impl Counter {
             Counter::UndecodableRequest => "gatehouse.transform.undecodable_request",
             Counter::BrokenRequest => "gatehouse.transform.broken_request",
             Counter::InvalidRequestValue => "gatehouse.transform.invalid_request_value",
+            Counter::OverLimit => "gatehouse.transform.over_limit",
             Counter::UndecodableResponse => "gatehouse.transform.undecodable_response",
             Counter::BrokenResponse => "gatehouse.transform.broken_response",
             Counter::InvalidResponseValue => "gatehouse.transform.invalid_response_value",

@@ -2,6 +2,7 @@
 
 use http_message::{GrpcStatus, Problem};
 
+use crate::body::BodyFault;
 use crate::counters::Counter;
 
 /// Why a request or a response does not go on. README.md has the same list as its failure table.
@@ -25,6 +26,8 @@ pub enum Reason {
     BrokenRequest,
     /// What a template of the rule makes of the request may not stand where it is to be put.
     InvalidRequestValue,
+    /// The request's body has more than the limits of its rule allow.
+    OverLimit,
     /// The members that a rule captures are not among the first bytes of the request's body.
     MembersTooFar,
     /// They have not come by the deadline.
@@ -49,7 +52,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 19] = [
+    pub const ALL: [Reason; 20] = [
         Reason::Ambiguous,
         Reason::PathNotAllowed,
         Reason::HostNotAllowed,
@@ -59,6 +62,7 @@ impl Reason {
         Reason::UndecodableRequest,
         Reason::BrokenRequest,
         Reason::InvalidRequestValue,
+        Reason::OverLimit,
         Reason::MembersTooFar,
         Reason::LateRequest,
         Reason::LateResponse,
@@ -83,6 +87,7 @@ impl Reason {
             Reason::UndecodableRequest => "gatehouse_transform_undecodable_request",
             Reason::BrokenRequest => "gatehouse_transform_broken_request",
             Reason::InvalidRequestValue => "gatehouse_transform_invalid_request_value",
+            Reason::OverLimit => "gatehouse_transform_over_limit",
             Reason::MembersTooFar => "gatehouse_transform_members_too_far",
             Reason::LateRequest => "gatehouse_transform_late_request",
             Reason::LateResponse => "gatehouse_transform_late_response",
@@ -104,7 +109,7 @@ impl Reason {
             | Reason::InvalidRequestValue
             | Reason::MethodUnfit => 400,
             Reason::PathNotAllowed | Reason::HostNotAllowed | Reason::MalformedIdentity => 403,
-            Reason::MembersTooFar | Reason::InflatedRequest => 413,
+            Reason::OverLimit | Reason::MembersTooFar | Reason::InflatedRequest => 413,
             Reason::TargetTooLong => 414,
             Reason::UndecodableRequest => 415,
             Reason::LateRequest | Reason::Crowded => 503,
@@ -128,15 +133,33 @@ impl Reason {
                 GrpcStatus::PermissionDenied
             }
             Reason::UndecodableRequest | Reason::MethodUnfit => GrpcStatus::Unimplemented,
-            Reason::MembersTooFar | Reason::InflatedRequest | Reason::Crowded => {
-                GrpcStatus::ResourceExhausted
-            }
+            Reason::OverLimit
+            | Reason::MembersTooFar
+            | Reason::InflatedRequest
+            | Reason::Crowded => GrpcStatus::ResourceExhausted,
             Reason::LateRequest | Reason::LateResponse => GrpcStatus::DeadlineExceeded,
             Reason::UndecodableResponse
             | Reason::BrokenResponse
             | Reason::InvalidResponseValue
             | Reason::InflatedResponse
             | Reason::Internal => GrpcStatus::Internal,
+        }
+    }
+
+    /// Why a request with such a body does not go on.
+    pub fn of_request(fault: &BodyFault) -> Reason {
+        match fault {
+            BodyFault::Document(broken) if broken.is_limit() => Reason::OverLimit,
+            _ if fault.is_cap() => Reason::InflatedRequest,
+            _ => Reason::BrokenRequest,
+        }
+    }
+
+    /// Why a response with such a body does not go on.
+    pub fn of_response(fault: &BodyFault) -> Reason {
+        match fault.is_cap() {
+            true => Reason::InflatedResponse,
+            false => Reason::BrokenResponse,
         }
     }
 
@@ -152,6 +175,7 @@ impl Reason {
             Reason::UndecodableRequest => Counter::UndecodableRequest,
             Reason::BrokenRequest => Counter::BrokenRequest,
             Reason::InvalidRequestValue => Counter::InvalidRequestValue,
+            Reason::OverLimit => Counter::OverLimit,
             Reason::MembersTooFar => Counter::MembersTooFar,
             Reason::LateRequest => Counter::LateRequest,
             Reason::LateResponse => Counter::LateResponse,
@@ -205,6 +229,7 @@ impl Reason {
             }
             Reason::BrokenRequest => "The body is not valid JSON.",
             Reason::InvalidRequestValue => "A value of the request cannot be passed on.",
+            Reason::OverLimit => "The body has more than may be sent here.",
             Reason::MembersTooFar => {
                 "The body does not say early enough what the gateway has to know of it."
             }

@@ -2,13 +2,16 @@
 
 use std::rc::Rc;
 
-use filter_config::{BoundedList, ConfigError, FieldPath, Text};
-use json_stream::{Operation, Pointer, Program};
+use filter_config::{Bounded, BoundedList, ConfigError, FieldPath, Text};
+use json_stream::{Kind, Operation, Pointer, Program};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::condition::{TestsConfig, compile_condition};
+use super::hash::{HashConfig, compile_hash};
+use super::limits::{LimitsConfig, compile_limits};
 use crate::condition::InDoubt;
+use crate::surroundings::Surroundings;
 use crate::template::Scope;
 use crate::variables::Variables;
 
@@ -21,7 +24,10 @@ pub(super) struct OperationConfig {
     add: Option<String>,
     keep_only: Option<String>,
     rename: Option<String>,
+    convert: Option<String>,
     with: Option<String>,
+    keep_last: Option<Bounded<1, { Operation::MAX_SHOWN as u64 }>>,
+    hash: Option<HashConfig>,
     members: Option<BoundedList<Text<256>, 1, 64>>,
     to: Option<Text<256>>,
     #[serde(default, deserialize_with = "present")]
@@ -57,6 +63,8 @@ pub(super) fn compile_body(
     on_undecodable: OnUndecodable,
     captures: bool,
     scope: Scope<'_>,
+    limits: Option<LimitsConfig>,
+    surroundings: &Surroundings<'_>,
     at: &FieldPath,
 ) -> Result<Option<BodyRule>, ConfigError> {
     let Some(config) = config else {
@@ -66,8 +74,15 @@ pub(super) fn compile_body(
                 "says what becomes of a body, and there is no body rule here",
             ));
         }
+        if limits.is_some() {
+            return Err(ConfigError::new(
+                &at.field("limits"),
+                "says what a body may have, and there is no body rule here",
+            ));
+        }
         return Ok(None);
     };
+    let limits = compile_limits(limits, surroundings.name_key, &at.field("limits"))?;
     let body_at = at.field("body");
     let mut operations = Vec::new();
     let mut variables = Variables::new(scope.direction);
@@ -76,7 +91,7 @@ pub(super) fn compile_body(
         let (when, unless) = (operation.when.take(), operation.unless.take());
         let condition = compile_condition(when, unless, scope.direction, &at)?;
         variables.add_operation(condition, operation.in_doubt());
-        let operation = compile_operation(operation, scope, &mut variables, &at)?;
+        let operation = compile_operation(operation, surroundings, scope, &mut variables, &at)?;
         // Which of two comes first is the client's choice.
         if operations
             .iter()
@@ -93,7 +108,7 @@ pub(super) fn compile_body(
         ConfigError::new(&body_at, "the paths may have at most 256 levels together")
     })?;
     Ok(Some(BodyRule {
-        program: Rc::new(program),
+        program: Rc::new(program.with_limits(limits)),
         variables,
         pass: on_undecodable == OnUndecodable::Pass,
     }))
@@ -112,6 +127,7 @@ impl OperationConfig {
 
 fn compile_operation(
     config: OperationConfig,
+    surroundings: &Surroundings<'_>,
     scope: Scope<'_>,
     variables: &mut Variables,
     at: &FieldPath,
@@ -132,7 +148,10 @@ fn compile_operation(
         add,
         keep_only,
         rename,
+        convert,
         with,
+        keep_last,
+        hash,
         value,
         members,
         to,
@@ -146,6 +165,7 @@ fn compile_operation(
         ("add", add),
         ("keep_only", keep_only),
         ("rename", rename),
+        ("convert", convert),
     ];
     let mut named = places
         .into_iter()
@@ -153,7 +173,7 @@ fn compile_operation(
     let (Some((name, path)), None) = (named.next(), named.next()) else {
         return Err(ConfigError::new(
             at,
-            "needs exactly one of remove, mask, set, add, keep_only, rename",
+            "needs exactly one of remove, mask, set, add, keep_only, rename, convert",
         ));
     };
     let is_for = |field: &str, is_there: bool, of: &[&str]| {
@@ -164,13 +184,23 @@ fn compile_operation(
         Ok(())
     };
     is_for("with", with.is_some(), &["mask"])?;
+    is_for("keep_last", keep_last.is_some(), &["mask"])?;
+    is_for("hash", hash.is_some(), &["mask"])?;
     is_for("value", value.is_some(), &["set", "add"])?;
     is_for("members", members.is_some(), &["keep_only"])?;
-    is_for("to", to.is_some(), &["rename"])?;
+    is_for("to", to.is_some(), &["rename", "convert"])?;
     let missing = |what: &str| ConfigError::new(at, format!("{name} needs {what}"));
     match name {
         "remove" => Ok(Operation::remove(pointer(name, &path)?)),
         "mask" => {
+            if let Some(hash) = hash {
+                if with.is_some() || keep_last.is_some() {
+                    let reason = "the hash is all that goes out: leave out with and keep_last";
+                    return Err(ConfigError::new(&at.field("hash"), reason));
+                }
+                let key = compile_hash(&hash, surroundings, &at.field("hash"))?;
+                return Ok(Operation::hash(pointer(name, &path)?, key));
+            }
             let with = with.unwrap_or_else(|| "***".to_owned());
             if with.len() > MAX_VALUE {
                 return Err(ConfigError::new(
@@ -178,8 +208,12 @@ fn compile_operation(
                     "may have at most 64 KiB",
                 ));
             }
+            let place = pointer(name, &path)?;
             let with = variables.text(with.into(), scope, &at.field("with"))?;
-            Ok(Operation::mask(pointer(name, &path)?, with))
+            let shown = keep_last.and_then(|shown| usize::try_from(shown.get()).ok());
+            let shows = shown
+                .and_then(|shown| Operation::mask_but_last(place.clone(), with.clone(), shown));
+            Ok(shows.unwrap_or_else(|| Operation::mask(place, with)))
         }
         "keep_only" => {
             let members = members.ok_or_else(|| missing("members"))?;
@@ -190,6 +224,19 @@ fn compile_operation(
                 pointer(name, &path)?
             };
             Ok(Operation::keep_only(place, names.collect()))
+        }
+        "convert" => {
+            let to = to.ok_or_else(|| missing("to"))?;
+            let kind = match to.as_str() {
+                "string" => Kind::String,
+                "number" => Kind::Number,
+                "boolean" => Kind::Boolean,
+                _ => {
+                    let reason = "expected string, number or boolean";
+                    return Err(ConfigError::new(&at.field("to"), reason));
+                }
+            };
+            Ok(Operation::convert(pointer(name, &path)?, kind))
         }
         "rename" => {
             let to = to.ok_or_else(|| missing("to"))?;
