@@ -708,7 +708,7 @@ fn faults_are_told_with_their_path() {
         ),
         (
             r#""response":{"body":[{"mask":"/a","keep_last":0}]}"#,
-            "rules[0].response.body[0].keep_last: expected",
+            "rules[0].response.body[0].keep_last: out of range",
         ),
         (
             r#""response":{"body":[{"remove":"/a","hash":{"key":"x"}}]}"#,
@@ -736,7 +736,7 @@ fn faults_are_told_with_their_path() {
         ),
         (
             r#""request":{"limits":{"max_depth":513},"body":[{"remove":"/a"}]}"#,
-            "rules[0].request.limits.max_depth: expected",
+            "rules[0].request.limits.max_depth: out of range",
         ),
         (
             r#""request":{"limits":{"max_bytes":0},"body":[{"remove":"/a"}]}"#,
