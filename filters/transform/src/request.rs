@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http_message::{HeaderMap, Place, RequestHead};
+use http_message::{HeaderMap, Place, ProblemType, RequestHead};
 use proxy_host::body::Buffer;
 use proxy_host::headers::{self, Map};
 use proxy_host::{HostError, foreign, property, random, request_head};
@@ -573,16 +573,19 @@ impl Exchange {
     /// On with the message, or an end to it. After response headers have left, the host makes of the reply a stream that
     /// visibly breaks off; Pause keeps it from ending as if it were whole.
     fn settle(&mut self, done: Result<Action, Stop>) -> Action {
+        let mut kind = ProblemType::default();
         let reason = match done {
             Ok(action) => return action,
             Err(Stop::Policy(reason)) => reason,
             Err(Stop::Body(buffer, fault)) => {
                 log::debug!("body={buffer:?} fault={fault}");
-                match (buffer, fault.is_cap()) {
-                    (Buffer::Request, false) => Reason::BrokenRequest,
-                    (Buffer::Request, true) => Reason::InflatedRequest,
-                    (Buffer::Response | Buffer::Callout, false) => Reason::BrokenResponse,
-                    (Buffer::Response | Buffer::Callout, true) => Reason::InflatedResponse,
+                match buffer {
+                    Buffer::Request => {
+                        kind = fault.place();
+                        Reason::of_request(&fault)
+                    }
+                    // The names in it are the upstream's.
+                    Buffer::Response | Buffer::Callout => Reason::of_response(&fault),
                 }
             }
             Err(Stop::Host(error)) => {
@@ -601,7 +604,7 @@ impl Exchange {
         self.response = Passage::new(Buffer::Response);
         self.trial = None;
         self.measure();
-        proxy_host::refuse(&self.head, &reason.problem(), Place::BeforeBridges);
+        proxy_host::refuse_as(&kind, &self.head, &reason.problem(), Place::BeforeBridges);
         Action::Pause
     }
 

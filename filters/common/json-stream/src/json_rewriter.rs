@@ -257,7 +257,7 @@ impl JsonRewriter {
 
     /// What is wrong with a document that ends here.
     pub(crate) fn incomplete(&self) -> Broken {
-        let pointer = self.place.pointer(&self.open, &[]);
+        let pointer = self.pointer(&[]);
         Broken::new(Fault::Incomplete, self.read, pointer)
     }
 
@@ -298,7 +298,7 @@ impl JsonRewriter {
 
     /// Nothing more is read.
     pub(crate) fn fail(&mut self, fault: Fault, cut: &Cut<'_, '_>) -> Broken {
-        let pointer = self.place.pointer(&self.open, cut.chunk());
+        let pointer = self.pointer(cut.chunk());
         let broken = Broken::new(fault, self.offset(cut), pointer);
         self.broken = Some(broken.clone());
         broken
@@ -416,10 +416,11 @@ impl JsonRewriter {
         }
         if let Some(frame) = self.open.last_mut().filter(|frame| !frame.is_object) {
             let index = frame.children;
-            frame.children = index.saturating_add(1);
             if index >= self.program.limits().max_elements {
                 return Err(Fault::TooManyElements);
             }
+            frame.children = index.saturating_add(1);
+            self.state = State::After;
             if frame.is_active {
                 let verdict = self
                     .program
@@ -976,6 +977,12 @@ impl JsonRewriter {
             return Err(Fault::TooLong);
         }
         Ok(())
+    }
+
+    /// Where in the document the byte at hand is.
+    fn pointer(&self, chunk: &[u8]) -> String {
+        let awaits_value = matches!(self.state, State::Value { .. });
+        self.place.pointer(&self.open, awaits_value, chunk)
     }
 
     /// How many bytes are in front of the one at hand.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
+use http_message::ProblemType;
 use json_stream::{Bindings, Broken, Fault, JsonRewriter, Program};
 
 mod coded;
@@ -198,6 +199,19 @@ impl State {
 }
 
 impl BodyFault {
+    /// What the sender of such a body is told: where in its document the fault is. Names of members are its own.
+    pub fn place(&self) -> ProblemType {
+        let broken = match self {
+            BodyFault::Document(broken) => Some(broken),
+            BodyFault::Coding(_) => None,
+        };
+        ProblemType {
+            pointer: broken.map(|broken| broken.pointer().to_owned()),
+            offset: broken.map(Broken::offset),
+            ..ProblemType::default()
+        }
+    }
+
     /// Whether a body that may be honest is larger, decoded, than may be read.
     pub fn is_cap(&self) -> bool {
         matches!(self, BodyFault::Coding(fault) if fault.is_cap())

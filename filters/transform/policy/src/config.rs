@@ -18,11 +18,14 @@ use crate::method_override::MethodOverride;
 use crate::path_rewrite::PathRewrite;
 use crate::presets::RequestPresets;
 use crate::query_edits::QueryEdits;
+use crate::surroundings::Surroundings;
 
 mod body;
 mod capture;
 mod codings;
+mod hash;
 mod headers;
+mod limits;
 mod path;
 mod presets;
 mod query;
@@ -34,6 +37,7 @@ use capture::{CaptureBounds, CaptureConfig, compile_capture};
 pub(crate) use codings::{CodingRule, Outgoing};
 use codings::{CodingsConfig, compile_codings};
 use headers::{HeadersConfig, check_against_owned, compile_headers};
+use limits::LimitsConfig;
 use path::{PathConfig, compile_path};
 use presets::{
     RequestPresetsConfig, ResponsePresetsConfig, compile_request_presets, compile_response_presets,
@@ -78,6 +82,7 @@ struct RequestConfig {
     method: Option<MethodConfig>,
     presets: Option<RequestPresetsConfig>,
     body: Option<BoundedList<OperationConfig, 1, 64>>,
+    limits: Option<LimitsConfig>,
     capture: Option<BoundedList<CaptureConfig, 1, 16>>,
     capture_max_bytes: Option<ByteSize>,
     capture_deadline: Option<ConfigDuration>,
@@ -92,6 +97,7 @@ struct ResponseConfig {
     headers: Option<HeadersConfig>,
     presets: Option<ResponsePresetsConfig>,
     body: Option<BoundedList<OperationConfig, 1, 64>>,
+    limits: Option<LimitsConfig>,
     capture: Option<BoundedList<CaptureConfig, 1, 16>>,
     capture_max_bytes: Option<ByteSize>,
     capture_deadline: Option<ConfigDuration>,
@@ -136,11 +142,19 @@ pub(crate) struct Transform {
 impl Policy {
     /// Reads what the host hands over: JSON or a serialized `google.protobuf.Struct`.
     pub fn from_bytes(bytes: &[u8]) -> Result<Policy, ConfigError> {
-        Policy::compile(filter_config::parse(bytes)?)
+        Policy::from_bytes_in(bytes, &Surroundings::NONE)
+    }
+
+    /// As [`Policy::from_bytes`], in a VM with these surroundings.
+    pub fn from_bytes_in(
+        bytes: &[u8],
+        surroundings: &Surroundings<'_>,
+    ) -> Result<Policy, ConfigError> {
+        Policy::compile(filter_config::parse(bytes)?, surroundings)
     }
 
     /// Checks what types cannot: references, duplicates, names that would harm a message.
-    pub fn compile(config: Config) -> Result<Policy, ConfigError> {
+    pub fn compile(config: Config, surroundings: &Surroundings<'_>) -> Result<Policy, ConfigError> {
         let root = FieldPath::root();
         let twins = TwinTable::of(
             config.twins.into_inner(),
@@ -164,6 +178,7 @@ impl Policy {
                     rule.request,
                     rule.response,
                     config.host_allows_stop_iteration,
+                    surroundings,
                     &at,
                 )?),
             });
@@ -202,6 +217,7 @@ impl Transform {
         request: Option<RequestConfig>,
         response: Option<ResponseConfig>,
         host_allows_stop_iteration: bool,
+        surroundings: &Surroundings<'_>,
         at: &FieldPath,
     ) -> Result<Transform, ConfigError> {
         let request_at = at.field("request");
@@ -249,8 +265,14 @@ impl Transform {
             let captures = config.capture.is_some();
             transform.request_capture =
                 compile_capture(config.capture, &bounds, Direction::Request, &request_at)?;
-            transform.request_body =
-                compile_body(config.body, config.on_undecodable, captures, &request_at)?;
+            transform.request_body = compile_body(
+                config.body,
+                config.on_undecodable,
+                captures,
+                config.limits,
+                surroundings,
+                &request_at,
+            )?;
             transform.request_codings = compile_codings(
                 config.codings,
                 transform.request_body.is_some(),
@@ -275,8 +297,14 @@ impl Transform {
             let captures = config.capture.is_some();
             transform.response_capture =
                 compile_capture(config.capture, &bounds, Direction::Response, &response_at)?;
-            transform.response_body =
-                compile_body(config.body, config.on_undecodable, captures, &response_at)?;
+            transform.response_body = compile_body(
+                config.body,
+                config.on_undecodable,
+                captures,
+                config.limits,
+                surroundings,
+                &response_at,
+            )?;
             transform.response_codings = compile_codings(
                 config.codings,
                 transform.response_body.is_some(),

@@ -56,6 +56,8 @@ pub enum Counter {
     UndecodableRequest,
     /// Refused: the request's body is not the JSON that it claims to be.
     BrokenRequest,
+    /// Refused: the request's body has more than the limits of its rule allow.
+    OverLimit,
     /// Refused: the members that are captured are not among the first bytes.
     MembersTooFar,
     /// Refused: the members that are captured have not come by the deadline.
@@ -78,7 +80,7 @@ pub enum Counter {
 
 impl Counter {
     /// Every counter, in the order of declaration. README.md has the same list.
-    pub const ALL: [Counter; 34] = [
+    pub const ALL: [Counter; 35] = [
         Counter::Matched,
         Counter::Unmatched,
         Counter::Shadowed,
@@ -104,6 +106,7 @@ impl Counter {
         Counter::MalformedIdentity,
         Counter::UndecodableRequest,
         Counter::BrokenRequest,
+        Counter::OverLimit,
         Counter::MembersTooFar,
         Counter::LateRequest,
         Counter::LateResponse,
@@ -147,6 +150,7 @@ impl Counter {
             Counter::MalformedIdentity => "gatehouse.transform.malformed_identity",
             Counter::UndecodableRequest => "gatehouse.transform.undecodable_request",
             Counter::BrokenRequest => "gatehouse.transform.broken_request",
+            Counter::OverLimit => "gatehouse.transform.over_limit",
             Counter::UndecodableResponse => "gatehouse.transform.undecodable_response",
             Counter::BrokenResponse => "gatehouse.transform.broken_response",
             Counter::InflatedRequest => "gatehouse.transform.inflated_request",

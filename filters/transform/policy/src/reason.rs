@@ -2,6 +2,7 @@
 
 use http_message::{GrpcStatus, Problem};
 
+use crate::body::BodyFault;
 use crate::counters::Counter;
 
 /// Why a request or a response does not go on. README.md has the same list as its failure table.
@@ -23,6 +24,8 @@ pub enum Reason {
     UndecodableRequest,
     /// The request's body claims to be JSON and is not.
     BrokenRequest,
+    /// The request's body has more than the limits of its rule allow.
+    OverLimit,
     /// The members that a rule captures are not among the first bytes of the request's body.
     MembersTooFar,
     /// They have not come by the deadline.
@@ -45,7 +48,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 17] = [
+    pub const ALL: [Reason; 18] = [
         Reason::Ambiguous,
         Reason::PathNotAllowed,
         Reason::HostNotAllowed,
@@ -54,6 +57,7 @@ impl Reason {
         Reason::MalformedIdentity,
         Reason::UndecodableRequest,
         Reason::BrokenRequest,
+        Reason::OverLimit,
         Reason::MembersTooFar,
         Reason::LateRequest,
         Reason::LateResponse,
@@ -76,6 +80,7 @@ impl Reason {
             Reason::MalformedIdentity => "gatehouse_transform_malformed_identity",
             Reason::UndecodableRequest => "gatehouse_transform_undecodable_request",
             Reason::BrokenRequest => "gatehouse_transform_broken_request",
+            Reason::OverLimit => "gatehouse_transform_over_limit",
             Reason::MembersTooFar => "gatehouse_transform_members_too_far",
             Reason::LateRequest => "gatehouse_transform_late_request",
             Reason::LateResponse => "gatehouse_transform_late_response",
@@ -93,7 +98,7 @@ impl Reason {
         match self {
             Reason::Ambiguous | Reason::BrokenRequest | Reason::MethodUnfit => 400,
             Reason::PathNotAllowed | Reason::HostNotAllowed | Reason::MalformedIdentity => 403,
-            Reason::MembersTooFar | Reason::InflatedRequest => 413,
+            Reason::OverLimit | Reason::MembersTooFar | Reason::InflatedRequest => 413,
             Reason::TargetTooLong => 414,
             Reason::UndecodableRequest => 415,
             Reason::LateRequest | Reason::Crowded => 503,
@@ -113,14 +118,32 @@ impl Reason {
                 GrpcStatus::PermissionDenied
             }
             Reason::UndecodableRequest | Reason::MethodUnfit => GrpcStatus::Unimplemented,
-            Reason::MembersTooFar | Reason::InflatedRequest | Reason::Crowded => {
-                GrpcStatus::ResourceExhausted
-            }
+            Reason::OverLimit
+            | Reason::MembersTooFar
+            | Reason::InflatedRequest
+            | Reason::Crowded => GrpcStatus::ResourceExhausted,
             Reason::LateRequest | Reason::LateResponse => GrpcStatus::DeadlineExceeded,
             Reason::UndecodableResponse
             | Reason::BrokenResponse
             | Reason::InflatedResponse
             | Reason::Internal => GrpcStatus::Internal,
+        }
+    }
+
+    /// Why a request with such a body does not go on.
+    pub fn of_request(fault: &BodyFault) -> Reason {
+        match fault {
+            BodyFault::Document(broken) if broken.is_limit() => Reason::OverLimit,
+            _ if fault.is_cap() => Reason::InflatedRequest,
+            _ => Reason::BrokenRequest,
+        }
+    }
+
+    /// Why a response with such a body does not go on.
+    pub fn of_response(fault: &BodyFault) -> Reason {
+        match fault.is_cap() {
+            true => Reason::InflatedResponse,
+            false => Reason::BrokenResponse,
         }
     }
 
@@ -135,6 +158,7 @@ impl Reason {
             Reason::MalformedIdentity => Counter::MalformedIdentity,
             Reason::UndecodableRequest => Counter::UndecodableRequest,
             Reason::BrokenRequest => Counter::BrokenRequest,
+            Reason::OverLimit => Counter::OverLimit,
             Reason::MembersTooFar => Counter::MembersTooFar,
             Reason::LateRequest => Counter::LateRequest,
             Reason::LateResponse => Counter::LateResponse,
@@ -186,6 +210,7 @@ impl Reason {
                 "The body must be JSON in UTF-8, in no content coding or one that the gateway reads."
             }
             Reason::BrokenRequest => "The body is not valid JSON.",
+            Reason::OverLimit => "The body has more than may be sent here.",
             Reason::MembersTooFar => {
                 "The body does not say early enough what the gateway has to know of it."
             }

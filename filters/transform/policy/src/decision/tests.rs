@@ -3,6 +3,7 @@
 use http_message::HeaderWrite;
 
 use super::*;
+use crate::surroundings::Surroundings;
 
 const CONFIG: &str = r#"{
     "version": 1,
@@ -694,8 +695,56 @@ fn faults_are_told_with_their_path() {
             "rules[0].response.presets: expected",
         ),
         (
+            r#""response":{"body":[{"replace":"/a"}]}"#,
+            "rules[0].response.body[0].replace: unknown field",
+        ),
+        (
             r#""response":{"body":[{"convert":"/a"}]}"#,
-            "rules[0].response.body[0].convert: unknown field",
+            "rules[0].response.body[0]: convert needs to",
+        ),
+        (
+            r#""response":{"body":[{"convert":"/a","to":"integer"}]}"#,
+            "rules[0].response.body[0].to: expected string, number or boolean",
+        ),
+        (
+            r#""response":{"body":[{"mask":"/a","keep_last":0}]}"#,
+            "rules[0].response.body[0].keep_last: expected",
+        ),
+        (
+            r#""response":{"body":[{"remove":"/a","hash":{"key":"x"}}]}"#,
+            "rules[0].response.body[0].hash: is for mask",
+        ),
+        (
+            r#""response":{"body":[{"mask":"/a","hash":{}}]}"#,
+            "rules[0].response.body[0].hash: needs exactly one of key_variable and key",
+        ),
+        (
+            r#""response":{"body":[{"mask":"/a","hash":{"key":"s3cret"}}]}"#,
+            "rules[0].response.body[0].hash.key: has to have 32 to 1024 bytes",
+        ),
+        (
+            r#""response":{"body":[{"mask":"/a","hash":{"key_variable":"NONE"}}]}"#,
+            "rules[0].response.body[0].hash.key_variable: the VM has no such environment variable",
+        ),
+        (
+            r#""response":{"body":[{"mask":"/a","with":"x","hash":{"key_variable":"NONE"}}]}"#,
+            "rules[0].response.body[0].hash: the hash is all that goes out",
+        ),
+        (
+            r#""response":{"limits":{"max_depth":4}}"#,
+            "rules[0].response.limits: says what a body may have",
+        ),
+        (
+            r#""request":{"limits":{"max_depth":513},"body":[{"remove":"/a"}]}"#,
+            "rules[0].request.limits.max_depth: expected",
+        ),
+        (
+            r#""request":{"limits":{"max_bytes":0},"body":[{"remove":"/a"}]}"#,
+            "rules[0].request.limits.max_bytes: no document is so short",
+        ),
+        (
+            r#""request":{"limits":{"duplicate_members":"last"},"body":[{"remove":"/a"}]}"#,
+            "rules[0].request.limits.duplicate_members: ",
         ),
         (
             r#""response":{"body":[{"rename":"/a"}]}"#,
@@ -729,4 +778,32 @@ fn faults_are_told_with_their_path() {
         let found = refused(rule);
         assert!(found.starts_with(message), "{rule}: {found}");
     }
+}
+
+// A hash by which callers compare values is of the secret alone; a key in the log would let anybody guess them.
+#[test]
+fn a_hash_is_made_under_a_key_of_the_vm_or_the_configuration() {
+    const KEY: &str = "what the values of this test are hashed under";
+    let answer = |hash: &str| {
+        let config = format!(
+            r#"{{"version":1,"rules":[{{"name":"r","response":{{"body":[{{"mask":"/a","hash":{hash}}}]}}}}]}}"#
+        );
+        let surroundings = Surroundings {
+            environment: &|name| (name == "HASH_KEY").then(|| KEY.to_owned()),
+            name_key: [1; 16],
+        };
+        let policy = Policy::from_bytes_in(config.as_bytes(), &surroundings).unwrap();
+        assert!(!format!("{policy:?}").contains(KEY));
+        let rule = policy.rules.iter().next().unwrap();
+        let program = Rc::clone(&rule.value.response_body.as_ref().unwrap().program);
+        let mut rewriter =
+            json_stream::JsonRewriter::new(program, json_stream::Bindings::default());
+        let mut out = Vec::new();
+        rewriter.push(br#"{"a":"x"}"#, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let of_variable = answer(r#"{"key_variable":"HASH_KEY"}"#);
+    assert_eq!(of_variable.len(), r#"{"a":""}"#.len() + 64);
+    assert_eq!(answer(&format!(r#"{{"key":"{KEY}"}}"#)), of_variable);
+    assert_ne!(answer(&format!(r#"{{"key":"{KEY}!"}}"#)), of_variable);
 }
