@@ -37,7 +37,7 @@ use capture::{CaptureBounds, CaptureConfig, compile_capture};
 pub(crate) use codings::{CodingRule, Outgoing};
 use codings::{CodingsConfig, compile_codings};
 use headers::{HeadersConfig, check_against_owned, compile_headers};
-use limits::LimitsConfig;
+use limits::{LimitsConfig, compile_limits};
 use path::{PathConfig, compile_path};
 use presets::{
     RequestPresetsConfig, ResponsePresetsConfig, compile_request_presets, compile_response_presets,
@@ -261,6 +261,11 @@ impl Transform {
                 deadline: config.capture_deadline,
                 host_allows_stop_iteration,
                 pass: config.on_undecodable == OnUndecodable::Pass,
+                limits: compile_limits(
+                    config.limits,
+                    surroundings.name_key,
+                    &request_at.field("limits"),
+                )?,
             };
             let captures = config.capture.is_some();
             transform.request_capture =
@@ -293,6 +298,11 @@ impl Transform {
                 deadline: config.capture_deadline,
                 host_allows_stop_iteration,
                 pass: config.on_undecodable == OnUndecodable::Pass,
+                limits: compile_limits(
+                    config.limits,
+                    surroundings.name_key,
+                    &response_at.field("limits"),
+                )?,
             };
             let captures = config.capture.is_some();
             transform.response_capture =
