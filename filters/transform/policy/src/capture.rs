@@ -169,7 +169,8 @@ impl Capturing {
     }
 
     fn pass(&mut self, broken: Broken) -> Result<(), Broken> {
-        if !self.rule.pass {
+        // What is JSON, and has a member twice or more than it may, would get by the rule else.
+        if !self.rule.pass || !broken.is_undecodable() {
             return Err(broken);
         }
         self.state = State::Passed;

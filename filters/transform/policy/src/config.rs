@@ -41,7 +41,7 @@ use codings::{CodingsConfig, compile_codings};
 #[cfg(test)]
 pub(crate) use condition::compile_condition_of;
 use headers::{HeadersConfig, check_against_owned, check_copies, compile_headers};
-use limits::LimitsConfig;
+use limits::{LimitsConfig, compile_limits};
 use path::{PathConfig, compile_path};
 use presets::{
     RequestPresetsConfig, ResponsePresetsConfig, compile_request_presets, compile_response_presets,
@@ -288,6 +288,11 @@ impl Transform {
                 deadline: config.capture_deadline,
                 host_allows_stop_iteration,
                 pass: config.on_undecodable == OnUndecodable::Pass,
+                limits: compile_limits(
+                    config.limits,
+                    surroundings.name_key,
+                    &request_at.field("limits"),
+                )?,
             };
             let captures = config.capture.is_some();
             transform.request_capture =
@@ -321,6 +326,11 @@ impl Transform {
                 deadline: config.capture_deadline,
                 host_allows_stop_iteration,
                 pass: config.on_undecodable == OnUndecodable::Pass,
+                limits: compile_limits(
+                    config.limits,
+                    surroundings.name_key,
+                    &response_at.field("limits"),
+                )?,
             };
             let captures = config.capture.is_some();
             transform.response_capture =

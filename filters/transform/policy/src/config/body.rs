@@ -74,7 +74,7 @@ pub(super) fn compile_body(
                 "says what becomes of a body, and there is no body rule here",
             ));
         }
-        if limits.is_some() {
+        if limits.is_some() && !captures {
             return Err(ConfigError::new(
                 &at.field("limits"),
                 "says what a body may have, and there is no body rule here",
