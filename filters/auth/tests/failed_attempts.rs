@@ -194,6 +194,21 @@ fn guesses_where_a_bad_credential_counts_as_none_are_counted() {
     assert_eq!(status(&vm, ADDRESS, &[]), 200);
 }
 
+// A credential that is sent twice is no attempt. The guess beside it is one: uncounted, it could be repeated without end.
+#[test]
+fn a_guess_does_not_hide_behind_a_repeated_credential() {
+    let mut config = throttled(json!({ "most": 2 }));
+    config["rules"] = json!([
+        { "name": "open", "any": [{ "allow_anonymous": true }, { "credential": "api_key" }], "ignore_invalid": true },
+    ]);
+    let vm = start(&host(), &config);
+    let guess = [BAD_TOKEN, BAD_TOKEN, BAD_KEY];
+    assert_eq!(status(&vm, ADDRESS, &guess), 200);
+    assert_eq!(status(&vm, ADDRESS, &guess), 200);
+    assert_eq!(status(&vm, ADDRESS, &guess), 429);
+    assert_eq!(status(&vm, ADDRESS, &[BAD_TOKEN, BAD_TOKEN]), 200);
+}
+
 #[test]
 fn a_rule_in_shadow_mode_lets_pass_and_says_so() {
     let mut config = throttled(json!({ "most": 1 }));

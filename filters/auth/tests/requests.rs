@@ -478,6 +478,26 @@ fn time_is_the_hosts() {
     assert_eq!(words(&stream)[3], "token_expired");
 }
 
+// Access logs show the target of a refused request too, and the key in it may be a good one.
+#[test]
+fn the_target_of_a_refused_request_holds_no_key() {
+    let vm = start(&host(), &config());
+    let keyed = format!("/admin?api_key={API_KEY}&x=1");
+    let unwritable = format!("/admin?api_key={API_KEY}&x=\u{1}");
+    let long = format!("/admin?api_key={API_KEY}&x={}", "x".repeat(9_000));
+    for (path, left) in [
+        (keyed.as_str(), "/admin?x=1"),
+        (&unwritable, "/admin"),
+        (&long, "/admin"),
+        ("/admin?x=1", "/admin?x=1"),
+    ] {
+        let (stream, status) = send(&vm, path, &[]);
+        replied(status);
+        assert_eq!(stream.request_head_now().text(":path"), Some(left));
+        assert_eq!(record(&stream).original.path, left.as_bytes());
+    }
+}
+
 #[test]
 fn nothing_secret_is_logged() {
     let vm = start(&host(), &config());

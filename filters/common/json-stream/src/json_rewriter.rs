@@ -1,35 +1,41 @@
 //! Changes a JSON document as it streams by.
 //!
-//! Bytes go in as they come and out as soon as it is known what becomes of them. Held back are at most one separator and
-//! the part of a key that could still be a name of the program's; never a value, and nothing once the document has closed.
-//! What no operation touches goes out byte by byte as it came in.
+//! Bytes go in as they come and out as soon as it is known what becomes of them. Held back are at most one separator, the
+//! part of a key that could still be a name of the program's, and a string of up to 64 bytes that may become a number;
+//! nothing once the document has closed. What no operation touches goes out byte by byte as it came in.
 //!
-//! The grammar is that of RFC 8259, strictly: UTF-8 without a byte order mark, no trailing commas, one value. A key that an
-//! operation may apply to has its escapes read, so that `"\u0061"` is the name `a`; a key that occurs twice is treated so
-//! twice.
+//! The grammar is that of RFC 8259, strictly: UTF-8 without a byte order mark, no trailing commas, one value. A key has its
+//! escapes read, so that `"\u0061"` is the name `a`; a key that occurs twice is treated so twice, or refused.
 
 use std::rc::Rc;
 
-use thiserror::Error;
-
 use crate::bindings::Bindings;
-use crate::operation::{Change, Child, Program, Verdict};
+use crate::broken::{Broken, Fault};
+use crate::limits::DuplicateMembers;
+use crate::operation::{Change, Child, Kind, Program, Verdict};
 use crate::position_set::PositionSet;
 
 mod captures;
 mod cut;
 mod key;
+mod names;
 mod number;
+mod place;
 mod scan;
 mod string;
+mod unescape;
+mod value;
 
 pub use captures::Captured;
 use captures::Captures;
 pub(crate) use captures::{Capture, Keep};
-use cut::Cut;
+pub(crate) use cut::Cut;
 use key::Key;
+use names::Names;
 use number::Number;
+use place::{KEPT_NAME, Place};
 use string::InString;
+use value::{Shape, ValueText};
 
 /// A document under way.
 #[derive(Debug)]
@@ -40,62 +46,53 @@ pub struct JsonRewriter {
     open: Vec<Frame>,
     /// What becomes of the value that comes next.
     next: Next,
+    /// What of the program applies to what is inside the value that comes next, if that says so.
+    inside: PositionSet,
     /// The level at which a value ends that is left out.
     muted: Option<usize>,
-    /// Of earlier chunks: the separator, and the key as far as it is not decided.
+    /// Of earlier chunks: the separator, and the key or value as far as it is not decided.
     held: Vec<u8>,
-    /// The key that is being read, where it matters and is in more than one piece.
-    key: Option<Key>,
+    /// The key that is being read, where it matters and is not in one plain piece.
+    key: Option<Box<Key>>,
+    /// The value that is being read, and the operation that it is read for.
+    value: Option<Box<(usize, ValueText)>>,
+    /// From here on in the chunk, the value has not been read.
+    raw_from: Option<usize>,
+    /// A quote goes in behind the value that is being read.
+    quotes: bool,
     captures: Captures,
-    /// Bytes of earlier chunks, and bytes that operations have put in.
+    place: Place,
+    names: Option<Names>,
+    /// Where a string or key may end at the latest.
+    string_end: u64,
+    /// Bytes of earlier chunks, and where among all the document begins.
     read: u64,
+    began: u64,
+    /// Bytes that operations have put in.
     written: u64,
+    /// An operation has changed something of the document.
+    touched: bool,
     broken: Option<Broken>,
-}
-
-/// Why a document cannot be read. It says nothing of the document's content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Broken {
-    /// A byte that the grammar does not have at this place.
-    #[error("not JSON")]
-    Syntax,
-    /// More levels than [`JsonRewriter::MAX_DEPTH`].
-    #[error("too many levels")]
-    TooDeep,
-    /// Bytes in a string that are not UTF-8.
-    #[error("not UTF-8")]
-    NotUtf8,
-    /// Half of a surrogate pair in a key that could be a name of the program's: readers disagree on what it is.
-    #[error("half a surrogate pair in a key")]
-    LoneSurrogate,
-    /// Something other than blanks after the document.
-    #[error("data after the document")]
-    TrailingData,
-    /// The operations would put in more than [`JsonRewriter::MAX_WRITTEN`] bytes and 16 for each that came.
-    #[error("operations write too much")]
-    TooLong,
-    /// A second value at a place of which the first was taken.
-    #[error("a member twice")]
-    Repeated,
-    /// The message says that it has no body.
-    #[error("a body where none was announced")]
-    Unannounced,
-    /// The body is over and the document is not.
-    #[error("incomplete")]
-    Incomplete,
 }
 
 #[derive(Debug)]
 struct Frame {
     is_object: bool,
+    /// Something of the program applies to its children.
+    is_active: bool,
+    /// What of the program applies inside a member that it has no name of, if that can be told of all.
+    inside_others: Option<PositionSet>,
+    /// Whether a child has gone out.
+    kept: bool,
     /// What of the program applies to its children.
     active: PositionSet,
     /// What of it has ended at one.
     seen: PositionSet,
-    /// How many elements an array has had.
-    elements: u64,
-    /// Whether a child has gone out.
-    kept: bool,
+    /// How many it has had.
+    children: u64,
+    /// Where its own name begins in the place, and those of its members among all.
+    name: usize,
+    names: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,44 +119,56 @@ enum State {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// It goes out; this of the program applies to what is inside it.
-    Keep(PositionSet),
-    /// The text of this operation goes out in its place.
-    Replace(usize),
-    /// It goes out, and this operation keeps it; this applies to what is inside it.
-    Capture(usize, PositionSet),
-}
-
-impl Next {
-    const NOTHING: Next = Next::Keep(PositionSet::EMPTY);
+    /// It goes out.
+    Keep,
+    /// It goes out, and something of the program applies to what is inside it.
+    Open,
+    /// This operation decides.
+    Change(usize),
+    /// It goes out as another kind of value by this operation, or like [`Next::Open`].
+    Convert(usize),
+    /// It goes out, and this operation keeps it; it is like [`Next::Open`] beside that.
+    Capture(usize),
 }
 
 impl JsonRewriter {
-    /// The most levels of arrays and objects.
-    pub const MAX_DEPTH: usize = 64;
     /// The most blanks that stay between two members of an object, or elements of an array, that an operation may reach;
     /// further ones are left out, so that none need be held back.
     pub const MAX_BLANKS: usize = 4096;
     /// What operations may put into a document, in bytes, beside 16 for each byte that came in. Two bytes of a client's,
     /// `0,`, can make 64 KiB of them.
     pub const MAX_WRITTEN: u64 = 1 << 20;
-
     /// Nothing read yet of a message with these bindings.
     pub fn new(program: Rc<Program>, bindings: Bindings) -> JsonRewriter {
-        JsonRewriter {
-            next: Next::Keep(program.start(&bindings)),
+        let names = match program.limits().duplicate_members {
+            DuplicateMembers::Allow => None,
+            DuplicateMembers::Refuse { key } => Some(Names::new(key)),
+        };
+        let mut rewriter = JsonRewriter {
             program,
             bindings,
             state: State::Value { or_end: false },
             open: Vec::new(),
+            next: Next::Keep,
+            inside: PositionSet::EMPTY,
             muted: None,
             held: Vec::new(),
             key: None,
+            value: None,
+            raw_from: None,
+            quotes: false,
             captures: Captures::default(),
+            place: Place::default(),
+            names,
+            string_end: 0,
             read: 0,
+            began: 0,
             written: 0,
+            touched: false,
             broken: None,
-        }
+        };
+        rewriter.start();
+        rewriter
     }
 
     /// Reads the next bytes and appends to `out` what may go on.
@@ -179,18 +188,12 @@ impl JsonRewriter {
     /// # Errors
     /// As for [`JsonRewriter::push`].
     pub fn rewrite(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<bool, Broken> {
-        if let Some(broken) = self.broken {
-            return Err(broken);
+        self.check()?;
+        let mut cut = self.begin_chunk(chunk, out);
+        match self.read_until(chunk.len(), &mut cut) {
+            Ok(()) => Ok(self.end_chunk(cut)),
+            Err(fault) => Err(self.fail(fault, &cut)),
         }
-        let mut cut = Cut::new(chunk, out, !self.held.is_empty());
-        while let Some(byte) = cut.rest().first() {
-            if let Err(broken) = self.step(*byte, &mut cut) {
-                self.broken = Some(broken);
-                return Err(broken);
-            }
-        }
-        self.read = self.read.saturating_add(length_of(chunk.len()));
-        Ok(cut.finish(self.muted.is_some(), &mut self.held))
     }
 
     /// Whether the document has closed. A number at the root closes wherever it could.
@@ -219,20 +222,152 @@ impl JsonRewriter {
         self.captures.held_bytes()
     }
 
+    /// What is held beyond a chunk, in bytes: never more than 1 KiB and what the [`Limits`](crate::Limits) say: half a KiB a
+    /// level, and the names that are told apart.
+    pub fn held_bytes(&self) -> usize {
+        let frames = self.open.capacity().saturating_mul(size_of::<Frame>());
+        let more = [
+            self.held.capacity(),
+            self.place.held_bytes(),
+            self.captures.held_bytes(),
+            self.names.as_ref().map_or(0, Names::held_bytes),
+            self.key.as_ref().map_or(0, |key| key.held_bytes()),
+            self.value.as_ref().map_or(0, |value| value.1.held_bytes()),
+        ];
+        more.into_iter().fold(frames, usize::saturating_add)
+    }
+
     /// The body is over.
     ///
     /// # Errors
     /// The document has not closed, or could not be read.
     pub fn finish(&mut self) -> Result<(), Broken> {
-        match self.broken {
-            Some(broken) => Err(broken),
-            None if self.is_complete() => Ok(()),
-            None => Err(Broken::Incomplete),
+        self.check()?;
+        match self.is_complete() {
+            true => Ok(()),
+            false => Err(self.incomplete()),
         }
     }
 
+    /// # Errors
+    /// The document could not be read.
+    pub(crate) fn check(&self) -> Result<(), Broken> {
+        self.broken.clone().map_or(Ok(()), Err)
+    }
+
+    /// What is wrong with a document that ends here.
+    pub(crate) fn incomplete(&self) -> Broken {
+        let pointer = self.place.pointer(&self.open, &[]);
+        Broken::new(Fault::Incomplete, self.read, pointer)
+    }
+
+    /// A chunk comes.
+    pub(crate) fn begin_chunk<'c, 'o>(
+        &mut self,
+        chunk: &'c [u8],
+        out: &'o mut Vec<u8>,
+    ) -> Cut<'c, 'o> {
+        self.raw_from = self.raw_from.map(|_| 0);
+        Cut::new(chunk, out, !self.held.is_empty())
+    }
+
+    /// Reads the chunk up to a place.
+    ///
+    /// # Errors
+    /// The document cannot be read; nothing more may be.
+    pub(crate) fn read_until(&mut self, end: usize, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
+        let most = self.began.saturating_add(self.program.limits().max_bytes);
+        let most = usize::try_from(most.saturating_sub(self.read)).unwrap_or(usize::MAX);
+        cut.until(end.min(most));
+        while let Some(byte) = cut.rest().first() {
+            self.step(*byte, cut)?;
+        }
+        match most < end {
+            true => Err(Fault::TooLarge),
+            false => Ok(()),
+        }
+    }
+
+    /// The chunk is over. `false` if all of it goes out as it came.
+    pub(crate) fn end_chunk(&mut self, cut: Cut<'_, '_>) -> bool {
+        self.feed_raw(&cut);
+        self.place.keep(cut.chunk());
+        self.read = self.read.saturating_add(length_of(cut.chunk().len()));
+        cut.finish(self.muted.is_some(), &mut self.held)
+    }
+
+    /// Nothing more is read.
+    pub(crate) fn fail(&mut self, fault: Fault, cut: &Cut<'_, '_>) -> Broken {
+        let pointer = self.place.pointer(&self.open, cut.chunk());
+        let broken = Broken::new(fault, self.offset(cut), pointer);
+        self.broken = Some(broken.clone());
+        broken
+    }
+
+    /// Forgets the document, for another behind it.
+    pub(crate) fn restart(&mut self, cut: &Cut<'_, '_>) {
+        self.open.clear();
+        self.muted = None;
+        self.key = None;
+        self.value = None;
+        self.raw_from = None;
+        self.quotes = false;
+        self.captures.end();
+        self.place.close(0);
+        if let Some(names) = &mut self.names {
+            names.clear();
+        }
+        self.began = self.offset(cut);
+        self.touched = false;
+        self.start();
+    }
+
+    /// Goes by bytes that are not the document's, like a blank.
+    pub(crate) fn pass_by(&mut self, length: usize, cut: &mut Cut<'_, '_>) {
+        self.feed_raw(cut);
+        cut.skip(length);
+        self.raw_from = self.raw_from.map(|_| cut.at);
+        if self.is_fresh() {
+            self.began = self.offset(cut);
+        }
+    }
+
+    /// Whether only blanks have come.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.open.is_empty() && self.state == State::Value { or_end: false }
+    }
+
+    /// Whether the document is an array that has just opened.
+    pub(crate) fn is_open_array(&self) -> bool {
+        self.open.len() == 1 && self.state == State::Value { or_end: true }
+    }
+
+    /// Whether bytes are left out here, or it is not decided if they are.
+    pub(crate) fn is_undecided(&self, cut: &Cut<'_, '_>) -> bool {
+        self.muted.is_some() || cut.is_holding()
+    }
+
+    /// Whether all that came of the document has gone out as it came.
+    pub(crate) fn is_as_it_came(&self) -> bool {
+        !self.touched && self.held.is_empty()
+    }
+
+    /// Lets out what is held back, if nothing of the document has been changed: it can go on unread then.
+    pub(crate) fn give_up(&mut self, cut: &mut Cut<'_, '_>) -> bool {
+        if !self.touched {
+            cut.release(&mut self.held, false);
+        }
+        !self.touched
+    }
+
+    fn start(&mut self) {
+        self.state = State::Value { or_end: false };
+        self.inside = self.program.start(&self.bindings);
+        self.next = Next::Open;
+    }
+
     /// Reads on from the byte at hand, as far as one rule of the grammar goes.
-    fn step(&mut self, byte: u8, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
+    fn step(&mut self, byte: u8, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         match self.state {
             State::Value { or_end } => self.before_value(byte, or_end, cut),
             State::Key { or_end } => self.before_key(byte, or_end, cut),
@@ -243,63 +378,33 @@ impl JsonRewriter {
                 } else if is_blank(byte) {
                     cut.skip(scan::blanks(cut.rest()));
                 } else {
-                    return Err(Broken::Syntax);
+                    return Err(Fault::Syntax);
                 }
                 Ok(())
             }
             State::After => self.after_value(byte, cut),
             State::String { is_key, inner } => self.in_string(byte, is_key, inner, cut),
-            State::Number(number) => {
-                let rest = cut.rest();
-                let (number, length) = number.advance(rest);
-                self.captures.text(rest.get(..length).unwrap_or_default());
-                cut.skip(length);
-                if cut.rest().is_empty() {
-                    self.state = State::Number(number);
-                } else if number.may_end() {
-                    self.value_ended(cut);
-                } else {
-                    return Err(Broken::Syntax);
-                }
-                Ok(())
-            }
+            State::Number(number) => self.in_number(number, cut),
             State::Literal(left) => match left.split_first() {
                 Some((expected, left)) if *expected == byte => {
                     cut.skip(1);
                     self.state = State::Literal(left);
-                    if left.is_empty() {
-                        self.value_ended(cut);
+                    match left.is_empty() {
+                        true => self.value_ended(cut),
+                        false => Ok(()),
                     }
-                    Ok(())
                 }
-                _ => Err(Broken::Syntax),
+                _ => Err(Fault::Syntax),
             },
         }
     }
 
-    fn before_value(
-        &mut self,
-        byte: u8,
-        or_end: bool,
-        cut: &mut Cut<'_, '_>,
-    ) -> Result<(), Broken> {
-        let state = match byte {
-            b'{' | b'[' => {
-                if self.open.len() >= Self::MAX_DEPTH {
-                    return Err(Broken::TooDeep);
-                }
-                State::After
+    fn before_value(&mut self, byte: u8, or_end: bool, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
+        match byte {
+            b'{' | b'[' if self.open.len() >= self.program.limits().max_depth => {
+                return Err(Fault::TooDeep);
             }
-            b'"' => State::String {
-                is_key: false,
-                inner: InString::Text,
-            },
-            b'-' => State::Number(Number::Minus),
-            b'0' => State::Number(Number::Zero),
-            b'1'..=b'9' => State::Number(Number::Integer),
-            b't' => State::Literal(b"rue"),
-            b'f' => State::Literal(b"alse"),
-            b'n' => State::Literal(b"ull"),
+            b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' | b'{' | b'[' => {}
             b']' if or_end => return self.close(cut),
             _ if is_blank(byte) => {
                 // The blank between a name and its value is no part of a separator.
@@ -307,49 +412,113 @@ impl JsonRewriter {
                 self.blanks(is_of_member, cut);
                 return Ok(());
             }
-            _ => return Err(Broken::Syntax),
-        };
-        self.judge_element(cut)?;
-        let inside = match std::mem::replace(&mut self.next, Next::NOTHING) {
-            Next::Keep(inside) => inside,
-            Next::Replace(operation) => {
-                let program = Rc::clone(&self.program);
-                if let Some(Change::Replace(text) | Change::Set(text)) = program.change(operation) {
-                    self.count_written(self.bindings.text(text).len(), cut)?;
-                    cut.insert(self.bindings.text(text));
-                }
-                self.mute();
-                PositionSet::default()
+            _ => return Err(Fault::Syntax),
+        }
+        if let Some(frame) = self.open.last_mut().filter(|frame| !frame.is_object) {
+            let index = frame.children;
+            frame.children = index.saturating_add(1);
+            if index >= self.program.limits().max_elements {
+                return Err(Fault::TooManyElements);
             }
-            Next::Capture(operation, inside) => {
-                if let Some(Change::Capture(capture)) = self.program.change(operation) {
-                    self.captures.begin(operation, *capture, byte)?;
-                }
-                inside
+            if frame.is_active {
+                let verdict = self
+                    .program
+                    .judge(frame.active, frame.seen, Child::Element(index));
+                self.apply(verdict, cut)?;
             }
-        };
-        cut.skip(1);
+        }
+        let next = std::mem::replace(&mut self.next, Next::Keep);
+        if next != Next::Keep {
+            self.begin_value(next, byte, cut)?;
+        }
         match byte {
-            b'{' => self.open(true, inside),
-            b'[' => self.open(false, inside),
-            _ => self.state = state,
+            b'{' => {
+                self.open(true, next, cut);
+                Ok(())
+            }
+            b'[' => {
+                self.open(false, next, cut);
+                Ok(())
+            }
+            b'"' => self.begin_string(cut),
+            b't' => self.begin_literal(b"true", cut),
+            b'f' => self.begin_literal(b"false", cut),
+            b'n' => self.begin_literal(b"null", cut),
+            _ => self.in_number(Number::Start, cut),
+        }
+    }
+
+    /// What is done to a value before its first byte is read.
+    fn begin_value(&mut self, next: Next, byte: u8, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
+        let operation = match next {
+            Next::Keep | Next::Open => return Ok(()),
+            Next::Capture(operation) => {
+                return match self.program.change(operation) {
+                    Some(Change::Capture(capture)) => {
+                        self.captures.begin(operation, *capture, byte)
+                    }
+                    _ => Ok(()),
+                };
+            }
+            Next::Change(operation) | Next::Convert(operation) => operation,
+        };
+        let program = Rc::clone(&self.program);
+        let Some(change) = program.change(operation) else {
+            return Ok(());
+        };
+        let shape = Shape::of(byte);
+        match change {
+            Change::Replace(text) | Change::Set(text) => {
+                self.touched = true;
+                self.count_written(self.bindings.text(text).len(), cut)?;
+                cut.insert(self.bindings.text(text));
+                self.mute();
+            }
+            Change::KeepLast { .. } | Change::Hash(_) => {
+                self.touched = true;
+                cut.insert(b"");
+                self.mute();
+                self.value =
+                    ValueText::new(change, shape).map(|value| Box::new((operation, value)));
+                self.raw_from = (shape != Shape::String).then_some(cut.at);
+            }
+            Change::Convert(Kind::String) => {
+                if shape == Shape::Number || matches!(byte, b't' | b'f') {
+                    self.touched = true;
+                    self.count_written(2, cut)?;
+                    cut.insert(b"\"");
+                    self.quotes = true;
+                }
+            }
+            Change::Convert(_) => {
+                if shape == Shape::String {
+                    cut.hold();
+                    self.value =
+                        ValueText::new(change, shape).map(|value| Box::new((operation, value)));
+                }
+            }
+            Change::Remove | Change::Add(_) | Change::Rename { .. } | Change::Capture(_) => {}
         }
         Ok(())
     }
 
-    fn open(&mut self, is_object: bool, inside: PositionSet) {
-        let active = if self.muted.is_some() {
-            PositionSet::default()
-        } else {
-            inside
+    fn open(&mut self, is_object: bool, next: Next, cut: &mut Cut<'_, '_>) {
+        let active = match next {
+            Next::Open | Next::Convert(_) | Next::Capture(_) if self.muted.is_none() => self.inside,
+            _ => PositionSet::EMPTY,
         };
         self.open.push(Frame {
             is_object,
-            active,
-            seen: PositionSet::default(),
-            elements: 0,
+            is_active: !active.is_empty(),
+            inside_others: self.program.inside_others(active),
             kept: false,
+            active,
+            seen: PositionSet::EMPTY,
+            children: 0,
+            name: self.place.open(cut.chunk()),
+            names: self.names.as_ref().map_or(0, Names::open),
         });
+        cut.skip(1);
         self.state = if is_object {
             State::Key { or_end: true }
         } else {
@@ -357,63 +526,125 @@ impl JsonRewriter {
         };
     }
 
-    fn before_key(&mut self, byte: u8, or_end: bool, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
+    fn begin_literal(
+        &mut self,
+        literal: &'static [u8],
+        cut: &mut Cut<'_, '_>,
+    ) -> Result<(), Fault> {
+        if cut.rest().starts_with(literal) {
+            cut.skip(literal.len());
+            return self.value_ended(cut);
+        }
+        cut.skip(1);
+        self.state = State::Literal(literal.get(1..).unwrap_or_default());
+        Ok(())
+    }
+
+    fn begin_string(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
+        cut.skip(1);
+        if self.value.is_none()
+            && !self.captures.are_reading()
+            && let Some(text) = plain_string(cut.rest())
+            && length_of(text.len()) <= self.program.limits().max_string
+        {
+            cut.skip(text.len().saturating_add(1));
+            return self.value_ended(cut);
+        }
+        self.enter_string(false, cut);
+        Ok(())
+    }
+
+    fn enter_string(&mut self, is_key: bool, cut: &Cut<'_, '_>) {
+        let most = self.program.limits().max_string;
+        self.string_end = self.offset(cut).saturating_add(most);
+        self.state = State::String {
+            is_key,
+            inner: InString::Text,
+        };
+    }
+
+    fn in_number(&mut self, number: Number, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
+        let rest = cut.rest();
+        let (number, length) = number.advance(rest);
+        self.captures.text(rest.get(..length).unwrap_or_default());
+        cut.skip(length);
+        if cut.rest().is_empty() {
+            self.state = State::Number(number);
+            Ok(())
+        } else if number.may_end() {
+            self.value_ended(cut)
+        } else {
+            Err(Fault::Syntax)
+        }
+    }
+
+    fn before_key(&mut self, byte: u8, or_end: bool, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         match byte {
-            b'"' if self.holds() => self.begin_key(cut),
-            b'"' => {
-                self.state = State::String {
-                    is_key: true,
-                    inner: InString::Text,
-                };
-                cut.skip(1);
-                Ok(())
-            }
+            b'"' => self.begin_key(cut),
             b'}' if or_end => self.close(cut),
             _ if is_blank(byte) => {
                 self.blanks(false, cut);
                 Ok(())
             }
-            _ => Err(Broken::Syntax),
+            _ => Err(Fault::Syntax),
         }
     }
 
-    /// A key that an operation may mean. Nearly all are in one piece, and written plainly.
-    fn begin_key(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
-        cut.hold();
-        cut.skip(1);
-        let rest = cut.rest();
-        let length = scan::ascii_text(rest);
-        let is_whole = rest.get(length) == Some(&b'"');
-        match rest.get(..length).filter(|_| is_whole) {
-            Some(name) => {
-                cut.skip(length.saturating_add(1));
-                self.state = State::Colon;
-                self.judge_member(name, cut)?;
-            }
-            None => {
-                self.key = Some(Key::default());
-                self.state = State::String {
-                    is_key: true,
-                    inner: InString::Text,
-                };
+    /// Nearly all keys are in one piece, and written plainly.
+    fn begin_key(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
+        let limits = self.program.limits();
+        if let Some(frame) = self.open.last_mut() {
+            frame.children = frame.children.saturating_add(1);
+            if frame.children > limits.max_members {
+                return Err(Fault::TooManyMembers);
             }
         }
+        let holds = self.holds();
+        if holds {
+            cut.hold();
+        }
+        cut.skip(1);
+        let from = cut.at;
+        if let Some(name) = plain_string(cut.rest())
+            && length_of(name.len()) <= limits.max_string
+        {
+            let to = from.saturating_add(name.len());
+            cut.skip(name.len().saturating_add(1));
+            self.place.member_at(from, to);
+            if let (Some(names), Some(frame)) = (&mut self.names, self.open.last()) {
+                names.add(names.fingerprint(name), frame.names)?;
+            }
+            self.state = State::Colon;
+            if holds {
+                self.judge_member(name, cut)?;
+            }
+            if cut.rest().first() == Some(&b':') {
+                cut.skip(1);
+                self.state = State::Value { or_end: false };
+            }
+            return Ok(());
+        }
+        self.place.no_member();
+        let most = self.program.longest_name().saturating_add(1).max(KEPT_NAME);
+        self.key = Some(Box::new(Key::new(holds, most, self.names.as_ref())));
+        self.enter_string(true, cut);
         Ok(())
     }
 
-    fn after_value(&mut self, byte: u8, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
+    fn after_value(&mut self, byte: u8, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         let is_object = self.open.last().map(|frame| frame.is_object);
         match (byte, is_object) {
             (b',', Some(is_object)) => {
-                self.state = if is_object {
-                    State::Key { or_end: false }
-                } else {
-                    State::Value { or_end: false }
-                };
                 if self.holds() {
                     cut.hold();
                 }
                 cut.skip(1);
+                if is_object {
+                    self.place.no_member();
+                    self.state = State::Key { or_end: false };
+                } else {
+                    self.state = State::Value { or_end: false };
+                }
                 Ok(())
             }
             (b'}', Some(true)) | (b']', Some(false)) => self.close(cut),
@@ -421,43 +652,73 @@ impl JsonRewriter {
                 cut.skip(scan::blanks(cut.rest()));
                 Ok(())
             }
-            (_, None) => Err(Broken::TrailingData),
-            _ => Err(Broken::Syntax),
+            (_, None) => Err(Fault::TrailingData),
+            _ => Err(Fault::Syntax),
         }
     }
 
-    fn close(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
+    fn close(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         cut.release(&mut self.held, false);
-        if let Some(frame) = self.open.pop()
-            && frame.is_object
-            && !frame.active.is_empty()
-            && self.muted.is_none()
-        {
-            let mut comma = frame.kept;
-            let program = Rc::clone(&self.program);
-            for (name, value) in program.missing(frame.active, frame.seen) {
-                let length = self.bindings.text(value).len();
-                self.count_written(name.len().saturating_add(length), cut)?;
-                if comma {
-                    cut.insert(b",");
-                }
-                comma = true;
-                cut.insert(serde_json::Value::from(name).to_string().as_bytes());
-                cut.insert(b":");
-                cut.insert(self.bindings.text(value));
+        if let Some(frame) = self.open.pop() {
+            if frame.is_object && frame.is_active && self.muted.is_none() {
+                self.add_missing(&frame, cut)?;
+            }
+            self.place.close(frame.name);
+            if let Some(names) = self.names.as_mut().filter(|_| frame.is_object) {
+                names.close(frame.names);
             }
         }
         cut.skip(1);
-        self.value_ended(cut);
+        self.value_ended(cut)
+    }
+
+    fn add_missing(&mut self, frame: &Frame, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
+        let mut comma = frame.kept;
+        let program = Rc::clone(&self.program);
+        for (name, value) in program.missing(frame.active, frame.seen) {
+            self.touched = true;
+            let length = self.bindings.text(value).len();
+            self.count_written(name.len().saturating_add(length), cut)?;
+            if comma {
+                cut.insert(b",");
+            }
+            comma = true;
+            cut.insert(serde_json::Value::from(name).to_string().as_bytes());
+            cut.insert(b":");
+            cut.insert(self.bindings.text(value));
+        }
         Ok(())
     }
 
-    fn value_ended(&mut self, cut: &mut Cut<'_, '_>) {
+    fn value_ended(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         self.state = State::After;
         self.captures.end();
         if self.muted == Some(self.open.len()) {
+            self.feed_raw(cut);
+            self.raw_from = None;
             self.muted = None;
-            cut.resume();
+            let text = self.finish_value();
+            self.count_written(text.as_ref().map_or(0, Vec::len), cut)?;
+            cut.resume_with(&text.unwrap_or_default());
+        } else if std::mem::take(&mut self.quotes) {
+            cut.insert(b"\"");
+        }
+        Ok(())
+    }
+
+    /// What goes out in place of the value that has been read.
+    fn finish_value(&mut self) -> Option<Vec<u8>> {
+        let value = self.value.take()?;
+        let (operation, value) = &*value;
+        value.finish(self.program.change(*operation), &self.bindings)
+    }
+
+    /// Hands on what the chunk has of a value that is read as it is written.
+    fn feed_raw(&mut self, cut: &Cut<'_, '_>) {
+        if let (Some(from), Some(value)) = (&mut self.raw_from, &mut self.value) {
+            let bytes = cut.chunk().get(*from..cut.at).unwrap_or_default();
+            value.1.raw(bytes);
+            *from = cut.at;
         }
     }
 
@@ -467,38 +728,36 @@ impl JsonRewriter {
         is_key: bool,
         inner: InString,
         cut: &mut Cut<'_, '_>,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Fault> {
         if inner != InString::Text {
             return self.in_string_byte(byte, is_key, inner, cut);
         }
         let rest = cut.rest();
+        let left = self.string_end.saturating_sub(self.offset(cut));
+        let most = usize::try_from(left).unwrap_or(usize::MAX);
+        let rest = rest.get(..most).unwrap_or(rest);
         let length = scan::ascii_text(rest);
         if let Some(text @ [_, ..]) = rest.get(..length) {
-            if let Some(key) = &mut self.key {
-                key.push(text)?;
-                self.judge_long_key(cut)?;
-            } else {
-                self.captures.text(text);
-            }
+            self.string_text(text, cut)?;
             cut.skip(length);
         }
+        let is_read = self.key.is_some() || self.value.is_some() || self.captures.are_reading();
         match cut.rest().first() {
             None => Ok(()),
             Some(b'"') => {
                 cut.skip(1);
                 self.end_string(is_key, cut)
             }
-            Some(byte) if byte.is_ascii() || self.key.is_some() => {
+            Some(byte) if byte.is_ascii() || is_read => {
                 self.in_string_byte(*byte, is_key, inner, cut)
             }
             Some(byte) => {
-                let rest = cut.rest();
+                let rest = rest.get(length..).unwrap_or_default();
                 let text = rest.get(..scan::text(rest)).unwrap_or_default();
                 let valid = match std::str::from_utf8(text) {
                     Ok(text) => text.len(),
                     Err(error) => error.valid_up_to(),
                 };
-                self.captures.text(text.get(..valid).unwrap_or_default());
                 cut.skip(valid);
                 if valid == 0 {
                     // Broken, or cut in the middle of a character.
@@ -509,6 +768,22 @@ impl JsonRewriter {
         }
     }
 
+    /// Text of a string, for what reads it.
+    fn string_text(&mut self, text: &[u8], cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
+        if let Some(key) = &mut self.key {
+            key.push(text)?;
+            self.judge_long_key(cut)?;
+        } else if self.reads_string() {
+            if let Some(value) = &mut self.value {
+                value.1.text(text);
+            }
+            self.judge_long_value(cut);
+        } else {
+            self.captures.text(text);
+        }
+        Ok(())
+    }
+
     /// One byte of a string, which does not end it.
     fn in_string_byte(
         &mut self,
@@ -516,7 +791,10 @@ impl JsonRewriter {
         is_key: bool,
         inner: InString,
         cut: &mut Cut<'_, '_>,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Fault> {
+        if self.offset(cut) >= self.string_end {
+            return Err(Fault::TooLongString);
+        }
         let next = inner.next(byte)?;
         self.state = State::String {
             is_key,
@@ -526,60 +804,108 @@ impl JsonRewriter {
         if let Some(key) = &mut self.key {
             key.push_byte(byte, inner)?;
             self.judge_long_key(cut)?;
+        } else if self.reads_string() {
+            if let Some(value) = &mut self.value {
+                value.1.byte(byte, inner);
+            }
+            self.judge_long_value(cut);
         } else {
             self.captures.byte(byte, inner);
         }
         Ok(())
     }
 
-    fn end_string(&mut self, is_key: bool, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
+    fn end_string(&mut self, is_key: bool, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         if !is_key {
-            self.value_ended(cut);
-            return Ok(());
+            if self.reads_string() {
+                if let Some(value) = &mut self.value {
+                    value.1.end();
+                }
+                self.convert(cut)?;
+            }
+            return self.value_ended(cut);
         }
         self.state = State::Colon;
-        if let Some(key) = self.key.take() {
-            self.judge_member(&key.finish()?, cut)?;
+        if let Some(mut key) = self.key.take() {
+            key.end()?;
+            self.place.member(key.text());
+            if let (Some(names), Some(frame), Some(name)) =
+                (&mut self.names, self.open.last(), key.fingerprint())
+            {
+                names.add(name, frame.names)?;
+            }
+            if key.is_open {
+                self.judge_member(key.text(), cut)?;
+            }
         }
         Ok(())
     }
 
-    /// Once a key is longer than every name it is decided that it is none.
-    fn judge_long_key(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
-        let longest = self.program.longest_name();
-        match self.key.take_if(|key| key.len() > longest) {
-            Some(key) => self.judge_member(key.text(), cut),
-            None => Ok(()),
-        }
+    /// Whether the string at hand is the value that is read, and not one inside it.
+    fn reads_string(&self) -> bool {
+        self.value.is_some() && self.raw_from.is_none()
     }
 
-    /// Decides what becomes of a member of that name, or of any that begins so and is longer than every name of the program.
-    fn judge_member(&mut self, name: &[u8], cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
-        match self.open.last() {
-            Some(frame) => {
-                let child = Child::Member(name);
-                let verdict = self.program.judge(frame.active, frame.seen, child);
-                self.apply(verdict, cut)
+    /// Once a key is longer than every name it is decided that it is none.
+    fn judge_long_key(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
+        let longest = self.program.longest_name();
+        let is_long = |key: &mut Box<Key>| key.is_open && key.len() > longest;
+        match self.key.take_if(is_long) {
+            Some(mut key) => {
+                key.is_open = false;
+                let judged = self.judge_member(key.text(), cut);
+                self.key = Some(key);
+                judged
             }
             None => Ok(()),
         }
     }
 
-    /// Decides what becomes of an element of an array, at its first byte.
-    fn judge_element(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
-        if !self.holds() {
+    /// Once a string is too long to become something else it is decided that it stays.
+    fn judge_long_value(&mut self, cut: &mut Cut<'_, '_>) {
+        if self.value.take_if(|value| value.1.is_beyond()).is_some() {
+            cut.release(&mut self.held, false);
+        }
+    }
+
+    /// A string is over that may become something else.
+    fn convert(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
+        if self.muted.is_some() {
             return Ok(());
         }
-        let Some(frame) = self.open.last_mut().filter(|frame| !frame.is_object) else {
+        match self.finish_value() {
+            Some(text) => {
+                self.touched = true;
+                self.count_written(text.len(), cut)?;
+                cut.drop_held(&mut self.held);
+                cut.resume_with(&text);
+            }
+            None => cut.release(&mut self.held, false),
+        }
+        Ok(())
+    }
+
+    /// Decides what becomes of a member of that name, or of any that begins so and is longer than every name of the program.
+    fn judge_member(&mut self, name: &[u8], cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
+        let Some(frame) = self.open.last_mut() else {
             return Ok(());
         };
-        let child = Child::Element(frame.elements);
-        frame.elements = frame.elements.saturating_add(1);
+        if let Some(inside) = frame.inside_others.filter(|_| frame.kept)
+            && !self.program.may_name(name)
+        {
+            cut.release(&mut self.held, false);
+            if !inside.is_empty() {
+                self.inside = inside;
+                self.next = Next::Open;
+            }
+            return Ok(());
+        }
+        let child = Child::Member(name);
         let verdict = self.program.judge(frame.active, frame.seen, child);
         self.apply(verdict, cut)
     }
 
-    fn apply(&mut self, verdict: Verdict, cut: &mut Cut<'_, '_>) -> Result<(), Broken> {
+    fn apply(&mut self, verdict: Verdict, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         let program = Rc::clone(&self.program);
         let change = |operation: Option<usize>| program.change(operation?);
         let is_removed = verdict.is_second || change(verdict.value) == Some(&Change::Remove);
@@ -588,26 +914,30 @@ impl JsonRewriter {
         };
         frame.seen.extend(verdict.here);
         if is_removed {
+            self.touched = true;
             cut.drop_held(&mut self.held);
             self.mute();
-            self.next = Next::NOTHING;
             return Ok(());
         }
         // The first child that goes out needs no comma.
         let without_comma = !std::mem::replace(&mut frame.kept, true);
         if let Some(Change::Rename { text, .. }) = change(verdict.name) {
+            self.touched = true;
             self.count_written(text.len(), cut)?;
             cut.release_as(text, &mut self.held, without_comma);
         } else {
             cut.release(&mut self.held, without_comma);
         }
-        self.next = match verdict.value {
-            None => Next::Keep(verdict.inside),
-            Some(operation) => match program.change(operation) {
-                Some(Change::Capture(_)) => Next::Capture(operation, verdict.inside),
-                _ => Next::Replace(operation),
+        self.next = match (verdict.value, verdict.convert) {
+            (Some(operation), _) => match program.change(operation) {
+                Some(Change::Capture(_)) => Next::Capture(operation),
+                _ => Next::Change(operation),
             },
+            (None, Some(operation)) => Next::Convert(operation),
+            (None, None) if verdict.inside.is_empty() => Next::Keep,
+            (None, None) => Next::Open,
         };
+        self.inside = verdict.inside;
         Ok(())
     }
 
@@ -618,11 +948,7 @@ impl JsonRewriter {
 
     /// Whether children of the innermost container are decided upon, and so separators are held back.
     fn holds(&self) -> bool {
-        self.muted.is_none()
-            && self
-                .open
-                .last()
-                .is_some_and(|frame| !frame.active.is_empty())
+        self.muted.is_none() && self.open.last().is_some_and(|frame| frame.is_active)
     }
 
     /// Blanks in front of a key or value: part of the separator, unless this is the value of a member.
@@ -637,21 +963,40 @@ impl JsonRewriter {
         let stay = length.min(Self::MAX_BLANKS.saturating_sub(held));
         cut.skip(stay);
         if stay < length {
+            self.touched = true;
             cut.leave_out(length.saturating_sub(stay), &mut self.held);
         }
     }
 
     /// Counts what an operation is about to put in. It depends on the bytes so far alone, not on how they were cut.
-    fn count_written(&mut self, length: usize, cut: &Cut<'_, '_>) -> Result<(), Broken> {
-        let read = self
-            .read
-            .saturating_add(length_of(cut.at))
-            .saturating_add(1);
+    fn count_written(&mut self, length: usize, cut: &Cut<'_, '_>) -> Result<(), Fault> {
         self.written = self.written.saturating_add(length_of(length));
+        let read = self.offset(cut).saturating_add(1);
         if self.written > Self::MAX_WRITTEN.saturating_add(read.saturating_mul(16)) {
-            return Err(Broken::TooLong);
+            return Err(Fault::TooLong);
         }
         Ok(())
+    }
+
+    /// How many bytes are in front of the one at hand.
+    fn offset(&self, cut: &Cut<'_, '_>) -> u64 {
+        self.read.saturating_add(length_of(cut.at))
+    }
+}
+
+/// The text of a string that begins here and is all in one piece, with no escape.
+fn plain_string(rest: &[u8]) -> Option<&[u8]> {
+    let ascii = scan::ascii_text(rest);
+    match rest.get(ascii)? {
+        b'"' => rest.get(..ascii),
+        byte if byte.is_ascii() => None,
+        _ => {
+            let behind = rest.get(ascii..)?;
+            let length = ascii.saturating_add(scan::text(behind));
+            let text = rest.get(..length)?;
+            let is_text = rest.get(length) == Some(&b'"') && std::str::from_utf8(text).is_ok();
+            is_text.then_some(text)
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Changes a JSON document, or reads members of it, as it streams by: chunk by chunk, holding no other value.
+//! Changes a JSON document, or reads a number of it, as it streams by: chunk by chunk, holding no other value.
 //!
 //! ```
 //! use std::rc::Rc;
@@ -27,16 +27,24 @@
 )]
 
 mod bindings;
+mod broken;
+mod event_stream;
 mod json_rewriter;
+mod limits;
 mod member_reader;
 mod number_reader;
 mod operation;
 mod pointer;
 mod position_set;
+mod record_rewriter;
 
 pub use bindings::{Bindings, Slot, Text};
-pub use json_rewriter::{Broken, Captured, JsonRewriter};
+pub use broken::{Broken, Fault};
+pub use event_stream::{EventStream, Piece};
+pub use json_rewriter::{Captured, JsonRewriter};
+pub use limits::{DuplicateMembers, Limits};
 pub use member_reader::{MemberPlace, MemberPlaces, MemberReader};
 pub use number_reader::{NumberPlace, NumberReader};
-pub use operation::{Operation, Program};
+pub use operation::{HashKey, Kind, Operation, Program};
 pub use pointer::{InvalidPointer, Pointer};
+pub use record_rewriter::{RecordForm, RecordRewriter};

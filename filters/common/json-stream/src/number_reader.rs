@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use crate::bindings::Bindings;
-use crate::json_rewriter::{Broken, Capture, Captured, JsonRewriter, Keep};
+use crate::broken::Broken;
+use crate::json_rewriter::{Capture, Captured, JsonRewriter, Keep};
 use crate::member_reader::MemberPlace;
 use crate::operation::Program;
 use crate::pointer::InvalidPointer;
@@ -73,15 +74,16 @@ impl NumberReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broken::Fault;
 
-    fn read(place: &str, text: &str, size: usize) -> Result<Option<f64>, Broken> {
+    fn read(place: &str, text: &str, size: usize) -> Result<Option<f64>, Fault> {
         let mut reader = NumberReader::new(&NumberPlace::parse(place).unwrap());
         for chunk in text.as_bytes().chunks(size) {
-            reader.push(chunk)?;
+            reader.push(chunk).map_err(|broken| broken.fault())?;
         }
         match reader.is_complete() {
             true => Ok(reader.number()),
-            false => Err(Broken::Incomplete),
+            false => Err(Fault::Incomplete),
         }
     }
 
@@ -155,7 +157,7 @@ mod tests {
             assert!(read("/a", text, 2).is_err(), "{text}");
         }
         let deep = format!("{}5{}", r#"{"a":"#.repeat(65), "}".repeat(65));
-        assert_eq!(read("/a", &deep, 1000), Err(Broken::TooDeep));
+        assert_eq!(read("/a", &deep, 1000), Err(Fault::TooDeep));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::bindings::{Bindings, Text, json};
 use crate::json_rewriter::Capture;
+use crate::limits::Limits;
 use crate::pointer::{Pointer, Segment};
 use crate::position_set::PositionSet;
 
@@ -19,6 +20,12 @@ pub(crate) enum Change {
     Remove,
     /// Puts this in place of the value.
     Replace(Text),
+    /// Puts this in place of the value, and behind it so many of its last characters.
+    KeepLast { with: Text, shown: usize },
+    /// Puts a hash of it in place of the value.
+    Hash(HashKey),
+    /// Makes it a value of this kind.
+    Convert(Kind),
     /// Puts this in place of the value, or adds the member at the end of its object.
     Set(Text),
     /// Adds the member at the end of its object, if it is not there.
@@ -33,6 +40,21 @@ pub(crate) enum Change {
     Capture(Capture),
 }
 
+/// A kind of value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A string.
+    String,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+}
+
+/// What values are hashed under. `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HashKey(Vec<u8>);
+
 /// Changes in order. Of several that reach one value, the first in the list is made; one that reaches a value goes before
 /// those that reach inside it. A name is changed beside what becomes of the value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +63,12 @@ pub struct Program {
     /// Every level of every path.
     positions: Vec<Position>,
     longest_name: usize,
+    /// A bit for each length of a name that an operation has.
+    lengths: u64,
+    /// The positions that stand for other children than one of a name, and those that stand for any number of levels.
+    wild: PositionSet,
+    deep: PositionSet,
+    limits: Limits,
 }
 
 /// A level of the path of an operation.
@@ -64,6 +92,8 @@ pub(crate) enum Child<'a> {
 pub(crate) struct Verdict {
     /// The operation that decides on its value.
     pub(crate) value: Option<usize>,
+    /// The operation that makes it one of another kind, where none decides on it.
+    pub(crate) convert: Option<usize>,
     /// The operation that changes its name.
     pub(crate) name: Option<usize>,
     /// It would be the second of one name.
@@ -75,6 +105,9 @@ pub(crate) struct Verdict {
 }
 
 impl Operation {
+    /// The most characters that a mask may show.
+    pub const MAX_SHOWN: usize = 32;
+
     fn new(at: Pointer, change: Change) -> Operation {
         Operation { at, change }
     }
@@ -92,6 +125,28 @@ impl Operation {
     /// Puts a text in place of the value, whatever it was.
     pub fn mask(at: Pointer, with: impl Into<Text>) -> Operation {
         Operation::new(at, Change::Replace(with.into()))
+    }
+
+    /// Puts a text, which is a string, in place of the value, and behind it the last characters of it: so many characters of a
+    /// string, its escapes read; so many digits of a number. Of a value with less than twice as many none is shown, and none
+    /// of any other. `None` if that is none or more than [`Operation::MAX_SHOWN`].
+    pub fn mask_but_last(at: Pointer, with: impl Into<Text>, shown: usize) -> Option<Operation> {
+        let with = with.into();
+        let is_bounded = (1..=Self::MAX_SHOWN).contains(&shown);
+        is_bounded.then(|| Operation::new(at, Change::KeepLast { with, shown }))
+    }
+
+    /// Puts a hash in place of the value: HMAC-SHA-256 (RFC 2104) in lower-case hexadecimal digits. Of a string its text is
+    /// hashed, escapes read; of any other value its JSON as it is written.
+    pub fn hash(at: Pointer, key: HashKey) -> Operation {
+        Operation::new(at, Change::Hash(key))
+    }
+
+    /// Makes the value one of another kind, where that can be done without doubt: numbers and booleans become strings of the
+    /// same letters, a string that is a number or a boolean as JSON writes them becomes that, up to 64 bytes. Any other value
+    /// stays as it is.
+    pub fn convert(at: Pointer, to: Kind) -> Operation {
+        Operation::new(at, Change::Convert(to))
     }
 
     /// Puts a value in place of the value, or adds the member at the end of its object.
@@ -151,6 +206,23 @@ impl Operation {
     }
 }
 
+impl HashKey {
+    /// A key that nobody can guess; at least as long as the hash, 32 bytes, says RFC 2104.
+    pub fn new(bytes: Vec<u8>) -> HashKey {
+        HashKey(bytes)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for HashKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("HashKey(..)")
+    }
+}
+
 impl Program {
     /// The most operations of a program.
     pub const MAX_OPERATIONS: usize = 64;
@@ -170,12 +242,33 @@ impl Program {
         if operations.len() > Self::MAX_OPERATIONS || positions.len() > Self::MAX_LEVELS {
             return None;
         }
-        let longest_name = operations.iter().map(Operation::longest_name).max();
-        Some(Program {
+        let lengths = || operations.iter().flat_map(Operation::name_lengths);
+        let mut program = Program {
+            longest_name: lengths().max().unwrap_or(0),
+            lengths: lengths().fold(0, |lengths, length| lengths | length_bit(length)),
             operations,
             positions,
-            longest_name: longest_name.unwrap_or(0),
-        })
+            wild: PositionSet::EMPTY,
+            deep: PositionSet::EMPTY,
+            limits: Limits::default(),
+        };
+        for position in 0..program.positions.len() {
+            match program.at(position) {
+                Some((_, Segment::Any | Segment::Except(_), _)) => program.wild.insert(position),
+                Some((_, Segment::AnyDepth, _)) => program.deep.insert(position),
+                _ => {}
+            }
+        }
+        Some(program)
+    }
+
+    /// The same, under these limits.
+    pub fn with_limits(self, limits: Limits) -> Program {
+        Program { limits, ..self }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Whether there is nothing to do.
@@ -191,6 +284,26 @@ impl Program {
     /// The longest name that an operation has: a longer key is none of them.
     pub(crate) fn longest_name(&self) -> usize {
         self.longest_name
+    }
+
+    /// What applies inside a member that no operation has the name of; `None` if that is for [`Program::judge`] to say.
+    pub(crate) fn inside_others(&self, active: PositionSet) -> Option<PositionSet> {
+        if active.meets(self.wild) {
+            return None;
+        }
+        let mut inside = PositionSet::EMPTY;
+        if active.meets(self.deep) {
+            let deep = active
+                .iter()
+                .filter(|position| self.deep.contains(*position));
+            deep.for_each(|position| self.insert(&mut inside, position));
+        }
+        Some(inside)
+    }
+
+    /// Whether an operation may have that name: most members are told by the length of theirs.
+    pub(crate) fn may_name(&self, name: &[u8]) -> bool {
+        self.lengths & length_bit(name.len()) != 0
     }
 
     /// The positions that apply to what is inside a document with these bindings.
@@ -247,9 +360,13 @@ impl Program {
                 Some(Change::Rename { .. }) => {}
                 Some(change) => {
                     verdict.here.insert(position);
-                    // What is there needs no adding, and is no less to be hidden.
-                    if !matches!(change, Change::Add(_)) {
-                        verdict.value = verdict.value.or(Some(operation));
+                    match change {
+                        // What is there needs no adding, and is no less to be hidden; nor is what is converted.
+                        Change::Add(_) => {}
+                        Change::Convert(_) => {
+                            verdict.convert = verdict.convert.or(Some(operation));
+                        }
+                        _ => verdict.value = verdict.value.or(Some(operation)),
                     }
                 }
             }
@@ -289,6 +406,7 @@ impl Program {
                 Some(Change::Rename { to, .. }) => to != name || !seen.contains(position),
                 // For every member it adds none.
                 Some(Change::Add(_)) if *segment == Segment::Any => true,
+                Some(Change::Convert(_)) => true,
                 _ => other >= operation || !segment.is_member(name.as_bytes()),
             }
         })
@@ -312,18 +430,26 @@ impl Program {
 }
 
 impl Operation {
-    fn longest_name(&self) -> usize {
-        let new_name = match &self.change {
-            Change::Rename { to, .. } => to.len(),
-            _ => 0,
-        };
-        let names = self.at.segments().iter().map(|segment| match segment {
-            Segment::Any | Segment::AnyDepth => 0,
-            Segment::Except(names) => names.iter().map(String::len).max().unwrap_or(0),
-            Segment::Name { name, .. } => name.len(),
-        });
-        names.max().unwrap_or(0).max(new_name)
+    /// The lengths of the names that it has: a key of another is none of them.
+    fn name_lengths(&self) -> Vec<usize> {
+        let mut lengths = Vec::new();
+        if let Change::Rename { to, .. } = &self.change {
+            lengths.push(to.len());
+        }
+        for segment in self.at.segments() {
+            match segment {
+                Segment::Any | Segment::AnyDepth => {}
+                Segment::Except(names) => lengths.extend(names.iter().map(String::len)),
+                Segment::Name { name, .. } => lengths.push(name.len()),
+            }
+        }
+        lengths
     }
+}
+
+fn length_bit(length: usize) -> u64 {
+    let length = u32::try_from(length).unwrap_or(u32::MAX);
+    1_u64.wrapping_shl(length.min(63))
 }
 
 impl Child<'_> {

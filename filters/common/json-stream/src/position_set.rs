@@ -26,6 +26,12 @@ impl PositionSet {
         *self == Self::EMPTY
     }
 
+    /// Whether one is in both.
+    pub(crate) fn meets(&self, other: PositionSet) -> bool {
+        let mut words = self.0.iter().zip(other.0);
+        words.any(|(word, other)| word & other != 0)
+    }
+
     pub(crate) fn extend(&mut self, other: PositionSet) {
         for (word, other) in self.0.iter_mut().zip(other.0) {
             *word |= other;
@@ -73,5 +79,8 @@ mod tests {
         let mut other = PositionSet::default();
         other.extend(set);
         assert_eq!(other, set);
+        let mut one = PositionSet::default();
+        one.insert(64);
+        assert!(one.meets(set) && !one.meets(PositionSet::EMPTY));
     }
 }

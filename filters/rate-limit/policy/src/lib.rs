@@ -50,7 +50,6 @@ mod cost;
 mod counters;
 mod decision;
 mod draw;
-mod event_stream;
 mod fixed_window;
 mod headers;
 mod instance;

@@ -1,9 +1,8 @@
 //! The body of a response in which its cost is told, as it streams by.
 
 use http_message::{HeaderMap, content};
-use json_stream::{NumberPlace, NumberReader};
+use json_stream::{EventStream, NumberPlace, NumberReader, Piece};
 
-use crate::event_stream::{EventStream, Piece};
 use crate::settlement::Settlement;
 
 /// A body that is read for what its request has cost. It is looked at, not changed, and nothing of it is kept but a number.
@@ -96,7 +95,13 @@ impl Reading {
                 mut event,
                 mut told,
             } => {
-                stream.read(read, |piece| event.piece(piece, &place, &mut told));
+                let mut rest = read;
+                while !rest.is_empty() {
+                    let (piece, length) = stream.read(rest);
+                    let (bytes, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+                    event.piece(piece, bytes, &place, &mut told);
+                    rest = behind;
+                }
                 Form::Events {
                     stream,
                     place,
@@ -132,16 +137,17 @@ impl Reading {
 }
 
 impl Event {
-    fn piece(&mut self, piece: Piece<'_>, place: &NumberPlace, told: &mut Option<f64>) {
+    fn piece(&mut self, piece: Piece, bytes: &[u8], place: &NumberPlace, told: &mut Option<f64>) {
         match piece {
-            Piece::Data(data) => {
+            Piece::Data => {
                 if matches!(self, Event::Empty) {
                     *self = Event::Document(Box::new(NumberReader::new(place)));
                 }
-                self.push(data);
+                self.push(bytes);
             }
             Piece::LineEnd => self.push(b"\n"),
             Piece::EventEnd => self.end(told),
+            Piece::Framing | Piece::Other => {}
         }
     }
 

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use content_coding::Fault;
-use json_stream::{Bindings, Broken, JsonRewriter, Program};
+use json_stream::{Bindings, Broken, Fault, JsonRewriter, Program};
 
 mod coded;
 
@@ -60,12 +59,12 @@ pub enum Ended {
 }
 
 /// Why a body cannot go on. It says nothing of what is in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyFault {
     /// Its document.
     Document(Broken),
     /// Its content coding.
-    Coding(Fault),
+    Coding(content_coding::Fault),
 }
 
 impl Body {
@@ -170,7 +169,7 @@ impl State {
     /// The next bytes of the document. `true`: what may go on has been appended to `out`; `false`: they may, as they came.
     fn rewrite(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<bool, Broken> {
         let (rewriter, may_pass) = match self {
-            State::Absent => return Err(Broken::Unannounced),
+            State::Absent => return Err(Fault::Unannounced.into()),
             State::Passed => return Ok(false),
             State::Read {
                 rewriter, may_pass, ..
@@ -178,7 +177,7 @@ impl State {
         };
         let start = out.len();
         match rewriter.rewrite(bytes, out) {
-            Err(_) if may_pass => {
+            Err(broken) if may_pass && broken.is_undecodable() => {
                 out.truncate(start);
                 *self = State::Passed;
                 Ok(false)
@@ -201,7 +200,7 @@ impl State {
 
 impl BodyFault {
     /// Whether a body that may be honest is larger, decoded, than may be read.
-    pub fn is_cap(self) -> bool {
+    pub fn is_cap(&self) -> bool {
         matches!(self, BodyFault::Coding(fault) if fault.is_cap())
     }
 }
@@ -212,8 +211,8 @@ impl From<Broken> for BodyFault {
     }
 }
 
-impl From<Fault> for BodyFault {
-    fn from(fault: Fault) -> BodyFault {
+impl From<content_coding::Fault> for BodyFault {
+    fn from(fault: content_coding::Fault) -> BodyFault {
         BodyFault::Coding(fault)
     }
 }

@@ -4,6 +4,7 @@ mod answers;
 mod attacks;
 mod capture;
 mod codings;
+mod edits;
 mod json_test_suite;
 mod large;
 mod peer;

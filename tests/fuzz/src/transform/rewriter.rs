@@ -2,11 +2,11 @@
 //!
 //! An input is the operations, `---`, a byte that says where to cut, and the document.
 
-use json_stream::{Broken, Operation, Pointer};
+use json_stream::{Kind as To, Operation, Pointer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::model::{Edit, Kind, Tree, expected, rewrite};
+use super::model::{Edit, Kind, Tree, expected, is_as_expected, rewrite};
 use crate::{join, parts};
 
 /// One operation, as the configuration has it.
@@ -14,6 +14,11 @@ use crate::{join, parts};
 struct Wire {
     remove: Option<String>,
     mask: Option<String>,
+    /// Of [`Wire::mask`].
+    #[serde(default)]
+    keep_last: usize,
+    hash: Option<String>,
+    convert: Option<String>,
     set: Option<String>,
     add: Option<String>,
     keep_only: Option<String>,
@@ -42,8 +47,18 @@ pub fn run(input: &[u8]) {
     let read = serde_json::from_slice::<Tree>(text);
     match (whole, read) {
         (Ok(out), Ok(tree)) => {
-            let read: Tree = serde_json::from_slice(&out).expect("what comes out is JSON");
-            assert_eq!(read, expected(&tree, &edits));
+            match serde_json::from_slice::<Tree>(&out) {
+                Ok(read) if !depends_on_spelling(&edits, text) => {
+                    let expected = expected(&tree, &edits);
+                    assert!(
+                        is_as_expected(&read, &expected),
+                        "{read:?} for {expected:?}"
+                    );
+                }
+                Ok(_) => {}
+                // A string that has become a number, which is out of that parser's range.
+                Err(error) => assert!(error.to_string().contains("out of range"), "{error}"),
+            }
             if edits.is_empty() {
                 assert_eq!(out, text);
             }
@@ -54,10 +69,23 @@ pub fn run(input: &[u8]) {
             let known = ["surrogate", "hex escape", "out of range"];
             assert!(known.iter().any(|known| error.contains(known)), "{error}");
         }
-        (Err(Broken::TooDeep | Broken::TooLong), Ok(_)) => {}
+        (Err(broken), Ok(_)) if broken.is_limit() => {}
         (Err(broken), Ok(_)) => panic!("refused: {broken:?}"),
         (Err(_), Err(_)) => {}
     }
+}
+
+/// Whether the edits read numbers as they are written, and some may be written otherwise than that parser writes them.
+fn depends_on_spelling(edits: &[Edit], text: &[u8]) -> bool {
+    let reads =
+        |edit: &Edit| matches!(edit.kind, Kind::KeepLast(_) | Kind::Hash | Kind::Convert(_));
+    let digits = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_digit);
+    edits.iter().any(reads)
+        && (text.contains(&b'.')
+            || text.windows(2).any(|pair| {
+                pair == b"-0" || (pair[0].is_ascii_digit() && matches!(pair[1], b'e' | b'E'))
+            })
+            || text.windows(18).any(digits))
 }
 
 /// The operations, if they are some that a configuration may have.
@@ -69,7 +97,22 @@ fn edits(text: &[u8]) -> Option<Vec<Edit>> {
     let edit = |wire: Wire| {
         let mut kinds = [
             (wire.remove, Kind::Remove),
-            (wire.mask, Kind::Mask),
+            (
+                wire.mask,
+                match wire.keep_last {
+                    0 => Kind::Mask,
+                    shown => Kind::KeepLast(shown.min(Operation::MAX_SHOWN)),
+                },
+            ),
+            (wire.hash, Kind::Hash),
+            (
+                wire.convert,
+                Kind::Convert(match wire.to.as_str() {
+                    "string" => To::String,
+                    "number" => To::Number,
+                    _ => To::Boolean,
+                }),
+            ),
             (wire.set, Kind::Set(wire.value.clone())),
             (wire.add, Kind::Add(wire.value)),
             (wire.keep_only, Kind::KeepOnly(wire.members)),
@@ -109,6 +152,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "{\n  \"a\" : 1 ,\n  \"a\" : 2,\n  \"b/c\" : \"\\ud83d\"\n}\n",
         r#"{"a":1,}"#,
         "17",
+        r#"["12","true","4111 1111","\u0031\u0032",12345678,{"id":true,"c":"e\u0301"}]"#,
         "[[[[[[[[1]]]]]]]]",
     ];
     let operations = [
@@ -117,6 +161,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         json!([{ "remove": "/*" }, { "set": "/a", "value": [1] }]),
         json!([{ "set": "/*/a/b/0", "value": null }, { "mask": "/b~1c" }]),
         json!([{ "rename": "/**/email", "to": "mail" }, { "mask": "/**/c" }, { "add": "/mail", "value": 0 }]),
+        json!([{ "mask": "/customers/*/*", "keep_last": 2 }, { "hash": "/**/c" }, { "hash": "/a" }]),
+        json!([{ "convert": "/**/id", "to": "string" }, { "convert": "/*", "to": "number" }, { "convert": "/b~1c", "to": "boolean" }]),
         json!([{ "keep_only": "", "members": ["customers", "a"] }, { "keep_only": "/customers/*", "members": ["id"] }]),
     ];
     let mut seeds = Vec::new();

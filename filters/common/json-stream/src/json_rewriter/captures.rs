@@ -1,8 +1,8 @@
 //! The members that are kept of a document.
 
-use super::Broken;
-use super::key::Key;
+use super::Fault;
 use super::string::InString;
+use super::unescape::Unescape;
 
 /// How a member is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +43,9 @@ pub(super) struct Captures {
 struct Reading {
     operation: usize,
     most: usize,
-    /// `None`: it is not kept.
-    text: Option<Key>,
+    unescape: Unescape,
+    /// `None`: it is longer than what is kept.
+    text: Option<Vec<u8>>,
 }
 
 impl Captures {
@@ -67,7 +68,7 @@ impl Captures {
         });
         let reading = self.reading.as_ref().and_then(|one| one.text.as_ref());
         done.sum::<usize>()
-            .saturating_add(reading.map_or(0, Key::len))
+            .saturating_add(reading.map_or(0, Vec::len))
     }
 
     /// A value begins with this byte.
@@ -76,10 +77,10 @@ impl Captures {
         operation: usize,
         capture: Capture,
         byte: u8,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Fault> {
         let is_number = matches!(byte, b'-' | b'0'..=b'9');
         match capture.keep {
-            Keep::First if self.get(operation).is_some() => return Err(Broken::Repeated),
+            Keep::First if self.get(operation).is_some() => return Err(Fault::DuplicateMember),
             Keep::LastNumber if !is_number => return Ok(()),
             Keep::First | Keep::LastNumber => {}
         }
@@ -90,51 +91,61 @@ impl Captures {
         self.reading = Some(Reading {
             operation,
             most: capture.most,
-            text: Some(Key::default()),
+            unescape: Unescape::default(),
+            text: Some(Vec::new()),
         });
         match byte {
             b't' => self.text(b"true"),
             b'f' => self.text(b"false"),
             b'n' => self.text(b"null"),
-            _ if is_number => self.text(&[byte]),
             _ => {}
         }
         Ok(())
     }
 
+    /// Whether a value is being read.
+    pub(super) fn are_reading(&self) -> bool {
+        self.reading.is_some()
+    }
+
     /// Text of the value that stands for itself.
     pub(super) fn text(&mut self, text: &[u8]) {
-        self.read(text.len(), |key| key.push(text));
+        self.read(|unescape, out| unescape.text(text, out));
     }
 
     /// A byte of the string that is the value, read at this place in it.
     pub(super) fn byte(&mut self, byte: u8, place: InString) {
-        self.read(0, |key| key.push_byte(byte, place));
+        self.read(|unescape, out| unescape.byte(byte, place, out));
     }
 
-    fn read(&mut self, length: usize, push: impl FnOnce(&mut Key) -> Result<(), Broken>) {
-        let Some(reading) = &mut self.reading else {
-            return;
-        };
-        if let Some(key) = &mut reading.text {
-            let fits = key.len().saturating_add(length) <= reading.most;
-            if !fits || push(key).is_err() || key.len() > reading.most {
-                reading.text = None;
-            }
+    fn read(&mut self, read: impl FnOnce(&mut Unescape, &mut dyn FnMut(&[u8]))) {
+        if let Some(reading) = &mut self.reading {
+            let (text, most) = (&mut reading.text, reading.most);
+            read(&mut reading.unescape, &mut |bytes: &[u8]| {
+                let fits = |text: &Vec<u8>| text.len().saturating_add(bytes.len()) <= most;
+                *text = text.take().filter(fits);
+                if let Some(text) = text {
+                    text.extend_from_slice(bytes);
+                }
+            });
         }
     }
 
     /// The value has ended.
     pub(super) fn end(&mut self) {
+        self.read(Unescape::end);
         let Some(Reading {
-            operation, text, ..
+            operation,
+            unescape,
+            text,
+            ..
         }) = self.reading.take()
         else {
             return;
         };
-        let captured = match text.map(Key::finish) {
-            Some(Ok(text)) => Captured::Text(text),
-            Some(Err(_)) | None => Captured::Unfit,
+        let captured = match text.filter(|_| !unescape.has_half_a_pair) {
+            Some(text) => Captured::Text(text),
+            None => Captured::Unfit,
         };
         match self.done.iter_mut().find(|(of, _)| *of == operation) {
             // A number that is not kept does not stand for the one before it.

@@ -3,11 +3,13 @@
 /// A chunk: where it is being read, and what of it has not gone out yet. Bytes go out by ranges, as late as can be, so that
 /// what nothing applies to is copied once, and a chunk that is all of that kind not at all.
 #[derive(Debug)]
-pub(super) struct Cut<'c, 'o> {
+pub(crate) struct Cut<'c, 'o> {
     chunk: &'c [u8],
     out: &'o mut Vec<u8>,
     /// The place of the byte at hand.
-    pub(super) at: usize,
+    pub(crate) at: usize,
+    /// It is read up to here.
+    end: usize,
     /// From here to `at`, or to where it holds, bytes go out as they came.
     from: usize,
     /// From here on it is not decided whether they go out.
@@ -22,6 +24,7 @@ impl<'c, 'o> Cut<'c, 'o> {
             chunk,
             out,
             at: 0,
+            end: chunk.len(),
             from: 0,
             hold: holds.then_some(0),
             changed: holds,
@@ -29,11 +32,31 @@ impl<'c, 'o> Cut<'c, 'o> {
     }
 
     /// The bytes that are left, the one at hand first.
-    pub(super) fn rest(&self) -> &'c [u8] {
+    pub(crate) fn rest(&self) -> &'c [u8] {
+        self.chunk.get(self.at..self.end).unwrap_or_default()
+    }
+
+    /// All that is left of the chunk.
+    pub(crate) fn left(&self) -> &'c [u8] {
         self.chunk.get(self.at..).unwrap_or_default()
     }
 
-    pub(super) fn skip(&mut self, length: usize) {
+    /// Whether it is not decided if bytes go out.
+    pub(super) fn is_holding(&self) -> bool {
+        self.hold.is_some()
+    }
+
+    /// The whole chunk.
+    pub(super) fn chunk(&self) -> &'c [u8] {
+        self.chunk
+    }
+
+    /// Reads no further than to that place.
+    pub(super) fn until(&mut self, end: usize) {
+        self.end = end.min(self.chunk.len());
+    }
+
+    pub(crate) fn skip(&mut self, length: usize) {
         self.at = self.at.saturating_add(length);
     }
 
@@ -90,6 +113,12 @@ impl<'c, 'o> Cut<'c, 'o> {
     /// Puts in a text before the byte at hand.
     pub(super) fn insert(&mut self, text: &[u8]) {
         self.insert_at(self.at, text);
+    }
+
+    /// What was left out is over, and this goes out in its place.
+    pub(super) fn resume_with(&mut self, text: &[u8]) {
+        self.out.extend_from_slice(text);
+        self.resume();
     }
 
     /// From the byte at hand on, bytes go out again.

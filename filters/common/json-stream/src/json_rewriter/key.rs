@@ -1,85 +1,108 @@
-//! A key that is read because an operation may mean it.
+//! A key that is not in one plain piece.
 
-use super::Broken;
+use std::hash::Hasher as _;
+
+use siphasher::sip::SipHasher13;
+
+use super::Fault;
+use super::names::{self, Fingerprint, Names};
 use super::string::InString;
+use super::unescape::Unescape;
 
-/// A key, decoded as far as it can be a name.
-#[derive(Debug, Default)]
+/// A key, its escapes read: as much of it as can be a name of the program's, and what tells it from others.
+#[derive(Debug)]
 pub(super) struct Key {
+    /// An operation may mean it, which is not decided yet.
+    pub(super) is_open: bool,
+    /// The first bytes of it.
     text: Vec<u8>,
-    high_surrogate: Option<u16>,
+    most: usize,
+    length: usize,
+    hasher: Option<SipHasher13>,
+    unescape: Unescape,
 }
 
 impl Key {
-    /// Adds text that stands for itself.
-    pub(super) fn push(&mut self, text: &[u8]) -> Result<(), Broken> {
-        // Only the other half may follow a first half.
-        if self.high_surrogate.is_some() {
-            return Err(Broken::LoneSurrogate);
+    /// One of which so many bytes are kept.
+    pub(super) fn new(is_open: bool, most: usize, names: Option<&Names>) -> Key {
+        Key {
+            is_open,
+            text: Vec::new(),
+            most,
+            length: 0,
+            hasher: names.map(Names::hasher),
+            unescape: Unescape::default(),
         }
-        self.text.extend_from_slice(text);
-        Ok(())
+    }
+
+    /// Adds text that stands for itself.
+    ///
+    /// # Errors
+    /// Half a pair in a key that an operation may mean.
+    pub(super) fn push(&mut self, text: &[u8]) -> Result<(), Fault> {
+        self.read(|unescape, out| unescape.text(text, out))
     }
 
     /// Adds what a byte of the string means, which was read at this place in it.
-    pub(super) fn push_byte(&mut self, byte: u8, place: InString) -> Result<(), Broken> {
-        match place {
-            InString::Text if byte == b'\\' => Ok(()),
-            InString::Text | InString::Utf8 { .. } => self.push(&[byte]),
-            InString::Escape => {
-                let letter = match byte {
-                    b'u' => return Ok(()),
-                    b'b' => 0x08,
-                    b'f' => 0x0c,
-                    b'n' => b'\n',
-                    b'r' => b'\r',
-                    b't' => b'\t',
-                    other => other,
-                };
-                self.push(&[letter])
-            }
-            InString::Hex { left: 1, unit } => {
-                let digit = char::from(byte).to_digit(16).unwrap_or_default();
-                let unit = u32::from(unit.wrapping_shl(4)) | digit;
-                self.push_unit(u16::try_from(unit).unwrap_or_default())
-            }
-            InString::Hex { .. } => Ok(()),
-        }
+    ///
+    /// # Errors
+    /// As for [`Key::push`].
+    pub(super) fn push_byte(&mut self, byte: u8, place: InString) -> Result<(), Fault> {
+        self.read(|unescape, out| unescape.byte(byte, place, out))
     }
 
-    /// How long it is so far, decoded.
+    /// The key is over.
+    ///
+    /// # Errors
+    /// As for [`Key::push`].
+    pub(super) fn end(&mut self) -> Result<(), Fault> {
+        self.read(|unescape, out| unescape.end(out))
+    }
+
+    /// How long it is so far.
     pub(super) fn len(&self) -> usize {
-        self.text.len()
+        self.length
     }
 
-    /// What is there of it.
+    /// The first bytes of it.
     pub(super) fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// The whole key.
-    pub(super) fn finish(self) -> Result<Vec<u8>, Broken> {
-        match self.high_surrogate {
-            None => Ok(self.text),
-            Some(_) => Err(Broken::LoneSurrogate),
-        }
+    /// What tells it from others, where that is asked for.
+    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+        let hasher = self.hasher.as_ref()?;
+        let short = names::short(&self.text).filter(|_| self.length == self.text.len());
+        Some(short.unwrap_or_else(|| names::long(hasher, self.length)))
     }
 
-    /// One `\uXXXX`.
-    fn push_unit(&mut self, unit: u16) -> Result<(), Broken> {
-        let units = match self.high_surrogate.take() {
-            Some(high) => [Some(high), Some(unit)],
-            None if (0xd800..0xdc00).contains(&unit) => {
-                self.high_surrogate = Some(unit);
-                return Ok(());
+    pub(super) fn held_bytes(&self) -> usize {
+        self.text.capacity()
+    }
+
+    fn read(
+        &mut self,
+        read: impl FnOnce(&mut Unescape, &mut dyn FnMut(&[u8])),
+    ) -> Result<(), Fault> {
+        let Key {
+            text,
+            length,
+            hasher,
+            ..
+        } = self;
+        let most = self.most;
+        let mut out = |bytes: &[u8]| {
+            let left = most.saturating_sub(text.len());
+            text.extend_from_slice(bytes.get(..left).unwrap_or(bytes));
+            *length = length.saturating_add(bytes.len());
+            if let Some(hasher) = hasher {
+                hasher.write(bytes);
             }
-            None => [Some(unit), None],
         };
-        let mut letter = char::decode_utf16(units.into_iter().flatten());
-        let (Some(Ok(letter)), None) = (letter.next(), letter.next()) else {
-            return Err(Broken::LoneSurrogate);
-        };
-        let mut bytes = [0; 4];
-        self.push(letter.encode_utf8(&mut bytes).as_bytes())
+        read(&mut self.unescape, &mut out);
+        if self.is_open && self.unescape.has_half_a_pair {
+            return Err(Fault::LoneSurrogate);
+        }
+        Ok(())
     }
 }

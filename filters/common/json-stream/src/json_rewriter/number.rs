@@ -3,6 +3,7 @@
 /// What has been read of a number (RFC 8259 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Number {
+    Start,
     Minus,
     Zero,
     Integer,
@@ -34,10 +35,19 @@ impl Number {
         )
     }
 
+    /// Whether the text is one number.
+    pub(super) fn is_all_of(text: &[u8]) -> bool {
+        let (number, length) = Number::Start.advance(text);
+        number.may_end() && length == text.len()
+    }
+
     fn next(self, byte: u8) -> Option<Number> {
         Some(match (self, byte) {
-            (Number::Minus, b'0') => Number::Zero,
-            (Number::Minus, b'1'..=b'9') | (Number::Integer, b'0'..=b'9') => Number::Integer,
+            (Number::Start, b'-') => Number::Minus,
+            (Number::Start | Number::Minus, b'0') => Number::Zero,
+            (Number::Start | Number::Minus, b'1'..=b'9') | (Number::Integer, b'0'..=b'9') => {
+                Number::Integer
+            }
             (Number::Zero | Number::Integer, b'.') => Number::Point,
             (Number::Point | Number::Fraction, b'0'..=b'9') => Number::Fraction,
             (Number::Zero | Number::Integer | Number::Fraction, b'e' | b'E') => Number::Exponent,

@@ -1,6 +1,6 @@
 //! A string under way.
 
-use super::Broken;
+use super::Fault;
 
 /// Where in a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +22,12 @@ pub(super) enum InString {
 
 impl InString {
     /// The place after one more byte, which does not end the string.
-    pub(super) fn next(self, byte: u8) -> Result<InString, Broken> {
+    pub(super) fn next(self, byte: u8) -> Result<InString, Fault> {
         Ok(match self {
             InString::Text => match byte {
                 b'\\' => InString::Escape,
-                0..=0x1f => return Err(Broken::Syntax),
-                _ => InString::lead(byte).ok_or(Broken::NotUtf8)?,
+                0..=0x1f => return Err(Fault::Syntax),
+                _ => InString::lead(byte).ok_or(Fault::NotUtf8)?,
             },
             InString::Utf8 { left, low, high } if (low..=high).contains(&byte) => {
                 match left.saturating_sub(1) {
@@ -39,15 +39,15 @@ impl InString {
                     },
                 }
             }
-            InString::Utf8 { .. } => return Err(Broken::NotUtf8),
+            InString::Utf8 { .. } => return Err(Fault::NotUtf8),
             InString::Escape => match byte {
                 b'u' => InString::Hex { left: 4, unit: 0 },
                 b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => InString::Text,
-                _ => return Err(Broken::Syntax),
+                _ => return Err(Fault::Syntax),
             },
             InString::Hex { left, unit } => {
-                let digit = char::from(byte).to_digit(16).ok_or(Broken::Syntax)?;
-                let digit = u16::try_from(digit).map_err(|_| Broken::Syntax)?;
+                let digit = char::from(byte).to_digit(16).ok_or(Fault::Syntax)?;
+                let digit = u16::try_from(digit).map_err(|_| Fault::Syntax)?;
                 let unit = unit.wrapping_shl(4) | digit;
                 match left.saturating_sub(1) {
                     0 => InString::Text,

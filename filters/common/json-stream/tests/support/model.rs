@@ -2,7 +2,10 @@
 
 use std::rc::Rc;
 
-use json_stream::{Bindings, Broken, JsonRewriter, Operation, Pointer, Program};
+use hmac_sha256::HMAC;
+use json_stream::{
+    Bindings, Broken, HashKey, JsonRewriter, Limits, Operation, Pointer, Program, Slot, Text,
+};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
@@ -17,6 +20,9 @@ pub(crate) struct Edit {
 pub(crate) enum Kind {
     Remove,
     Mask,
+    KeepLast(usize),
+    Hash,
+    Convert(json_stream::Kind),
     Set(Value),
     Add(Value),
     KeepOnly(Vec<String>),
@@ -36,21 +42,51 @@ fn pointer(path: &[String]) -> Pointer {
     Pointer::parse(&text).unwrap()
 }
 
-fn program(edits: &[Edit]) -> Rc<Program> {
+/// What values are hashed under.
+const KEY: &[u8] = b"what values are hashed under in tests";
+
+/// Every other value comes out of a slot.
+pub(crate) fn program(edits: &[Edit], limits: Limits) -> (Rc<Program>, Bindings) {
+    let mut slots = Vec::new();
+    let mut text = |value: &Value| {
+        slots.push(value.clone());
+        match slots.len() % 2 {
+            0 => Text::from(value),
+            _ => Slot(slots.len() - 1).into(),
+        }
+    };
     let operations = edits.iter().map(|edit| match &edit.kind {
         Kind::Remove => Operation::remove(pointer(&edit.path)),
-        Kind::Mask => Operation::mask(pointer(&edit.path), "***"),
-        Kind::Set(value) => Operation::set(pointer(&edit.path), value),
-        Kind::Add(value) => Operation::add(pointer(&edit.path), value),
+        Kind::Mask => Operation::mask(pointer(&edit.path), text(&"***".into())),
+        Kind::KeepLast(shown) => {
+            let with = text(&"***".into());
+            Operation::mask_but_last(pointer(&edit.path), with, *shown).unwrap()
+        }
+        Kind::Hash => Operation::hash(pointer(&edit.path), HashKey::new(KEY.to_vec())),
+        Kind::Convert(kind) => Operation::convert(pointer(&edit.path), *kind),
+        Kind::Set(value) => Operation::set(pointer(&edit.path), text(value)),
+        Kind::Add(value) => Operation::add(pointer(&edit.path), text(value)),
         Kind::KeepOnly(names) => Operation::keep_only(pointer(&edit.path), names.clone()),
         Kind::Rename(to) => Operation::rename(pointer(&edit.path), to).unwrap(),
     });
-    Rc::new(Program::new(operations.collect()).unwrap())
+    let program = Program::new(operations.collect()).unwrap();
+    (Rc::new(program.with_limits(limits)), Bindings::new(slots))
 }
 
 /// Reads `text` cut at the given places.
 pub(crate) fn rewrite(edits: &[Edit], text: &[u8], cuts: &[usize]) -> Result<Vec<u8>, Broken> {
-    let mut rewriter = JsonRewriter::new(program(edits), Bindings::default());
+    rewrite_within(Limits::default(), edits, text, cuts)
+}
+
+/// The same, of a document that may have so much.
+pub(crate) fn rewrite_within(
+    limits: Limits,
+    edits: &[Edit],
+    text: &[u8],
+    cuts: &[usize],
+) -> Result<Vec<u8>, Broken> {
+    let (program, bindings) = program(edits, limits);
+    let mut rewriter = JsonRewriter::new(program, bindings);
     let mut out = Vec::new();
     let mut start = 0;
     for cut in cuts.iter().copied().chain([text.len()]) {
@@ -139,11 +175,13 @@ fn decision<'a>(edits: &[Reaching<'a>], name: &str, is_member: bool) -> Option<&
     ordered
         .into_iter()
         .find(|(_, path, kind)| match kind {
-            Kind::Remove | Kind::Mask | Kind::Set(_) => path.len() == 1 && fits(&path[0]),
+            Kind::Remove | Kind::Mask | Kind::KeepLast(_) | Kind::Hash | Kind::Set(_) => {
+                path.len() == 1 && fits(&path[0])
+            }
             Kind::KeepOnly(names) => {
                 path.is_empty() && !(is_member && names.iter().any(|kept| kept == name))
             }
-            Kind::Add(_) | Kind::Rename(_) => false,
+            Kind::Add(_) | Kind::Rename(_) | Kind::Convert(_) => false,
         })
         .map(|(_, _, kind)| kind)
 }
@@ -153,6 +191,8 @@ fn child(value: &Tree, name: &str, is_member: bool, edits: &[Reaching<'_>]) -> O
     match decision(edits, name, is_member) {
         Some(Kind::Remove | Kind::KeepOnly(_)) => None,
         Some(Kind::Mask) => Some(Tree::Leaf("***".into())),
+        Some(Kind::KeepLast(shown)) => Some(Tree::Leaf(tail(value, *shown).into())),
+        Some(Kind::Hash) => Some(Tree::Leaf(hash(value).into())),
         Some(Kind::Set(new)) => Some(new.into()),
         _ => {
             let inside: Vec<_> = edits
@@ -166,9 +206,95 @@ fn child(value: &Tree, name: &str, is_member: bool, edits: &[Reaching<'_>]) -> O
                     _ => None,
                 })
                 .collect();
-            Some(model(value, &inside))
+            let fits = |path: &[String]| path.len() == 1 && (path[0] == "*" || path[0] == name);
+            let kinds = edits.iter().filter_map(|(number, path, kind)| match kind {
+                Kind::Convert(kind) if fits(path) => Some((number, *kind)),
+                _ => None,
+            });
+            match kinds.min_by_key(|(number, _)| **number) {
+                Some((_, kind)) => Some(converted(model(value, &inside), kind)),
+                None => Some(model(value, &inside)),
+            }
         }
     }
+}
+
+/// A mask that shows the end of a value.
+fn tail(value: &Tree, shown: usize) -> String {
+    let all: Vec<char> = match value {
+        Tree::Leaf(Value::String(text)) => text.chars().collect(),
+        Tree::Leaf(Value::Number(number)) => {
+            let digits = number.to_string();
+            digits.chars().filter(char::is_ascii_digit).collect()
+        }
+        _ => Vec::new(),
+    };
+    let from = match all.len() / 2 >= shown {
+        true => all.len() - shown,
+        false => all.len(),
+    };
+    format!("***{}", all[from..].iter().collect::<String>())
+}
+
+/// The hash of a value. That of an object or array is of its text, which the model does not know.
+fn hash(value: &Tree) -> String {
+    let text = match value {
+        Tree::Leaf(Value::String(string)) => string.clone(),
+        Tree::Leaf(leaf) => leaf.to_string(),
+        Tree::Array(_) | Tree::Object(_) => return SOME_HASH.to_owned(),
+    };
+    let mac = HMAC::mac(text.as_bytes(), KEY);
+    mac.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Stands for any hash.
+const SOME_HASH: &str = "the hash of an object or array";
+
+/// Whether a document is the one that was expected.
+pub(crate) fn is_as_expected(read: &Tree, expected: &Tree) -> bool {
+    match (read, expected) {
+        (Tree::Leaf(Value::String(read)), Tree::Leaf(Value::String(expected)))
+            if expected == SOME_HASH =>
+        {
+            read.len() == 64 && read.bytes().all(|byte| byte.is_ascii_hexdigit())
+        }
+        (Tree::Array(read), Tree::Array(expected)) => {
+            let mut pairs = read.iter().zip(expected);
+            read.len() == expected.len()
+                && pairs.all(|(read, expected)| is_as_expected(read, expected))
+        }
+        (Tree::Object(read), Tree::Object(expected)) => {
+            let mut pairs = read.iter().zip(expected);
+            read.len() == expected.len()
+                && pairs.all(|(read, expected)| {
+                    read.0 == expected.0 && is_as_expected(&read.1, &expected.1)
+                })
+        }
+        _ => read == expected,
+    }
+}
+
+fn converted(value: Tree, to: json_stream::Kind) -> Tree {
+    let Tree::Leaf(leaf) = &value else {
+        return value;
+    };
+    let new = match (leaf, to) {
+        (Value::Number(_) | Value::Bool(_), json_stream::Kind::String) => {
+            Some(leaf.to_string().into())
+        }
+        (Value::String(text), json_stream::Kind::Number | json_stream::Kind::Boolean)
+            if text.len() <= 64 && text.trim() == text =>
+        {
+            let is_number = to == json_stream::Kind::Number;
+            let read = serde_json::from_str::<Value>(text).ok();
+            read.filter(|read| match is_number {
+                true => read.is_number(),
+                false => read.is_boolean(),
+            })
+        }
+        _ => None,
+    };
+    new.map_or(value, Tree::Leaf)
 }
 
 fn object(members: &[(String, Tree)], edits: &[Reaching<'_>]) -> Vec<(String, Tree)> {
