@@ -253,6 +253,7 @@ fn faults_are_told_with_their_path() {
 
 // A worker waits while a pattern is matched: its time may not explode, whatever the pattern and the path are.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "it measures")]
 fn the_worst_pattern_ends_soon() {
     for pattern in [
         "^(/|(a*)*|(a|a?)+)*$",
