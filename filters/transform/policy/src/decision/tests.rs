@@ -781,7 +781,7 @@ fn faults_are_told_with_their_path() {
             "rules[0].request.limits.max_depth: out of range",
         ),
         (
-            r#""request":{"limits":{"max_bytes":0},"body":[{"remove":"/a"}]}"#,
+            r#""request":{"limits":{"max_bytes":"0B"},"body":[{"remove":"/a"}]}"#,
             "rules[0].request.limits.max_bytes: no document is so short",
         ),
         (
