@@ -5,15 +5,7 @@ use crate::protocol::Protocol;
 
 /// Whether a body can be read as one JSON document, by its headers.
 pub fn is_json_document(headers: &HeaderMap) -> bool {
-    is_json_content(headers) && is_identity(headers)
-}
-
-/// Whether a body is one JSON document once its content coding is undone, by its headers.
-pub fn is_json_content(headers: &HeaderMap) -> bool {
-    let Occurrence::Once(content_type) = headers.occurrence("content-type") else {
-        return false;
-    };
-    is_json_type(content_type) && is_whole(headers)
+    json_form(headers) == Some(JsonForm::Document) && is_identity(headers)
 }
 
 /// The form in which a body is JSON.

@@ -4,11 +4,13 @@ use std::fmt;
 use std::rc::Rc;
 
 use http_message::ProblemType;
-use json_stream::{Bindings, Broken, Fault, JsonRewriter, Program};
+use json_stream::{Bindings, Broken, Fault, Program};
 
 mod coded;
+mod rewriter;
 
 use coded::{Coded, Next};
+use rewriter::Rewriter;
 
 use crate::config::CodingRule;
 use crate::framing::Reading;
@@ -27,7 +29,7 @@ enum State {
     Absent,
     /// Its document is read.
     Read {
-        rewriter: Box<JsonRewriter>,
+        rewriter: Rewriter,
         /// A byte has come.
         has_begun: bool,
         /// If what comes now cannot be read, it may go on as it is.
@@ -81,12 +83,12 @@ impl Body {
     ) -> Body {
         Body {
             state: State::Read {
-                rewriter: Box::new(JsonRewriter::new(program, Bindings::default())),
+                rewriter: Rewriter::new(reading.form, program, Bindings::default(), pass),
                 has_begun: false,
                 may_pass: pass,
             },
             coded: reading
-                .coding()
+                .coding
                 .map(|coding| Box::new(Coded::new(coding, codings))),
         }
     }
@@ -144,9 +146,14 @@ impl Body {
         }
     }
 
-    /// The memory that this holds between two chunks for its content coding, in bytes.
+    /// The memory that this holds between two chunks, in bytes.
     pub fn held_bytes(&self) -> usize {
-        self.coded.as_ref().map_or(0, |coded| coded.held_bytes())
+        let rewriter = match &self.state {
+            State::Read { rewriter, .. } => rewriter.held_bytes(),
+            State::Absent | State::Passed => 0,
+        };
+        let coded = self.coded.as_ref().map_or(0, |coded| coded.held_bytes());
+        rewriter.saturating_add(coded)
     }
 }
 
@@ -184,6 +191,11 @@ impl State {
             }
             read => read,
         }
+    }
+
+    /// Whether the documents are several, each of which is for now.
+    fn is_of_records(&self) -> bool {
+        matches!(self, State::Read { rewriter, .. } if rewriter.is_of_records())
     }
 
     fn may_pass(&self) -> bool {

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use http_message::content::JsonForm;
 use http_message::{
     HeaderEdits, HeaderMap, HeaderValue, PathError, Problem, Protocol, RequestHead, content,
 };
@@ -321,7 +322,11 @@ impl Content {
     fn of(plan: &Plan, codings: &CodingRule, headers: &HeaderMap, end_of_stream: bool) -> Content {
         let status = headers.get_all(":status").next().unwrap_or_default();
         // 101: what follows is another protocol's. 206: a part of a document.
-        let reading = Reading::of(headers, codings).filter(|_| !matches!(status, b"101" | b"206"));
+        // Members are captured of one document.
+        let captures = plan.transform.response_capture.is_some();
+        let reading = Reading::of(headers, codings).filter(|reading| {
+            !matches!(status, b"101" | b"206") && !(captures && reading.form != JsonForm::Document)
+        });
         let is_unchanged = status == b"304";
         let bodiless = plan.is_head || is_unchanged || status == b"204";
         if end_of_stream || bodiless || content::is_empty(headers) {
@@ -354,7 +359,7 @@ impl Plan {
 
     /// Whether a response with these headers is in no coding, or in one that is read.
     pub(crate) fn reads_coding_of(&self, headers: &HeaderMap) -> bool {
-        Reading::of_coding(headers, &self.transform.response_codings).is_some()
+        framing::reads_coding_of(headers, &self.transform.response_codings)
     }
 
     /// Whether [`Plan::response_trailers`] may have something to remove.
