@@ -381,7 +381,7 @@ impl Content {
         // Members are captured of one document.
         let captures = plan.transform.response_capture.is_some();
         let reading = Reading::of(headers, codings).filter(|reading| {
-            !matches!(status, b"101" | b"206") && !(captures && reading.form != JsonForm::Document)
+            !(matches!(status, b"101" | b"206") || captures && reading.form != JsonForm::Document)
         });
         let is_unchanged = status == b"304";
         let bodiless = plan.is_head || is_unchanged || status == b"204";
