@@ -429,9 +429,10 @@ fn values_that_envoy_has_joined_are_told_apart() {
         {"dedupe":"access-control-allow-credentials","keep":"unique"},
         {"dedupe":"access-control-allow-headers","keep":"first"}]}}]}"#;
     let policy = Policy::from_bytes(config.as_bytes()).unwrap();
+    let request = head("GET", "/", &[]);
     let Step::Forward(Forward {
         plan: Some(plan), ..
-    }) = policy.request(&head("GET", "/", &[]), None, None, true, None, None)
+    }) = policy.request(&request, &Facts::default(), true, None)
     else {
         panic!("refused")
     };
@@ -441,7 +442,10 @@ fn values_that_envoy_has_joined_are_told_apart() {
         ("access-control-allow-credentials", "true, true"),
         ("access-control-allow-headers", "x-a,x-b"),
     ]);
-    let Respond::Forward { edits, .. } = policy.response(&plan, &headers, true, None) else {
+    let now = Duration::ZERO;
+    let Respond::Forward { edits, .. } =
+        policy.response(&plan, &request, &headers, now, true, None)
+    else {
         panic!("refused")
     };
     assert_eq!(
