@@ -407,6 +407,11 @@ fn refuse(head: &RequestHead, refusal: &Refusal<'_>) -> Action {
     ) {
         log::warn!("decision=deny filter state error={error}");
     }
+    if let Some(target) = &refusal.target
+        && let Err(error) = headers::replace(Map::Request, b":path", target)
+    {
+        log::warn!("decision=deny target error={error}");
+    }
     reply(head, &refusal.problem)
 }
 

@@ -101,6 +101,24 @@ fn whoever_fails_too_often_is_told_to_wait() {
     assert_eq!(status(&vm, ADDRESS, &[GOOD_KEY]), 429);
 }
 
+// A signature is what an attempt costs: one that may not be made must cost none.
+#[test]
+fn no_signature_is_verified_for_who_has_to_wait() {
+    let vm = start(&host(), &throttled(json!({ "most": 1 })));
+    let [rs256, ..] = KEYS.tokens(&claims_with(json!({})));
+    let bearer = format!("Bearer {rs256}");
+    let verified = |address: &str| {
+        let mut asked = stream(&vm, "/orders", address, &[("authorization", &bearer)]);
+        asked.request_headers(true);
+        let calls = asked.host_calls("proxy_on_request_headers");
+        let verifies = |function: &str| function == "proxy_call_foreign_function";
+        calls.iter().any(|call| verifies(call.function))
+    };
+    assert_eq!(status(&vm, ADDRESS, &[BAD_KEY]), 401);
+    assert!(!verified(ADDRESS));
+    assert!(verified("192.0.2.8:1"));
+}
+
 // With a limit for each worker an attacker has as many as there are.
 #[test]
 fn all_workers_count_together() {
@@ -192,6 +210,21 @@ fn guesses_where_a_bad_credential_counts_as_none_are_counted() {
     assert_eq!(status(&vm, ADDRESS, &[BAD_KEY]), 200);
     assert_eq!(status(&vm, ADDRESS, &[GOOD_KEY]), 429);
     assert_eq!(status(&vm, ADDRESS, &[]), 200);
+}
+
+// A credential that is sent twice is no attempt. The guess beside it is one: uncounted, it could be repeated without end.
+#[test]
+fn a_guess_does_not_hide_behind_a_repeated_credential() {
+    let mut config = throttled(json!({ "most": 2 }));
+    config["rules"] = json!([
+        { "name": "open", "any": [{ "allow_anonymous": true }, { "credential": "api_key" }], "ignore_invalid": true },
+    ]);
+    let vm = start(&host(), &config);
+    let guess = [BAD_TOKEN, BAD_TOKEN, BAD_KEY];
+    assert_eq!(status(&vm, ADDRESS, &guess), 200);
+    assert_eq!(status(&vm, ADDRESS, &guess), 200);
+    assert_eq!(status(&vm, ADDRESS, &guess), 429);
+    assert_eq!(status(&vm, ADDRESS, &[BAD_TOKEN, BAD_TOKEN]), 200);
 }
 
 #[test]

@@ -736,6 +736,36 @@ fn an_unknown_key_is_not_refused_while_the_issuer_is_down() {
     assert_eq!(status(&stream), Some(503));
 }
 
+// While the issuer is down, the next try may be a minute off. Who waits for it all the same waits for nothing, and keeps the place of
+// somebody for whom keys come in time.
+#[test]
+fn nobody_waits_for_a_try_that_comes_too_late() {
+    let gateway = gateway(&remote(json!({ "refresh": "20s", "wait": "3s" })), 1);
+    let worker = &gateway.workers[0];
+    gateway.tick();
+    gateway.serve_keys(&keys_without(&[1]));
+    let next_call = || {
+        while gateway.calls() == 0 {
+            gateway.pass(SECOND / 10);
+        }
+    };
+    next_call();
+    gateway.answer(Answer::refused());
+    // Half a second to a second from the next try.
+    let (early, _) = ask(worker, 1);
+    assert_eq!(status(&early), None);
+    for _ in 0..3 {
+        next_call();
+        gateway.answer(Answer::refused());
+    }
+    // Four seconds at least.
+    assert_eq!(status(&ask(worker, 1).0), Some(503));
+    next_call();
+    let (during, _) = ask(worker, 1);
+    gateway.serve_keys(&KEYS.jwks());
+    assert_eq!(status(&during), Some(200));
+}
+
 // A token that was verified before its key was withdrawn would stay good until it expires.
 #[test]
 fn a_key_that_leaves_the_set_leaves_the_token_cache_at_once() {

@@ -431,13 +431,17 @@ fn bytes_that_are_not_text_are_answered() {
 
 #[test]
 fn a_shadow_rule_lets_pass_and_counts() {
-    let vm = start(&host(), &config());
+    let host = host();
+    host.set_log_level(1);
+    let vm = start(&host, &config());
     let (stream, status) = send(&vm, "/trial", &[("x-api-key", API_KEY)]);
     assert_eq!(status, FilterStatus::Continue);
     assert_eq!(
         words(&stream),
         ["api_key:ci-2026", "trial", "shadow_deny", "scope_missing"]
     );
+    let line = "decision=shadow_deny reason=scope_missing rule=trial";
+    assert!(vm.logs().iter().any(|logged| logged.text.ends_with(line)));
     assert_eq!(stream.upstream().headers.text("x-api-key"), None);
     assert_eq!(vm.counter("gatehouse.auth.shadow_denied"), 1);
     assert_eq!(vm.counter("gatehouse.auth.reason.scope_missing"), 1);
@@ -476,6 +480,26 @@ fn time_is_the_hosts() {
     let (stream, status) = send(&vm, "/tokens", &[("authorization", &token)]);
     assert_eq!(replied(status).status, 401);
     assert_eq!(words(&stream)[3], "token_expired");
+}
+
+// Access logs show the target of a refused request too, and the key in it may be a good one.
+#[test]
+fn the_target_of_a_refused_request_holds_no_key() {
+    let vm = start(&host(), &config());
+    let keyed = format!("/admin?api_key={API_KEY}&x=1");
+    let unwritable = format!("/admin?api_key={API_KEY}&x=\u{1}");
+    let long = format!("/admin?api_key={API_KEY}&x={}", "x".repeat(9_000));
+    for (path, left) in [
+        (keyed.as_str(), "/admin?x=1"),
+        (&unwritable, "/admin"),
+        (&long, "/admin"),
+        ("/admin?x=1", "/admin?x=1"),
+    ] {
+        let (stream, status) = send(&vm, path, &[]);
+        replied(status);
+        assert_eq!(stream.request_head_now().text(":path"), Some(left));
+        assert_eq!(record(&stream).original.path, left.as_bytes());
+    }
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use proxy_host::{CounterSet, SharedGauge};
+use proxy_host::{CounterSet, SharedGauge, environment, random};
 use proxy_wasm::traits::HttpContext;
-use transform_policy::{Counter, HELD_BYTES, Policy};
+use transform_policy::{Counter, HELD_BYTES, Policy, Surroundings};
 
 use crate::request::Exchange;
 use crate::waiting::WaitingList;
@@ -24,7 +24,14 @@ pub(crate) struct Plugin {
 
 impl proxy_host::Plugin for Plugin {
     fn configure(configuration: &[u8]) -> Result<Self, String> {
-        let policy = Policy::from_bytes(configuration).map_err(|error| error.to_string())?;
+        let mut name_key = [0; 16];
+        random::fill(&mut name_key).map_err(|error| format!("random numbers: {error}"))?;
+        let surroundings = Surroundings {
+            environment: &environment::variable,
+            name_key,
+        };
+        let policy = Policy::from_bytes_in(configuration, &surroundings)
+            .map_err(|error| error.to_string())?;
         let counters = CounterSet::define(Counter::ALL.map(|counter| (counter, counter.name())))
             .map_err(|error| format!("counters: {error}"))?;
         let held = SharedGauge::define(HELD_BYTES, GAUGE_STEP)

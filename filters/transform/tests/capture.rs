@@ -58,6 +58,19 @@ fn config() -> Value {
             "match": { "path": { "prefix": "/masked" } },
             "response": { "body": [{ "mask": "/secret" }] },
         },
+        {
+            "name": "made",
+            "match": { "path": { "prefix": "/made" } },
+            "request": {
+                "capture": [{ "member": "/model", "name": "model" }],
+                "headers": [{ "set": "x-size", "value": "${capture:model|upper|default:none}" }],
+                "body": [{ "set": "/route", "value": "to ${capture:model}" }],
+            },
+            "response": {
+                "capture": [{ "member": "/id", "name": "id" }],
+                "headers": [{ "set": "x-told", "value": "${capture:id} of ${capture:model}" }],
+            },
+        },
     ] })
 }
 
@@ -262,6 +275,35 @@ fn what_was_gathered_goes_through_the_operations() {
     assert_eq!(counter(&vm, "request_body_rewritten"), 9);
 }
 
+// What the body says is known before the first byte of it goes on, and still when its answer comes.
+#[test]
+fn templates_are_filled_with_what_was_captured() {
+    let host = Host::new();
+    let vm = start(&host);
+    for ending in ENDINGS {
+        for piece in [1, 5, 4096] {
+            let mut stream = post(&vm, "/made");
+            send(&mut stream, r#"{"n":1,"model":"large"}"#, piece, ending);
+            let upstream = stream.upstream();
+            assert!(upstream.complete, "{ending:?} {piece}");
+            assert_eq!(upstream.headers.text("x-size"), Some("LARGE"));
+            assert_eq!(
+                upstream.text(),
+                r#"{"n":1,"model":"large","route":"to large"}"#
+            );
+            answer(&mut stream, r#"{"id":7}"#, piece, ending);
+            assert_eq!(stream.client().headers.text("x-told"), Some("7 of large"));
+            assert_eq!(
+                (stream.client().text(), stream.client().complete),
+                (r#"{"id":7}"#, true)
+            );
+        }
+    }
+    let mut none = post(&vm, "/made");
+    send(&mut none, "{}", 1, Ending::WithData);
+    assert_eq!(none.upstream().headers.text("x-size"), Some("none"));
+}
+
 // A captured value is a client's text in a header: a control character splits it, and a long one fills it.
 #[test]
 fn a_value_that_fits_no_header_is_not_told() {
@@ -307,13 +349,25 @@ fn a_member_that_comes_twice_is_refused_also_after_the_head_has_left() {
     for (first, rest) in [
         (r#"{"model":"a","model":"b"}"#, ""),
         (r#"{"model":"a""#, r#","\u006dodel":"b"}"#),
+        (r#"{"model":"a""#, r#","x":{"y":1,"y":2}}"#),
     ] {
-        let mut stream = post(&vm, "/cleaned");
-        stream.request_body(first, rest.is_empty());
-        stream.request_body(rest, true);
-        assert_eq!(reply(&stream).details, "gatehouse_transform_broken_request");
-        assert!(!stream.upstream().complete);
+        for path in ["/cleaned", "/lenient"] {
+            let mut stream = post(&vm, path);
+            stream.request_body(first, rest.is_empty());
+            stream.request_body(rest, true);
+            let reply = reply(&stream);
+            assert_eq!(reply.details, "gatehouse_transform_broken_request");
+            assert!(!stream.upstream().complete);
+            let problem: Value = serde_json::from_slice(&reply.body).unwrap();
+            assert!(problem["offset"].as_u64() > Some(1), "{problem}");
+            assert_ne!(problem["pointer"], Value::Null);
+        }
     }
+    // More than the rule allows is no way round it either.
+    let mut deep = post(&vm, "/lenient");
+    deep.request_body("[".repeat(65), true);
+    assert_eq!(reply(&deep).details, "gatehouse_transform_over_limit");
+    assert!(!deep.upstream().started);
 }
 
 #[test]

@@ -12,6 +12,9 @@ use crate::upstream::{UpstreamHeaders, ValueTooLong};
 static ANONYMOUS: LazyLock<Arc<Caller>> =
     LazyLock::new(|| Arc::new(Caller::from(Identity::anonymous())));
 
+/// What a text in a list takes beside its bytes: its place there, and what the allocator adds.
+const TEXT_BYTES: usize = 32;
+
 type Headers = Result<Vec<(HeaderName, HeaderValue)>, ValueTooLong>;
 
 /// Who calls, by one credential or by two. It belongs to one policy, as its credential does.
@@ -29,10 +32,16 @@ impl Caller {
         Arc::clone(&ANONYMOUS)
     }
 
-    /// How many bytes a caller may come to, as far as they depend on the texts that are known of it: the texts, the record, and
-    /// the headers, in which a byte takes three at most.
+    /// How many bytes a caller may come to, as far as they depend on what is known of it: the texts, the record, the headers, in
+    /// which a byte takes three at most, and for each text in a list its own place.
     pub(crate) fn bytes(&self) -> usize {
-        self.identity.text_bytes().saturating_mul(5)
+        let identity = &self.identity;
+        let lists = [&identity.groups, &identity.scopes].map(Vec::len);
+        let pairs = [&identity.labels, &identity.claims].map(|pairs| pairs.len().saturating_mul(2));
+        let texts = lists.into_iter().chain(pairs);
+        texts.fold(identity.text_bytes().saturating_mul(5), |bytes, count| {
+            bytes.saturating_add(count.saturating_mul(TEXT_BYTES))
+        })
     }
 
     /// The record for a request.

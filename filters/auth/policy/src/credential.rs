@@ -340,7 +340,8 @@ fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 /// The value of a cookie, if it has this name.
 fn cookie_value<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let mut parts = pair.splitn(2, |byte| *byte == b'=');
-    let is_it = parts.next()?.trim_ascii() == name.as_bytes();
+    let behind = visible(parts.next()?).strip_prefix(name.as_bytes())?;
+    let is_it = visible(behind).is_empty();
     let value = parts.next().unwrap_or_default();
     is_it.then_some(value.trim_ascii())
 }
@@ -365,9 +366,16 @@ fn is_cookie_name(name: &str) -> bool {
     HeaderName::try_from(name).is_ok()
 }
 
+/// A text from its first visible byte on. Readers take more than ASCII's for blanks: `trim` of Python and of JavaScript takes a no-break
+/// space away, and would find what is hidden behind one.
+fn visible(text: &[u8]) -> &[u8] {
+    let blanks = text.iter().take_while(|byte| !byte.is_ascii_graphic());
+    text.get(blanks.count()..).unwrap_or_default()
+}
+
 /// The credential of an `Authorization` value (RFC 9110 section 11.6.2), if it is of this scheme, in any case.
 fn of_scheme<'a>(value: &'a [u8], wanted: &[u8]) -> Presented<'a> {
-    let value = value.trim_ascii_start();
+    let value = visible(value);
     let Some((scheme, rest)) = value.split_at_checked(wanted.len()) else {
         return behind_another_scheme(value, wanted);
     };
@@ -398,7 +406,7 @@ fn behind_another_scheme<'a>(value: &'a [u8], wanted: &[u8]) -> Presented<'a> {
     let has_token = value
         .split(|byte| *byte == b',')
         .skip(1)
-        .filter_map(|part| part.trim_ascii_start().split_at_checked(wanted.len()))
+        .filter_map(|part| visible(part).split_at_checked(wanted.len()))
         .any(|(scheme, rest)| {
             scheme.eq_ignore_ascii_case(wanted) && matches!(rest.first(), None | Some(b' ' | b'\t'))
         });

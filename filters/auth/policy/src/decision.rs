@@ -98,6 +98,8 @@ pub struct Refusal<'p> {
     pub caller: Arc<Caller>,
     /// The request as the client sent it.
     pub original: OriginalRequest,
+    /// What the request target is to be, where it held a credential: access logs show those of refused requests too.
+    pub target: Option<Vec<u8>>,
     /// The rule that decided, if the request got as far.
     pub rule: Option<&'p str>,
     /// Why.

@@ -123,6 +123,31 @@ fn what_no_rule_names_is_denied() {
     assert_eq!(step, "401 no_rule by -");
 }
 
+// A 401 has to name a scheme (RFC 9110 section 15.5.2); where nobody can authenticate there is none, and to ask for it is a lie.
+#[test]
+fn where_no_credential_is_configured_none_is_asked_for() {
+    let mut config = json!({ "version": 1, "rules": [
+        { "name": "open", "match": { "path": { "exact": "/" } }, "allow_anonymous": true },
+        { "name": "no", "match": { "path": { "exact": "/no" } }, "any": [{ "allow_anonymous": true }], "groups": ["a"] },
+    ] });
+    let outcome = |config: &Value, path: &str| {
+        let policy = policy(config);
+        let step = decide(&policy, &request(path, &[]), NOW);
+        let asked = matches!(&step, Step::Reply(_)) && !challenges(&step).is_empty();
+        (summary(&step), asked)
+    };
+    for (path, expected) in [
+        ("/other", "403 no_rule by -"),
+        ("/no", "403 credential_missing by no"),
+        ("/", "allow anonymous by open"),
+    ] {
+        assert_eq!(outcome(&config, path), (expected.to_owned(), false));
+    }
+    config["api_keys"] = json!({ "sources": [{ "header": "x-api-key" }], "keys": [] });
+    let expected = ("401 no_rule by -".to_owned(), true);
+    assert_eq!(outcome(&config, "/other"), expected);
+}
+
 #[test]
 fn a_missing_credential_is_401() {
     for path in ["/orders", "/tokens", "/admin", "/cached"] {

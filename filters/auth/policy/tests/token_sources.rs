@@ -4,6 +4,7 @@ mod support;
 
 use auth_policy::Policy;
 use http_message::HeaderWrite::{Add, Remove, Replace};
+use http_message::{HeaderMap, RequestHead};
 use serde_json::{Value, json};
 use support::{NOW, config, decide, policy, request, secret_token, summary};
 
@@ -89,6 +90,18 @@ fn without_sources_only_authorization_counts() {
         let answer = outcome(&policy, path, &headers);
         assert_eq!(answer, "401 credential_missing by tokens");
     }
+}
+
+// What is no source is not read, and what is not read is not taken out: it may be a token of somebody else's, for the upstream.
+#[test]
+fn where_tokens_come_from_elsewhere_authorization_is_left_alone() {
+    let mut config = config();
+    config["jwt"]["sources"] = json!([{ "cookie": "session" }]);
+    let (policy, cookie) = (policy(&config), format!("session={}", token()));
+    let headers = [("cookie", cookie.as_str()), ("authorization", "Bearer x")];
+    let left = upstream(&policy, "/tokens", &headers);
+    assert_eq!(get(&left, "authorization"), Some("Bearer x"));
+    assert_eq!(get(&left, "cookie"), None);
 }
 
 // The upstream would log the token, or hand it on to whoever it calls.
@@ -182,9 +195,43 @@ fn what_is_nearly_a_token_is_refused() {
     assert_eq!(answer, "allow anonymous by health");
 }
 
+// Other readers trim more than blanks: Python and JavaScript take a no-break space away. An upstream that does would find a
+// credential that nobody has looked at.
+#[test]
+fn what_other_readers_trim_hides_no_credential() {
+    let outcome = |name: &'static str, value: &[u8]| {
+        let head = RequestHead::new(HeaderMap::from_pairs([
+            (":method", &b"GET"[..]),
+            (":authority", b"api"),
+            (":path", b"/healthz"),
+            (name, value),
+        ]));
+        summary(&decide(&everywhere(), &head, NOW))
+    };
+    for (name, value) in [
+        ("authorization", &b"\xa0Bearer a.b.c"[..]),
+        ("authorization", b"\xc2\xa0 bearer a.b.c"),
+        ("authorization", b"Basic YTpi,\xa0Bearer a.b.c"),
+        ("cookie", b"a=1;\xa0session=a.b.c"),
+        ("cookie", b"session\xc2\xa0=a.b.c"),
+        ("cookie", b"\xa0key=guess"),
+    ] {
+        let answer = outcome(name, value);
+        assert!(answer.starts_with("401 "), "{answer} {value:?}");
+    }
+    for (name, value) in [
+        ("authorization", &b"\xa0Basic YTpi"[..]),
+        ("cookie", b"a=\xa0session"),
+        ("cookie", b"\xa0"),
+    ] {
+        let answer = outcome(name, value);
+        assert_eq!(answer, "allow anonymous by health", "{value:?}");
+    }
+}
+
 #[test]
 fn trailers_lose_cookies_too() {
-    let trailers = http_message::HeaderMap::from_pairs([("cookie", "session=x; a=1")]);
+    let trailers = HeaderMap::from_pairs([("cookie", "session=x; a=1")]);
     let edits = everywhere().clean_trailers(&trailers);
     assert_eq!(edits.iter().count(), 1);
 }

@@ -262,6 +262,23 @@ fn a_rule_may_ignore_what_is_not_good() {
             vec![("authorization", &*good), ("authorization", &*good)],
             format!("{anonymous} for credential_repeated"),
         ),
+        // A guess is a guess, whatever else is wrong.
+        (
+            vec![
+                ("authorization", &*good),
+                ("authorization", &*good),
+                ("x-api-key", "wrong"),
+            ],
+            format!("{anonymous} for api_key_unknown"),
+        ),
+        (
+            vec![
+                ("authorization", &*expired),
+                ("x-api-key", "one"),
+                ("x-api-key", "two"),
+            ],
+            format!("{anonymous} for token_expired"),
+        ),
     ] {
         let told = step(&rule, &headers, &Facts::default());
         assert_eq!(summary(&told), expected, "{headers:?}");

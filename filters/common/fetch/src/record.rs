@@ -49,7 +49,7 @@ pub enum Outlook {
     Coming,
     /// No fetch is under way, but one may be made for it: wait, and [`Record::lead`] with [`Need::Missing`].
     Wanted,
-    /// The cool-down is not over. It may exist, and a fetch may be made for it from `at` on.
+    /// It may exist, and a fetch may be made for it from `at` on: the cool-down is not over, or the last fetch has failed.
     Later {
         /// From when on.
         at: Duration,
@@ -198,14 +198,12 @@ impl Record {
             Outlook::Absent {
                 until: Duration::from_nanos(until),
             }
-        } else if self.is_led(now)
-            || self.holder != 0
-            || self.failures > 0
-            || self.succeeded == 0
-            || now >= self.due_at(timing)
-        {
-            // Another try is due by itself, sooner or later.
+        } else if self.is_led(now) || self.holder != 0 || now >= self.due_at(timing) {
+            // Another try is due by itself.
             Outlook::Coming
+        } else if self.failures > 0 {
+            let at = Duration::from_nanos(self.due);
+            Outlook::Later { at }
         } else if self.has_cooled(timing, now) {
             Outlook::Wanted
         } else {

@@ -5,15 +5,50 @@ use crate::protocol::Protocol;
 
 /// Whether a body can be read as one JSON document, by its headers.
 pub fn is_json_document(headers: &HeaderMap) -> bool {
-    is_json_content(headers) && is_identity(headers)
+    json_form(headers) == Some(JsonForm::Document) && is_identity(headers)
 }
 
-/// Whether a body is one JSON document once its content coding is undone, by its headers.
-pub fn is_json_content(headers: &HeaderMap) -> bool {
+/// The form in which a body is JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonForm {
+    /// One document: `application/json`, `…+json`.
+    Document,
+    /// A document on each line: `application/x-ndjson`, `application/ndjson`, `application/jsonl`,
+    /// `application/x-jsonlines`.
+    Lines,
+    /// Documents behind record separators: `application/json-seq` (RFC 7464), `…+json-seq` (RFC 8091).
+    Sequence,
+    /// A document as the data of each event: `text/event-stream` (HTML, section 9.2).
+    Events,
+}
+
+/// The form in which a body is JSON, by its content type, whatever its content encoding; `None` for a body that is none, and
+/// for a part of one.
+pub fn json_form(headers: &HeaderMap) -> Option<JsonForm> {
     let Occurrence::Once(content_type) = headers.occurrence("content-type") else {
-        return false;
+        return None;
     };
-    is_json_type(content_type) && is_whole(headers)
+    if !is_whole(headers) {
+        return None;
+    }
+    if is_json_type(content_type) {
+        return Some(JsonForm::Document);
+    }
+    let text = String::from_utf8_lossy(content_type).to_ascii_lowercase();
+    let (essence, parameters) = text.split_once(';').unwrap_or((&text, ""));
+    let form = match essence.trim() {
+        "application/x-ndjson"
+        | "application/ndjson"
+        | "application/jsonl"
+        | "application/x-jsonlines" => JsonForm::Lines,
+        "application/json-seq" => JsonForm::Sequence,
+        "text/event-stream" => JsonForm::Events,
+        essence => match essence.rsplit_once('+') {
+            Some((kind, "json-seq")) if kind.contains('/') => JsonForm::Sequence,
+            _ => return None,
+        },
+    };
+    parameters.split(';').all(is_utf8).then_some(form)
 }
 
 /// Whether a body can be read as an event stream (HTML, section 9.2), by its headers.
@@ -114,6 +149,44 @@ mod tests {
             ("content-type", "application/json"),
             ("content-type", "text/html")
         ]));
+    }
+
+    // A stream of documents that is taken for one is cut off at the second; one that is taken for text goes out unmasked.
+    #[test]
+    fn the_form_of_json_is_told_by_its_type() {
+        let form = |kind: &str| json_form(&HeaderMap::from_pairs([("content-type", kind)]));
+        for (kind, expected) in [
+            ("application/json; charset=utf-8", Some(JsonForm::Document)),
+            ("application/problem+json", Some(JsonForm::Document)),
+            ("application/x-ndjson", Some(JsonForm::Lines)),
+            ("Application/NDJSON ; charset=UTF-8", Some(JsonForm::Lines)),
+            ("application/jsonl", Some(JsonForm::Lines)),
+            ("application/x-jsonlines", Some(JsonForm::Lines)),
+            ("application/json-seq", Some(JsonForm::Sequence)),
+            ("application/geo+json-seq", Some(JsonForm::Sequence)),
+            ("text/event-stream;charset=utf-8", Some(JsonForm::Events)),
+            ("text/event-stream;charset=utf-16", None),
+            ("application/jsonl; charset=latin1", None),
+            ("+json-seq", None),
+            ("application/grpc+json", None),
+            ("text/plain", None),
+            ("", None),
+        ] {
+            assert_eq!(form(kind), expected, "{kind}");
+        }
+        let part = [
+            ("content-type", "application/jsonl"),
+            ("content-range", "bytes 0-9/100"),
+        ];
+        assert_eq!(json_form(&HeaderMap::from_pairs(part)), None);
+        let encoded = [
+            ("content-type", "application/jsonl"),
+            ("content-encoding", "gzip"),
+        ];
+        assert_eq!(
+            json_form(&HeaderMap::from_pairs(encoded)),
+            Some(JsonForm::Lines)
+        );
     }
 
     #[test]

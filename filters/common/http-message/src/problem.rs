@@ -40,6 +40,10 @@ pub struct ProblemType {
     pub violated_policies: Vec<String>,
     /// `supported-versions`: the versions of the API that are served. Left out if empty.
     pub supported_versions: Vec<String>,
+    /// `pointer`: the place in the request's body that is at fault, as a JSON Pointer (RFC 6901).
+    pub pointer: Option<String>,
+    /// `offset`: how many bytes of the request's body are in front of the fault.
+    pub offset: Option<u64>,
     /// What gRPC callers alone are told, as metadata: `grpc-status-details-bin` and the like.
     pub grpc_metadata: Vec<(HeaderName, HeaderValue)>,
 }
@@ -51,6 +55,8 @@ impl Default for ProblemType {
             uri: "about:blank",
             violated_policies: Vec::new(),
             supported_versions: Vec::new(),
+            pointer: None,
+            offset: None,
             grpc_metadata: Vec::new(),
         }
     }
@@ -88,6 +94,10 @@ struct Body<'a> {
         skip_serializing_if = "<[String]>::is_empty"
     )]
     supported_versions: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<u64>,
 }
 
 /// An error of the Connect protocol.
@@ -152,6 +162,8 @@ impl Problem {
             request_id: head.request_id(),
             violated_policies: &kind.violated_policies,
             supported_versions: &kind.supported_versions,
+            pointer: kind.pointer.as_deref(),
+            offset: kind.offset,
         };
         let own: [(&[u8], &[u8]); 2] = [
             (b"content-type", b"application/problem+json"),
@@ -389,6 +401,22 @@ mod tests {
         assert!(
             body.ends_with(r#","violated-policies":["burst"]}"#),
             "{body}"
+        );
+    }
+
+    // A client with a body of a megabyte has to be told where in it the fault is.
+    #[test]
+    fn the_place_of_a_fault_in_the_body_is_told() {
+        let kind = ProblemType {
+            pointer: Some("/items/3".to_owned()),
+            offset: Some(17),
+            ..ProblemType::default()
+        };
+        let reply = DENIED.render_as(&kind, &head(&[]), Place::BeforeBridges);
+        let body: Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(
+            (&body["pointer"], &body["offset"]),
+            (&json!("/items/3"), &json!(17))
         );
     }
 

@@ -257,7 +257,7 @@ impl JsonRewriter {
 
     /// What is wrong with a document that ends here.
     pub(crate) fn incomplete(&self) -> Broken {
-        let pointer = self.place.pointer(&self.open, &[]);
+        let pointer = self.pointer(&[]);
         Broken::new(Fault::Incomplete, self.read, pointer)
     }
 
@@ -298,7 +298,7 @@ impl JsonRewriter {
 
     /// Nothing more is read.
     pub(crate) fn fail(&mut self, fault: Fault, cut: &Cut<'_, '_>) -> Broken {
-        let pointer = self.place.pointer(&self.open, cut.chunk());
+        let pointer = self.pointer(cut.chunk());
         let broken = Broken::new(fault, self.offset(cut), pointer);
         self.broken = Some(broken.clone());
         broken
@@ -416,10 +416,11 @@ impl JsonRewriter {
         }
         if let Some(frame) = self.open.last_mut().filter(|frame| !frame.is_object) {
             let index = frame.children;
-            frame.children = index.saturating_add(1);
             if index >= self.program.limits().max_elements {
                 return Err(Fault::TooManyElements);
             }
+            frame.children = index.saturating_add(1);
+            self.state = State::After;
             if frame.is_active {
                 let verdict = self
                     .program
@@ -566,7 +567,9 @@ impl JsonRewriter {
     fn in_number(&mut self, number: Number, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         let rest = cut.rest();
         let (number, length) = number.advance(rest);
-        self.captures.text(rest.get(..length).unwrap_or_default());
+        if self.captures.are_reading() {
+            self.captures.text(rest.get(..length).unwrap_or_default());
+        }
         cut.skip(length);
         if cut.rest().is_empty() {
             self.state = State::Number(number);
@@ -618,11 +621,15 @@ impl JsonRewriter {
             if holds {
                 self.judge_member(name, cut)?;
             }
-            if cut.rest().first() == Some(&b':') {
-                cut.skip(1);
-                self.state = State::Value { or_end: false };
+            if cut.rest().first() != Some(&b':') {
+                return Ok(());
             }
-            return Ok(());
+            cut.skip(1);
+            self.state = State::Value { or_end: false };
+            return match cut.rest().first() {
+                Some(byte) => self.before_value(*byte, false, cut),
+                None => Ok(()),
+            };
         }
         self.place.no_member();
         let most = self.program.longest_name().saturating_add(1).max(KEPT_NAME);
@@ -639,13 +646,18 @@ impl JsonRewriter {
                     cut.hold();
                 }
                 cut.skip(1);
+                // Nearly always more of the same follows at once.
                 if is_object {
                     self.place.no_member();
                     self.state = State::Key { or_end: false };
+                    match cut.rest().first() {
+                        Some(b'"') => self.begin_key(cut),
+                        _ => Ok(()),
+                    }
                 } else {
                     self.state = State::Value { or_end: false };
+                    Ok(())
                 }
-                Ok(())
             }
             (b'}', Some(true)) | (b']', Some(false)) => self.close(cut),
             _ if is_blank(byte) => {
@@ -692,7 +704,9 @@ impl JsonRewriter {
 
     fn value_ended(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         self.state = State::After;
-        self.captures.end();
+        if self.captures.are_reading() {
+            self.captures.end();
+        }
         if self.muted == Some(self.open.len()) {
             self.feed_raw(cut);
             self.raw_from = None;
@@ -976,6 +990,12 @@ impl JsonRewriter {
             return Err(Fault::TooLong);
         }
         Ok(())
+    }
+
+    /// Where in the document the byte at hand is.
+    fn pointer(&self, chunk: &[u8]) -> String {
+        let awaits_value = matches!(self.state, State::Value { .. });
+        self.place.pointer(&self.open, awaits_value, chunk)
     }
 
     /// How many bytes are in front of the one at hand.

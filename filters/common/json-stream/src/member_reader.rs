@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::bindings::Bindings;
 use crate::broken::Broken;
 use crate::json_rewriter::{Capture, Captured, JsonRewriter, Keep};
+use crate::limits::Limits;
 use crate::operation::{Operation, Program};
 use crate::pointer::{InvalidPointer, Pointer};
 
@@ -46,6 +47,13 @@ impl MemberPlaces {
         };
         let operations = places.into_iter().map(|place| place.read(capture));
         Some(MemberPlaces(Rc::new(Program::new(operations.collect())?)))
+    }
+
+    /// In documents that may have no more than that.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> MemberPlaces {
+        let program = Rc::unwrap_or_clone(self.0);
+        MemberPlaces(Rc::new(program.with_limits(limits)))
     }
 
     /// How many there are.
@@ -117,6 +125,7 @@ impl MemberReader {
 mod tests {
     use super::*;
     use crate::broken::Fault;
+    use crate::limits::DuplicateMembers;
 
     fn reader(places: &[&str]) -> MemberReader {
         let places = places.iter().map(|text| MemberPlace::parse(text).unwrap());
@@ -193,6 +202,27 @@ mod tests {
         assert_eq!(read(&["/m/id"], nested, 3), Err(Fault::DuplicateMember));
         let elsewhere = r#"{"model":"a","x":{"model":"b"}}"#;
         assert_eq!(read(&["/model"], elsewhere, 3), Ok(vec![text("a")]));
+    }
+
+    // `{"m": {"id": 1}, "m": {}}`: where the last one counts, there is no id.
+    #[test]
+    fn a_second_member_on_the_way_to_a_place_is_a_fault_where_the_limits_say_so() {
+        let document = br#"{"m":{"id":1},"m":{}}"#;
+        let place = || MemberPlace::parse("/m/id").unwrap();
+        let places = MemberPlaces::new(vec![place()]).unwrap();
+        let strict = places.clone().with_limits(Limits {
+            duplicate_members: DuplicateMembers::Refuse { key: [7; 16] },
+            max_bytes: 99,
+            ..Limits::default()
+        });
+        assert!(MemberReader::new(&places).push(document).is_ok());
+        let broken = MemberReader::new(&strict).push(document).unwrap_err();
+        assert_eq!(broken.fault(), Fault::DuplicateMember);
+        let long = MemberReader::new(&strict).push(&[b' '; 100]).unwrap_err();
+        assert!(long.is_limit());
+        let mut whole = MemberReader::new(&strict);
+        whole.push(br#"{"m":{"id":1},"n":{"m":1}}"#).unwrap();
+        assert_eq!(whole.get(0), text("1").as_ref());
     }
 
     #[test]

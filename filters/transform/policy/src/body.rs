@@ -3,11 +3,14 @@
 use std::fmt;
 use std::rc::Rc;
 
-use json_stream::{Bindings, Broken, Fault, JsonRewriter, Program};
+use http_message::ProblemType;
+use json_stream::{Bindings, Broken, Fault, Program};
 
 mod coded;
+mod rewriter;
 
 use coded::{Coded, Next};
+use rewriter::Rewriter;
 
 use crate::config::CodingRule;
 use crate::framing::Reading;
@@ -26,7 +29,7 @@ enum State {
     Absent,
     /// Its document is read.
     Read {
-        rewriter: Box<JsonRewriter>,
+        rewriter: Rewriter,
         /// A byte has come.
         has_begun: bool,
         /// If what comes now cannot be read, it may go on as it is.
@@ -74,18 +77,19 @@ impl Body {
 
     pub(crate) fn new(
         program: Rc<Program>,
+        bindings: Bindings,
         pass: bool,
         reading: Reading,
         codings: &CodingRule,
     ) -> Body {
         Body {
             state: State::Read {
-                rewriter: Box::new(JsonRewriter::new(program, Bindings::default())),
+                rewriter: Rewriter::new(reading.form, program, bindings, pass),
                 has_begun: false,
                 may_pass: pass,
             },
             coded: reading
-                .coding()
+                .coding
                 .map(|coding| Box::new(Coded::new(coding, codings))),
         }
     }
@@ -143,9 +147,14 @@ impl Body {
         }
     }
 
-    /// The memory that this holds between two chunks for its content coding, in bytes.
+    /// The memory that this holds between two chunks, in bytes.
     pub fn held_bytes(&self) -> usize {
-        self.coded.as_ref().map_or(0, |coded| coded.held_bytes())
+        let rewriter = match &self.state {
+            State::Read { rewriter, .. } => rewriter.held_bytes(),
+            State::Absent | State::Passed => 0,
+        };
+        let coded = self.coded.as_ref().map_or(0, |coded| coded.held_bytes());
+        rewriter.saturating_add(coded)
     }
 }
 
@@ -185,6 +194,11 @@ impl State {
         }
     }
 
+    /// Whether the documents are several, each of which is for now.
+    fn is_of_records(&self) -> bool {
+        matches!(self, State::Read { rewriter, .. } if rewriter.is_of_records())
+    }
+
     fn may_pass(&self) -> bool {
         matches!(self, State::Read { may_pass: true, .. })
     }
@@ -198,6 +212,19 @@ impl State {
 }
 
 impl BodyFault {
+    /// What the sender of such a body is told: where in its document the fault is. Names of members are its own.
+    pub fn place(&self) -> ProblemType {
+        let broken = match self {
+            BodyFault::Document(broken) => Some(broken),
+            BodyFault::Coding(_) => None,
+        };
+        ProblemType {
+            pointer: broken.map(|broken| broken.pointer().to_owned()),
+            offset: broken.map(Broken::offset),
+            ..ProblemType::default()
+        }
+    }
+
     /// Whether a body that may be honest is larger, decoded, than may be read.
     pub fn is_cap(&self) -> bool {
         matches!(self, BodyFault::Coding(fault) if fault.is_cap())

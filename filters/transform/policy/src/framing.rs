@@ -1,7 +1,8 @@
 //! What the head of a message has to say about a body that is read and changed.
 
 use content_coding::{Coding, ContentCoding};
-use http_message::{HeaderEdits, HeaderMap, HeaderName, HeaderValue, content};
+use http_message::content::{self, JsonForm};
+use http_message::{HeaderEdits, HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::{CodingRule, Outgoing};
 
@@ -25,36 +26,32 @@ const ASKING_FOR_A_PART: [&str; 2] = ["range", "if-range"];
 
 /// How a body can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
-    /// As it is.
-    Plain,
-    /// Out of this coding.
-    Coded(Coding),
+pub(crate) struct Reading {
+    /// Out of this coding, if it has one.
+    pub(crate) coding: Option<Coding>,
+    /// As one document, or as several.
+    pub(crate) form: JsonForm,
 }
 
 impl Reading {
-    /// By the headers of the message; `None` if it cannot be read as one document in UTF-8.
+    /// By the headers of the message; `None` if it cannot be read.
     pub(crate) fn of(headers: &HeaderMap, codings: &CodingRule) -> Option<Reading> {
-        let reading = Reading::of_coding(headers, codings)?;
-        content::is_json_content(headers).then_some(reading)
+        let form = content::json_form(headers)?;
+        let coding = match ContentCoding::of(headers) {
+            ContentCoding::Identity => None,
+            ContentCoding::Coded(coding) if codings.read.has(coding) => Some(coding),
+            ContentCoding::Coded(_) | ContentCoding::Unknown => return None,
+        };
+        Some(Reading { coding, form })
     }
+}
 
-    /// The coding alone, whatever the type is.
-    pub(crate) fn of_coding(headers: &HeaderMap, codings: &CodingRule) -> Option<Reading> {
-        match ContentCoding::of(headers) {
-            ContentCoding::Identity => Some(Reading::Plain),
-            ContentCoding::Coded(coding) if codings.read.has(coding) => {
-                Some(Reading::Coded(coding))
-            }
-            ContentCoding::Coded(_) | ContentCoding::Unknown => None,
-        }
-    }
-
-    pub(crate) fn coding(self) -> Option<Coding> {
-        match self {
-            Reading::Plain => None,
-            Reading::Coded(coding) => Some(coding),
-        }
+/// Whether the body is in no coding, or one that is read.
+pub(crate) fn reads_coding_of(headers: &HeaderMap, codings: &CodingRule) -> bool {
+    match ContentCoding::of(headers) {
+        ContentCoding::Identity => true,
+        ContentCoding::Coded(coding) => codings.read.has(coding),
+        ContentCoding::Unknown => false,
     }
 }
 
@@ -68,7 +65,7 @@ pub(crate) fn remove_what_is_about_the_body(edits: &mut HeaderEdits) {
 /// The edits of the head of a message whose body is changed, or would be if it were there.
 pub(crate) fn reframe(headers: &HeaderMap, codings: &CodingRule, edits: &mut HeaderEdits) {
     remove_what_is_about_the_body(edits);
-    if codings.out == Outgoing::Identity && Reading::of_coding(headers, codings).is_some() {
+    if codings.out == Outgoing::Identity && reads_coding_of(headers, codings) {
         edits.remove(b"content-encoding");
     }
 }

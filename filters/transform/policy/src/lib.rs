@@ -18,6 +18,7 @@
 
 mod body;
 mod capture;
+mod condition;
 mod config;
 mod counters;
 mod decision;
@@ -26,15 +27,18 @@ mod framing;
 mod head_edits;
 mod hex;
 mod host_rewrite;
+mod json_template;
 mod method_override;
 mod path_rewrite;
 mod presets;
 mod query_edits;
 mod reason;
+mod surroundings;
 mod template;
 mod trace_parent;
 mod trial;
 mod value;
+mod variables;
 
 pub use body::{Body, BodyFault, Chunk, Ended};
 pub use capture::{Captured, Capturing, Wait};
@@ -44,5 +48,6 @@ pub use decision::{Forward, Plan, Respond, Step};
 pub use direction::Direction;
 pub use presets::DRAW_BYTES;
 pub use reason::Reason;
+pub use surroundings::Surroundings;
 pub use template::{Facts, Needs, Parsed, Property, Scope, Sources, Template, TooLong};
 pub use trial::Trial;

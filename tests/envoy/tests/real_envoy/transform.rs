@@ -10,6 +10,7 @@ mod large;
 mod peer;
 mod requests;
 mod routes;
+mod templates;
 mod transcoded;
 
 use std::net::SocketAddr;

@@ -3,7 +3,7 @@
 use auth_policy::{Decision, Forward, Policy, Step};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http_message::RequestHead;
+use http_message::{RequestHead, decode_query};
 use identity::CredentialKind;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -73,8 +73,11 @@ fn check_decision(config: &Value, head: &RequestHead, forward: &Forward<'_>) {
     }
     match forward.caller.kind {
         CredentialKind::Anonymous if forward.decision == Decision::Allow => {
+            // Who sends no credential is not whom a `not` names.
             let says_so = |rule: &Value| {
-                walk(rule).any(|value| value.get("allow_anonymous") == Some(&json!(true)))
+                walk(rule).any(|value| {
+                    value.get("allow_anonymous") == Some(&json!(true)) || value.get("not").is_some()
+                })
             };
             assert!(rule.is_some_and(says_so), "anonymous, and no rule says so");
         }
@@ -138,7 +141,7 @@ fn texts(head: &RequestHead) -> Vec<String> {
         texts.push(value);
     }
     for (_, value) in head.query().iter() {
-        texts.push(String::from_utf8_lossy(value).into_owned());
+        texts.push(String::from_utf8_lossy(&decode_query(value)).into_owned());
     }
     texts
 }
@@ -235,6 +238,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
                 { "credential": "api_key" },
                 { "credential": "jwt", "provider": "secret", "scopes": ["orders:read"], "groups": ["staff"] } ] },
             { "name": "admin", "match": { "path": { "prefix": "/admin" } }, "all": [{ "credential": "jwt" }, { "credential": "api_key" }], "mode": "shadow" },
+            { "name": "strangers", "match": { "path": { "prefix": "/strangers" } }, "not": { "credential": "jwt", "groups": ["staff"] } },
             { "name": "rest", "any": [{ "credential": "jwt" }], "scopes": ["all"] },
         ],
     })
@@ -247,6 +251,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
             format!("GET /orders/17\nauthorization: Bearer {token}"),
             format!("POST /orders\nx-api-key: {key}\nx-groups: admins"),
             format!("GET /orders?api_key={key}"),
+            format!("GET /orders?api%5Fkey={}", key.replacen('e', "%65", 1)),
+            "GET /strangers".to_owned(),
             format!("GET /admin\nauthorization: bearer {token}\nx-api-key: {key}"),
             format!("GET /other\nauthorization: Bearer {token}"),
             "OPTIONS *\norigin: a".to_owned(),

@@ -1,8 +1,10 @@
 //! Any configuration and any request: a rewrite leads where it may, and no header of the client's speaks for a rule.
 
+use std::time::Duration;
+
 use http_message::{CanonicalPath, HeaderEdit, HeaderValue, RequestHead};
 use serde_json::{Value, json};
-use transform_policy::{Policy, Step};
+use transform_policy::{Facts, Policy, Step};
 
 use crate::json::{at, items};
 use crate::request::{self, after, folded};
@@ -21,13 +23,15 @@ pub fn run(input: &[u8]) {
         return;
     };
     let head = request::read(text);
-    let draw = Some([7; transform_policy::DRAW_BYTES]);
-    let mut step = policy.request(&head, None, None, false, draw, None);
+    let mut facts = Facts::default();
+    facts.draw = Some([7; transform_policy::DRAW_BYTES]);
+    facts.complete(Duration::ZERO);
+    let mut step = policy.request(&head, &facts, false, None);
     if let Step::Await(mut capturing) = step {
         // What its body says is anything too.
         let _ = capturing.wait(text);
         let captured = capturing.captured();
-        step = policy.request(&head, None, None, false, draw, Some(&captured));
+        step = policy.request(&head, &facts, false, Some(&captured));
     }
     let forward = match step {
         Step::Forward(forward) => forward,
@@ -37,6 +41,7 @@ pub fn run(input: &[u8]) {
             assert_eq!(problem.code_details, reason.code_details());
             return;
         }
+        Step::Need(_) => panic!("what it needs is there"),
     };
     for edit in forward.edits.iter() {
         match edit {

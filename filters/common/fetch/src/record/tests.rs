@@ -150,7 +150,10 @@ fn a_fetch_under_way_proves_nothing_about_later_questions() {
 fn a_failed_fetch_proves_nothing() {
     let led = fetched().lead(&timing(), Need::Missing, 8, at(5)).unwrap();
     let failed = led.fail(&timing(), 8, 0, at(6)).unwrap();
-    assert_eq!(failed.outlook(&timing(), at(5), at(6)), Outlook::Coming);
+    // The next try, and no sooner for anybody's asking.
+    let later = Outlook::Later { at: at(7) };
+    assert_eq!(failed.outlook(&timing(), at(5), at(6)), later);
+    assert_eq!(failed.outlook(&timing(), at(5), at(7)), Outlook::Coming);
     let led = failed.lead(&timing(), Need::Scheduled, 8, at(7)).unwrap();
     let done = led.succeed(&timing(), 8, 1, 0, at(8)).unwrap();
     let until = at(37);

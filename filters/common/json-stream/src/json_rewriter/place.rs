@@ -74,8 +74,9 @@ impl Place {
         }
     }
 
-    /// The JSON Pointer of the member or element that is being read, or was last, in these containers.
-    pub(super) fn pointer(&self, open: &[Frame], chunk: &[u8]) -> String {
+    /// The JSON Pointer of the member or element that is being read, or was last, in these containers; of the one that comes
+    /// next, if a value is awaited.
+    pub(super) fn pointer(&self, open: &[Frame], awaits_value: bool, chunk: &[u8]) -> String {
         let mut pointer = String::new();
         for (level, frame) in open.iter().enumerate() {
             let inner = level.saturating_add(1);
@@ -90,9 +91,13 @@ impl Place {
                     None => name(self.member, &self.kept, chunk),
                 };
                 push(&mut pointer, name);
-            } else if frame.children > 0 {
-                pointer.push('/');
-                pointer.push_str(&frame.children.saturating_sub(1).to_string());
+            } else {
+                let awaits = awaits_value && inner == open.len();
+                let begun = u64::from(!awaits && frame.children > 0);
+                if awaits || begun > 0 {
+                    pointer.push('/');
+                    pointer.push_str(&frame.children.saturating_sub(begun).to_string());
+                }
             }
             if pointer.len() > MAX_POINTER {
                 let end = pointer.floor_char_boundary(MAX_POINTER);

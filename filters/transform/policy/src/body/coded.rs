@@ -49,7 +49,7 @@ impl Coded {
                 }
                 Ok(Step::NeedsInput) => {
                     if let Some(encoder) = &mut self.encoder
-                        && self.decoder.is_flushed()
+                        && (self.decoder.is_flushed() || state.is_of_records())
                     {
                         encoder.flush(&mut out)?;
                     }

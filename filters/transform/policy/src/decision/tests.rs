@@ -3,6 +3,7 @@
 use http_message::HeaderWrite;
 
 use super::*;
+use crate::surroundings::Surroundings;
 
 const CONFIG: &str = r#"{
     "version": 1,
@@ -51,15 +52,21 @@ fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> RequestHead {
     ))
 }
 
+fn known(identity: Option<&[u8]>) -> Facts {
+    let mut facts = Facts::default();
+    facts.identity = identity.map(<[u8]>::to_vec);
+    facts
+}
+
 fn forward(head: &RequestHead, end_of_stream: bool) -> Forward {
-    match policy().request(head, None, None, end_of_stream, None, None) {
+    match policy().request(head, &Facts::default(), end_of_stream, None) {
         Step::Forward(forward) => forward,
         other => panic!("not forwarded: {other:?}"),
     }
 }
 
 fn refusal(head: &RequestHead, identity: Option<&[u8]>) -> Reason {
-    match policy().request(head, None, identity, false, None, None) {
+    match policy().request(head, &known(identity), false, None) {
         Step::Reply(_, reason) => reason,
         other => panic!("not refused: {other:?}"),
     }
@@ -219,8 +226,7 @@ fn shadow_edits_nothing_and_counts() {
         ..Identity::anonymous()
     };
     let head = head("GET", "/other", &[]);
-    let Step::Forward(forward) =
-        policy().request(&head, None, Some(&staff.encode()), true, None, None)
+    let Step::Forward(forward) = policy().request(&head, &known(Some(&staff.encode())), true, None)
     else {
         panic!("refused")
     };
@@ -232,7 +238,7 @@ fn shadow_edits_nothing_and_counts() {
         {"name":"second","mode":"shadow","response":{"headers":[{"remove":"x"}]}},
         {"name":"mask","response":{"body":[{"mask":"/a"}]}}]}"#;
     let both = Policy::from_bytes(config.as_bytes()).unwrap();
-    let Step::Forward(forward) = both.request(&head, None, None, true, None, None) else {
+    let Step::Forward(forward) = both.request(&head, &known(None), true, None) else {
         panic!("refused")
     };
     assert!(
@@ -245,9 +251,11 @@ fn shadow_edits_nothing_and_counts() {
 }
 
 fn respond(method: &str, path: &str, headers: &[(&str, &str)], end_of_stream: bool) -> Respond {
-    let forward = forward(&head(method, path, &[]), true);
+    let request = head(method, path, &[]);
+    let plan = forward(&request, true).plan.unwrap();
     let headers = HeaderMap::from_pairs(headers.iter().copied());
-    policy().response(&forward.plan.unwrap(), &headers, end_of_stream, None)
+    let now = Duration::ZERO;
+    policy().response(&plan, &request, &headers, now, end_of_stream, None)
 }
 
 // An error page, a range or a compressed answer holds what would have been masked.
@@ -261,7 +269,7 @@ fn a_response_that_cannot_be_read_is_replaced_unless_it_may_pass() {
         &[(":status", "206"), json],
         &[(":status", "200"), json, ("content-range", "bytes 0-1/2")],
         &[(":status", "101")],
-        &[(":status", "200"), ("content-type", "text/event-stream")],
+        &[(":status", "200"), ("content-type", "text/csv")],
         &[(":status", "200"), ("content-type", "application/grpc")],
     ] {
         assert!(
@@ -377,7 +385,7 @@ fn presets_of_a_response() {
     let request = head("GET", "/", &[(":scheme", "https")]);
     let Step::Forward(Forward {
         plan: Some(plan), ..
-    }) = policy.request(&request, None, None, true, None, None)
+    }) = policy.request(&request, &Facts::default(), true, None)
     else {
         panic!("refused")
     };
@@ -387,7 +395,10 @@ fn presets_of_a_response() {
         ("x_powered_by", "PHP/5"),
         ("x-frame-options", "SAMEORIGIN"),
     ]);
-    let Respond::Forward { edits, .. } = policy.response(&plan, &headers, true, None) else {
+    let now = Duration::ZERO;
+    let Respond::Forward { edits, .. } =
+        policy.response(&plan, &request, &headers, now, true, None)
+    else {
         panic!("refused")
     };
     let mut found = writes(&edits, &headers);
@@ -459,7 +470,7 @@ fn removals_hold_for_trailers() {
     ] {
         let request = head("POST", path, &[]);
         let Step::Forward(Forward { plan, .. }) =
-            policy.request(&request, None, None, false, None, None)
+            policy.request(&request, &Facts::default(), false, None)
         else {
             panic!("refused")
         };
@@ -726,8 +737,56 @@ fn faults_are_told_with_their_path() {
             "rules[0].response.presets: expected",
         ),
         (
+            r#""response":{"body":[{"replace":"/a"}]}"#,
+            "rules[0].response.body[0].replace: unknown field",
+        ),
+        (
             r#""response":{"body":[{"convert":"/a"}]}"#,
-            "rules[0].response.body[0].convert: unknown field",
+            "rules[0].response.body[0]: convert needs to",
+        ),
+        (
+            r#""response":{"body":[{"convert":"/a","to":"integer"}]}"#,
+            "rules[0].response.body[0].to: expected string, number or boolean",
+        ),
+        (
+            r#""response":{"body":[{"mask":"/a","keep_last":0}]}"#,
+            "rules[0].response.body[0].keep_last: out of range",
+        ),
+        (
+            r#""response":{"body":[{"remove":"/a","hash":{"key":"x"}}]}"#,
+            "rules[0].response.body[0].hash: is for mask",
+        ),
+        (
+            r#""response":{"body":[{"mask":"/a","hash":{}}]}"#,
+            "rules[0].response.body[0].hash: needs exactly one of key_variable and key",
+        ),
+        (
+            r#""response":{"body":[{"mask":"/a","hash":{"key":"s3cret"}}]}"#,
+            "rules[0].response.body[0].hash.key: has to have 32 to 1024 bytes",
+        ),
+        (
+            r#""response":{"body":[{"mask":"/a","hash":{"key_variable":"NONE"}}]}"#,
+            "rules[0].response.body[0].hash.key_variable: the VM has no such environment variable",
+        ),
+        (
+            r#""response":{"body":[{"mask":"/a","with":"x","hash":{"key_variable":"NONE"}}]}"#,
+            "rules[0].response.body[0].hash: the hash is all that goes out",
+        ),
+        (
+            r#""response":{"limits":{"max_depth":4}}"#,
+            "rules[0].response.limits: says what a body may have",
+        ),
+        (
+            r#""request":{"limits":{"max_depth":513},"body":[{"remove":"/a"}]}"#,
+            "rules[0].request.limits.max_depth: out of range",
+        ),
+        (
+            r#""request":{"limits":{"max_bytes":"0B"},"body":[{"remove":"/a"}]}"#,
+            "rules[0].request.limits.max_bytes: no document is so short",
+        ),
+        (
+            r#""request":{"limits":{"duplicate_members":"last"},"body":[{"remove":"/a"}]}"#,
+            "rules[0].request.limits.duplicate_members: ",
         ),
         (
             r#""response":{"body":[{"rename":"/a"}]}"#,
@@ -761,4 +820,32 @@ fn faults_are_told_with_their_path() {
         let found = refused(rule);
         assert!(found.starts_with(message), "{rule}: {found}");
     }
+}
+
+// A hash by which callers compare values is of the secret alone; a key in the log would let anybody guess them.
+#[test]
+fn a_hash_is_made_under_a_key_of_the_vm_or_the_configuration() {
+    const KEY: &str = "what the values of this test are hashed under";
+    let answer = |hash: &str| {
+        let config = format!(
+            r#"{{"version":1,"rules":[{{"name":"r","response":{{"body":[{{"mask":"/a","hash":{hash}}}]}}}}]}}"#
+        );
+        let surroundings = Surroundings {
+            environment: &|name| (name == "HASH_KEY").then(|| KEY.to_owned()),
+            name_key: [1; 16],
+        };
+        let policy = Policy::from_bytes_in(config.as_bytes(), &surroundings).unwrap();
+        assert!(!format!("{policy:?}").contains(KEY));
+        let rule = policy.rules.iter().next().unwrap();
+        let program = Rc::clone(&rule.value.response_body.as_ref().unwrap().program);
+        let mut rewriter =
+            json_stream::JsonRewriter::new(program, json_stream::Bindings::default());
+        let mut out = Vec::new();
+        rewriter.push(br#"{"a":"x"}"#, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let of_variable = answer(r#"{"key_variable":"HASH_KEY"}"#);
+    assert_eq!(of_variable.len(), r#"{"a":""}"#.len() + 64);
+    assert_eq!(answer(&format!(r#"{{"key":"{KEY}"}}"#)), of_variable);
+    assert_ne!(answer(&format!(r#"{{"key":"{KEY}!"}}"#)), of_variable);
 }

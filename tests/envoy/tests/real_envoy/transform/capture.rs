@@ -63,7 +63,7 @@ fn a_request_takes_the_route_that_its_body_names() {
         return;
     };
     let padding = "x".repeat(300_000);
-    let long = format!(r#"{{"model":"large","padding":"{padding}"}}"#);
+    let long = format!(r#"{{"model":"large","tenant":null,"padding":"{padding}"}}"#);
     for client in [gateway.h1(), gateway.h2()] {
         for (body, replica, model) in [
             (r#"{"model":"large"}"#, "users-2", Some("large")),
@@ -219,7 +219,7 @@ fn without_the_flag_in_envoy_the_deadline_ends_what_waits() {
         let mut masked = config["rules"][0].clone();
         masked["name"] = "masked".into();
         masked["match"] = json!({ "path": { "prefix": "/masked" } });
-        masked["request"] = json!({ "headers": { "remove": ["x-none"] } });
+        masked["request"] = json!({ "headers": [{ "remove": "x-none" }] });
         masked["response"] = json!({ "body": [{ "mask": "/replica" }] });
         config["rules"].as_array_mut().expect("rules").push(masked);
     });
