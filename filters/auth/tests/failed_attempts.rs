@@ -101,6 +101,24 @@ fn whoever_fails_too_often_is_told_to_wait() {
     assert_eq!(status(&vm, ADDRESS, &[GOOD_KEY]), 429);
 }
 
+// A signature is what an attempt costs: one that may not be made must cost none.
+#[test]
+fn no_signature_is_verified_for_who_has_to_wait() {
+    let vm = start(&host(), &throttled(json!({ "most": 1 })));
+    let [rs256, ..] = KEYS.tokens(&claims_with(json!({})));
+    let bearer = format!("Bearer {rs256}");
+    let verified = |address: &str| {
+        let mut asked = stream(&vm, "/orders", address, &[("authorization", &bearer)]);
+        asked.request_headers(true);
+        let calls = asked.host_calls("proxy_on_request_headers");
+        let verifies = |function: &str| function == "proxy_call_foreign_function";
+        calls.iter().any(|call| verifies(call.function))
+    };
+    assert_eq!(status(&vm, ADDRESS, &[BAD_KEY]), 401);
+    assert!(!verified(ADDRESS));
+    assert!(verified("192.0.2.8:1"));
+}
+
 // With a limit for each worker an attacker has as many as there are.
 #[test]
 fn all_workers_count_together() {

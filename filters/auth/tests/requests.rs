@@ -431,13 +431,17 @@ fn bytes_that_are_not_text_are_answered() {
 
 #[test]
 fn a_shadow_rule_lets_pass_and_counts() {
-    let vm = start(&host(), &config());
+    let host = host();
+    host.set_log_level(1);
+    let vm = start(&host, &config());
     let (stream, status) = send(&vm, "/trial", &[("x-api-key", API_KEY)]);
     assert_eq!(status, FilterStatus::Continue);
     assert_eq!(
         words(&stream),
         ["api_key:ci-2026", "trial", "shadow_deny", "scope_missing"]
     );
+    let line = "decision=shadow_deny reason=scope_missing rule=trial";
+    assert!(vm.logs().iter().any(|logged| logged.text.ends_with(line)));
     assert_eq!(stream.upstream().headers.text("x-api-key"), None);
     assert_eq!(vm.counter("gatehouse.auth.shadow_denied"), 1);
     assert_eq!(vm.counter("gatehouse.auth.reason.scope_missing"), 1);

@@ -1,20 +1,47 @@
-//! What a request is decided by beside its head.
+//! Reads what a request is decided by beside its head.
 
-use transform_policy::DRAW_BYTES;
+use std::time::Duration;
 
-/// Attributes of a request, read once.
-#[derive(Default)]
-pub(crate) struct Facts {
-    pub(crate) route: Option<Vec<u8>>,
-    pub(crate) identity: Option<Vec<u8>>,
-    /// Random bytes, where something is made of them.
-    pub(crate) draw: Option<[u8; DRAW_BYTES]>,
+use http_message::RequestHead;
+use proxy_host::{HostError, clock, property, random};
+use transform_policy::{DRAW_BYTES, Facts, Needs, Policy};
+
+const ROUTE: [&str; 2] = ["xds", "route_name"];
+const IDENTITY: [&str; 2] = ["filter_state", "wasm.gatehouse.identity"];
+
+/// What matches look at, and presets: one more call for each, where a rule does.
+pub(crate) fn read(policy: &Policy, head: &RequestHead) -> Result<Facts, HostError> {
+    let mut facts = Facts::default();
+    if policy.needs_route() {
+        facts.route = property::get(&ROUTE)?;
+    }
+    if policy.needs_identity() {
+        facts.identity = property::get(&IDENTITY)?;
+    }
+    if policy.needs_draw(head) {
+        let mut bytes = [0; DRAW_BYTES];
+        random::fill(&mut bytes)?;
+        facts.draw = Some(bytes);
+    }
+    Ok(facts)
 }
 
-impl Facts {
-    /// What they take, in bytes.
-    pub(crate) fn bytes(&self) -> usize {
-        let all = [&self.route, &self.identity];
-        all.into_iter().flatten().map(Vec::len).sum()
+/// What templates and conditions of the rule that is in force look at: again a call for each, but none twice.
+pub(crate) fn complete(facts: &mut Facts, needs: &Needs) -> Result<(), HostError> {
+    if needs.route && facts.route.is_none() {
+        facts.route = property::get(&ROUTE)?;
     }
+    if needs.identity && facts.identity.is_none() {
+        facts.identity = property::get(&IDENTITY)?;
+    }
+    for one in &needs.properties {
+        if let Some(value) = property::get(&one.path())? {
+            facts.add(*one, value);
+        }
+    }
+    facts.complete(match needs.time {
+        true => clock::realtime(),
+        false => Duration::ZERO,
+    });
+    Ok(())
 }

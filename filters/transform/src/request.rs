@@ -1,19 +1,20 @@
 //! One request and its response: read what the host gives, ask the policy, do as it says.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use http_message::{HeaderMap, Place, ProblemType, RequestHead};
 use proxy_host::body::Buffer;
 use proxy_host::headers::{self, Map};
-use proxy_host::{HostError, foreign, property, random, request_head};
+use proxy_host::{HostError, clock, foreign, property, request_head};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use transform_policy::{
-    Body, Captured, Capturing, Counter, DRAW_BYTES, Ended, Forward, Plan, Reason, Respond, Step,
-    Trial, Wait,
+    Body, Captured, Capturing, Counter, Ended, Facts, Forward, Plan, Reason, Respond, Step, Trial,
+    Wait,
 };
 
-use crate::facts::Facts;
+use crate::facts;
 use crate::passage::{Hold, Passage, Stop};
 use crate::plugin::Plugin;
 use crate::waiting::Waiter;
@@ -113,49 +114,24 @@ impl Exchange {
 
     fn serve(&mut self, end_of_stream: bool) -> Result<Action, Stop> {
         self.head = request_head()?;
-        let facts = self.facts()?;
-        match self.decide(&facts, end_of_stream, None) {
+        let mut facts = facts::read(&self.plugin.policy, &self.head)?;
+        let mut step = self.decide(&facts, end_of_stream, None);
+        if let Step::Need(needs) = &step {
+            facts::complete(&mut facts, needs)?;
+            step = self.decide(&facts, end_of_stream, None);
+        }
+        match step {
             Step::Forward(forward) => self.forward(forward, None),
             Step::Await(capturing) => self.hold_request(capturing, facts),
             Step::Reply(_, reason) => Err(reason.into()),
+            // Everything has been asked for.
+            Step::Need(_) => Err(HostError::Internal.into()),
         }
     }
 
-    /// What rules look at beside the head: one more call that returns data for each, where a rule does.
-    fn facts(&self) -> Result<Facts, HostError> {
-        let ask = |needed: bool, path: &[&str]| match needed {
-            true => property::get(path),
-            false => Ok(None),
-        };
-        let policy = &self.plugin.policy;
-        Ok(Facts {
-            route: ask(policy.needs_route(), &["xds", "route_name"])?,
-            identity: ask(
-                policy.needs_identity(),
-                &["filter_state", "wasm.gatehouse.identity"],
-            )?,
-            draw: match policy.needs_draw(&self.head) {
-                true => {
-                    let mut bytes = [0; DRAW_BYTES];
-                    random::fill(&mut bytes)?;
-                    Some(bytes)
-                }
-                false => None,
-            },
-        })
-    }
-
     fn decide(&self, facts: &Facts, end_of_stream: bool, captured: Option<&Captured>) -> Step {
-        let (route, identity) = (facts.route.as_deref(), facts.identity.as_deref());
         let policy = &self.plugin.policy;
-        policy.request(
-            &self.head,
-            route,
-            identity,
-            end_of_stream,
-            facts.draw,
-            captured,
-        )
+        policy.request(&self.head, facts, end_of_stream, captured)
     }
 
     fn forward(&mut self, forward: Forward, captured: Option<&Captured>) -> Result<Action, Stop> {
@@ -259,8 +235,8 @@ impl Exchange {
         match self.decide(&facts, is_empty, captured.as_ref()) {
             Step::Forward(forward) => self.forward(forward, captured.as_ref())?,
             Step::Reply(_, reason) => return Err(reason.into()),
-            // What has been captured is there.
-            Step::Await(_) => return Err(HostError::Internal.into()),
+            // What has been captured is there, and what has been asked for.
+            Step::Await(_) | Step::Need(_) => return Err(HostError::Internal.into()),
         };
         if self.request.body.is_some() || self.trial.is_some() {
             let gathered = self.request.read(0, size)?;
@@ -388,16 +364,17 @@ impl Exchange {
         }
         let head = headers::read(Map::Response)?;
         let policy = &self.plugin.policy;
+        let needs_time = self.plan.as_ref().is_some_and(Plan::needs_time)
+            || self.trial.as_ref().is_some_and(|trial| trial.needs_time());
+        let now = time_for(needs_time);
         if let Some(trial) = &mut self.trial {
-            let tried = trial.response(policy, &head, end_of_stream);
+            let tried = trial.response(policy, &self.head, &head, now, end_of_stream);
             self.count_trial(tried);
         }
         match self.plan.as_ref().filter(|_| planned) {
             Some(plan) => {
-                let respond = self
-                    .plugin
-                    .policy
-                    .response(plan, &head, end_of_stream, None);
+                let policy = &self.plugin.policy;
+                let respond = policy.response(plan, &self.head, &head, now, end_of_stream, None);
                 self.answer(respond, &head)
             }
             None => Ok(Action::Continue),
@@ -464,7 +441,8 @@ impl Exchange {
         let captured = capturing.captured();
         self.tell(&captured)?;
         let policy = &self.plugin.policy;
-        let respond = policy.response(plan, &head, is_empty, Some(&captured));
+        let now = time_for(plan.needs_time());
+        let respond = policy.response(plan, &self.head, &head, now, is_empty, Some(&captured));
         self.response.told = true;
         self.answer(respond, &head)?;
         self.response.hold = Hold::No;
@@ -616,6 +594,14 @@ impl Exchange {
 /// Stands for a head that is not here.
 fn unread_head() -> RequestHead {
     RequestHead::new(HeaderMap::default())
+}
+
+/// The time since the Unix epoch, where something is made of it.
+fn time_for(is_needed: bool) -> Duration {
+    match is_needed {
+        true => clock::realtime(),
+        false => Duration::ZERO,
+    }
 }
 
 /// Whether the response was made by Envoy or by a filter. What a cache answers came from the upstream once. Where the host

@@ -6,9 +6,7 @@ use std::time::Duration;
 use fetch::Waiting;
 use http_message::{Place, RequestHead};
 use proxy_host::{CounterSet, clock, continue_response, set_tick_period, with_stream};
-use transform_policy::{Counter, Reason};
-
-use crate::facts::Facts;
+use transform_policy::{Counter, Facts, Reason};
 
 /// The most messages that wait in one worker.
 const MAX_WAITING: usize = 4096;

@@ -39,6 +39,26 @@ fn common_paths_keep_to_their_budgets() {
     let vm = start(&json!({ "version": 1, "rules": [
         rule("request", json!({ "request": { "headers": [{ "set": "x-team", "value": "crm" }] } })),
         rule("response", json!({ "response": { "headers": [{ "remove": "server" }] } })),
+        rule("made", json!({ "request": { "headers": [{ "set": "x-team", "value": "crm ${method}" }] } })),
+        rule("asked", json!({ "request": { "headers": [{ "set": "x-team", "value": "${address} ${time:unix}" }] } })),
+        rule("many", json!({
+            "request": { "headers": [
+                { "set": "x-team", "value": "crm" }, { "append": "x-team", "value": "sales" },
+                { "rename": "user-agent", "to": "x-agent" }, { "remove_prefix": "sec-" }, { "add": "x-none", "value": "1" },
+            ] },
+        })),
+        rule("target", json!({
+            "request": {
+                "query": [{ "set": "team", "value": "crm" }],
+                "path": { "template": { "from": "/target/{id}", "to": "/users/{id}" }, "allowed_paths": ["/users"] },
+                "host": "users.internal",
+                "method": "PUT",
+            },
+        })),
+        rule("presets", json!({
+            "request": { "presets": ["request_id", "traceparent"] },
+            "response": { "presets": ["security_headers", "hide_server"] },
+        })),
         rule("masked", json!({ "response": { "body": [{ "mask": "/*/email" }] } })),
     ] }));
     // Whatever is done once for each VM is done.
@@ -58,7 +78,21 @@ fn common_paths_keep_to_their_budgets() {
         ),
         ("masked chunk", cost(&vm, "/masked", &[whole]), [3, 5, 27]),
         ("request header", cost(&vm, "/request", &[]), [1, 2, 8]),
+        ("made of the head", cost(&vm, "/made", &[]), [1, 2, 8]),
+        // One property, which is not there.
+        (
+            "made of what is asked for",
+            cost(&vm, "/asked", &[]),
+            [1, 3, 14],
+        ),
         ("response header", cost(&vm, "/response", &[]), [2, 2, 7]),
+        ("ordered edits", cost(&vm, "/many", &[]), [1, 7, 14]),
+        (
+            "another target",
+            cost(&vm, "/target/7?a=1", &[]),
+            [1, 8, 19],
+        ),
+        ("presets", cost(&vm, "/presets", &[]), [2, 9, 19]),
         ("masked body of three chunks", one, [5, 5, 27]),
         ("one more chunk, which no rule is about", two, [6, 5, 27]),
     ] {

@@ -307,13 +307,25 @@ fn a_member_that_comes_twice_is_refused_also_after_the_head_has_left() {
     for (first, rest) in [
         (r#"{"model":"a","model":"b"}"#, ""),
         (r#"{"model":"a""#, r#","\u006dodel":"b"}"#),
+        (r#"{"model":"a""#, r#","x":{"y":1,"y":2}}"#),
     ] {
-        let mut stream = post(&vm, "/cleaned");
-        stream.request_body(first, rest.is_empty());
-        stream.request_body(rest, true);
-        assert_eq!(reply(&stream).details, "gatehouse_transform_broken_request");
-        assert!(!stream.upstream().complete);
+        for path in ["/cleaned", "/lenient"] {
+            let mut stream = post(&vm, path);
+            stream.request_body(first, rest.is_empty());
+            stream.request_body(rest, true);
+            let reply = reply(&stream);
+            assert_eq!(reply.details, "gatehouse_transform_broken_request");
+            assert!(!stream.upstream().complete);
+            let problem: Value = serde_json::from_slice(&reply.body).unwrap();
+            assert!(problem["offset"].as_u64() > Some(1), "{problem}");
+            assert_ne!(problem["pointer"], Value::Null);
+        }
     }
+    // More than the rule allows is no way round it either.
+    let mut deep = post(&vm, "/lenient");
+    deep.request_body("[".repeat(65), true);
+    assert_eq!(reply(&deep).details, "gatehouse_transform_over_limit");
+    assert!(!deep.upstream().started);
 }
 
 #[test]

@@ -53,6 +53,7 @@ targets! {
     "routing-timeout" => routing::timeout,
     "transform-configuration" => transform::configuration,
     "transform-gzip" => transform::gzip,
+    "transform-records" => transform::records,
     "transform-request" => transform::request,
     "transform-rewriter" => transform::rewriter,
     "transform-template" => transform::template,

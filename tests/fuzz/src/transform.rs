@@ -2,6 +2,7 @@
 
 pub mod configuration;
 pub mod gzip;
+pub mod records;
 pub mod request;
 pub mod rewriter;
 pub mod template;

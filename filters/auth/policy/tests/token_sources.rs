@@ -92,6 +92,18 @@ fn without_sources_only_authorization_counts() {
     }
 }
 
+// What is no source is not read, and what is not read is not taken out: it may be a token of somebody else's, for the upstream.
+#[test]
+fn where_tokens_come_from_elsewhere_authorization_is_left_alone() {
+    let mut config = config();
+    config["jwt"]["sources"] = json!([{ "cookie": "session" }]);
+    let (policy, cookie) = (policy(&config), format!("session={}", token()));
+    let headers = [("cookie", cookie.as_str()), ("authorization", "Bearer x")];
+    let left = upstream(&policy, "/tokens", &headers);
+    assert_eq!(get(&left, "authorization"), Some("Bearer x"));
+    assert_eq!(get(&left, "cookie"), None);
+}
+
 // The upstream would log the token, or hand it on to whoever it calls.
 #[test]
 fn a_token_is_taken_out_of_its_place() {

@@ -567,7 +567,9 @@ impl JsonRewriter {
     fn in_number(&mut self, number: Number, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         let rest = cut.rest();
         let (number, length) = number.advance(rest);
-        self.captures.text(rest.get(..length).unwrap_or_default());
+        if self.captures.are_reading() {
+            self.captures.text(rest.get(..length).unwrap_or_default());
+        }
         cut.skip(length);
         if cut.rest().is_empty() {
             self.state = State::Number(number);
@@ -619,11 +621,18 @@ impl JsonRewriter {
             if holds {
                 self.judge_member(name, cut)?;
             }
-            if cut.rest().first() == Some(&b':') {
-                cut.skip(1);
-                self.state = State::Value { or_end: false };
+            if cut.rest().first() != Some(&b':') {
+                return Ok(());
             }
-            return Ok(());
+            cut.skip(1);
+            self.state = State::Value { or_end: false };
+            if cut.rest().first() == Some(&b' ') {
+                cut.skip(1);
+            }
+            return match cut.rest().first() {
+                Some(byte) => self.before_value(*byte, false, cut),
+                None => Ok(()),
+            };
         }
         self.place.no_member();
         let most = self.program.longest_name().saturating_add(1).max(KEPT_NAME);
@@ -640,13 +649,18 @@ impl JsonRewriter {
                     cut.hold();
                 }
                 cut.skip(1);
+                // Nearly always more of the same follows at once.
                 if is_object {
                     self.place.no_member();
                     self.state = State::Key { or_end: false };
+                    match cut.rest().first() {
+                        Some(b'"') => self.begin_key(cut),
+                        _ => Ok(()),
+                    }
                 } else {
                     self.state = State::Value { or_end: false };
+                    Ok(())
                 }
-                Ok(())
             }
             (b'}', Some(true)) | (b']', Some(false)) => self.close(cut),
             _ if is_blank(byte) => {
@@ -693,7 +707,9 @@ impl JsonRewriter {
 
     fn value_ended(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         self.state = State::After;
-        self.captures.end();
+        if self.captures.are_reading() {
+            self.captures.end();
+        }
         if self.muted == Some(self.open.len()) {
             self.feed_raw(cut);
             self.raw_from = None;

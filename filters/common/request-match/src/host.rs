@@ -82,7 +82,7 @@ impl HostPattern {
 
 /// The host of an authority: without port and without one dot at its end. `None` if it is not clear which part is the host;
 /// such a request is refused before any pattern is looked at.
-pub(crate) fn host_of(authority: &[u8]) -> Option<&[u8]> {
+pub fn host_of(authority: &[u8]) -> Option<&[u8]> {
     let host = if authority.starts_with(b"[") {
         let end = authority
             .iter()

@@ -57,6 +57,7 @@ mod twin;
 
 pub use ambiguity::Ambiguity;
 pub use config::MatchConfig;
+pub use host::host_of;
 pub use mode::Mode;
 pub use path_template::PathTemplate;
 pub use placement::Placement;

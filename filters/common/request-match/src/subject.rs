@@ -92,13 +92,11 @@ impl<'a> Subject<'a> {
         self.host
     }
 
-    /// The route, as it was given.
-    pub fn route(&self) -> Option<&'a [u8]> {
+    pub(crate) fn route(&self) -> Option<&'a [u8]> {
         self.route
     }
 
-    /// Who calls, as it was given.
-    pub fn identity(&self) -> Option<&'a Identity> {
+    pub(crate) fn identity(&self) -> Option<&'a Identity> {
         self.identity
     }
 }

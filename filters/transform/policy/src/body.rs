@@ -77,13 +77,14 @@ impl Body {
 
     pub(crate) fn new(
         program: Rc<Program>,
+        bindings: Bindings,
         pass: bool,
         reading: Reading,
         codings: &CodingRule,
     ) -> Body {
         Body {
             state: State::Read {
-                rewriter: Rewriter::new(reading.form, program, Bindings::default(), pass),
+                rewriter: Rewriter::new(reading.form, program, bindings, pass),
                 has_begun: false,
                 may_pass: pass,
             },

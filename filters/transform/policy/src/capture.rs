@@ -64,7 +64,7 @@ pub enum Wait {
 }
 
 /// What a body has told.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Captured {
     rule: Option<Rc<CaptureRule>>,
     /// What is there, by the number of its place.
@@ -169,7 +169,8 @@ impl Capturing {
     }
 
     fn pass(&mut self, broken: Broken) -> Result<(), Broken> {
-        if !self.rule.pass {
+        // What is JSON, and has a member twice or more than it may, would get by the rule else.
+        if !self.rule.pass || !broken.is_undecodable() {
             return Err(broken);
         }
         self.state = State::Passed;
@@ -187,6 +188,12 @@ impl Captured {
     pub fn filter_state(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.told()
             .filter_map(|(target, value)| Some((target.filter_state.as_deref()?, value.as_bytes())))
+    }
+
+    /// What templates are told: names and values.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.told()
+            .filter_map(|(target, value)| Some((target.name.as_ref()?.as_str(), value.as_bytes())))
     }
 
     /// Adds the headers.

@@ -12,17 +12,19 @@ use serde::Deserialize;
 
 use crate::capture::CaptureRule;
 use crate::direction::Direction;
-use crate::head_edits::HeadEdits;
+use crate::head_edits::{HeadEdit, HeadEdits};
 use crate::host_rewrite::HostRewrite;
 use crate::method_override::MethodOverride;
 use crate::path_rewrite::PathRewrite;
 use crate::presets::RequestPresets;
 use crate::query_edits::QueryEdits;
 use crate::surroundings::Surroundings;
+use crate::template::{Needs, Scope, Template};
 
 mod body;
 mod capture;
 mod codings;
+mod condition;
 mod hash;
 mod headers;
 mod limits;
@@ -33,11 +35,13 @@ mod target;
 
 pub(crate) use body::BodyRule;
 use body::{OnUndecodable, OperationConfig, compile_body};
-use capture::{CaptureBounds, CaptureConfig, compile_capture};
+use capture::{CaptureBounds, CaptureConfig, compile_capture, names};
 pub(crate) use codings::{CodingRule, Outgoing};
 use codings::{CodingsConfig, compile_codings};
-use headers::{HeadersConfig, check_against_owned, compile_headers};
-use limits::LimitsConfig;
+#[cfg(test)]
+pub(crate) use condition::compile_condition_of;
+use headers::{HeadersConfig, check_against_owned, check_copies, compile_headers};
+use limits::{LimitsConfig, compile_limits};
 use path::{PathConfig, compile_path};
 use presets::{
     RequestPresetsConfig, ResponsePresetsConfig, compile_request_presets, compile_response_presets,
@@ -137,6 +141,10 @@ pub(crate) struct Transform {
     pub(crate) response_capture: Option<Rc<CaptureRule>>,
     pub(crate) response_body: Option<BodyRule>,
     pub(crate) response_codings: CodingRule,
+    /// What its templates and conditions look at, those for the response too.
+    pub(crate) needs: Needs,
+    /// What those for the response look at.
+    pub(crate) response_needs: Needs,
 }
 
 impl Policy {
@@ -170,17 +178,19 @@ impl Policy {
             let matcher =
                 RequestMatch::compile(rule.r#match, &match_at, Placement { identity: true })?;
             needs_identity |= matcher.needs_identity();
+            let value = Transform::compile(
+                rule.request,
+                rule.response,
+                &matcher,
+                config.host_allows_stop_iteration,
+                surroundings,
+                &at,
+            )?;
             rules.push(Rule {
                 name: rule.name,
                 mode: rule.mode,
                 matcher,
-                value: Rc::new(Transform::compile(
-                    rule.request,
-                    rule.response,
-                    config.host_allows_stop_iteration,
-                    surroundings,
-                    &at,
-                )?),
+                value: Rc::new(value),
             });
         }
         let rules = Rules::compile(rules, &rules_at)?;
@@ -208,6 +218,7 @@ fn owned(rules: &Rules<Rc<Transform>>, at: &FieldPath) -> Result<NamePatterns, C
     for (index, rule) in rules.iter().enumerate() {
         let headers = at.index(index).field("request").field("headers");
         check_against_owned(&rule.value.request, &owned, &headers)?;
+        check_copies(&rule.value, &owned, &at.index(index))?;
     }
     Ok(owned)
 }
@@ -216,17 +227,30 @@ impl Transform {
     fn compile(
         request: Option<RequestConfig>,
         response: Option<ResponseConfig>,
+        matcher: &RequestMatch,
         host_allows_stop_iteration: bool,
         surroundings: &Surroundings<'_>,
         at: &FieldPath,
     ) -> Result<Transform, ConfigError> {
         let request_at = at.field("request");
         let response_at = at.field("response");
-        let headers = |config, direction, at: &FieldPath| {
-            compile_headers(config, direction, &at.field("headers"))
+        let of_request = names(request.as_ref().and_then(|config| config.capture.as_ref()));
+        let of_both = names(response.as_ref().and_then(|config| config.capture.as_ref()));
+        let of_both: Vec<String> = of_both.into_iter().chain(of_request.clone()).collect();
+        let of_request = Scope {
+            direction: Direction::Request,
+            matcher,
+            captures: &of_request,
         };
+        let of_response = Scope {
+            direction: Direction::Response,
+            matcher,
+            captures: &of_both,
+        };
+        let headers =
+            |config, scope, at: &FieldPath| compile_headers(config, scope, &at.field("headers"));
         let mut transform = Transform {
-            request: headers(None, Direction::Request, &request_at)?,
+            request: headers(None, of_request, &request_at)?,
             query: QueryEdits::default(),
             path: None,
             request_capture: None,
@@ -235,21 +259,24 @@ impl Transform {
             presets: RequestPresets::default(),
             request_body: None,
             request_codings: CodingRule::default(),
-            response: headers(None, Direction::Response, &response_at)?,
+            response: headers(None, of_response, &response_at)?,
             response_capture: None,
             security_headers: false,
             response_body: None,
             response_codings: CodingRule::default(),
+            needs: Needs::default(),
+            response_needs: Needs::default(),
         };
         if let Some(config) = request {
-            transform.request = headers(config.headers, Direction::Request, &request_at)?;
+            transform.request = headers(config.headers, of_request, &request_at)?;
             transform.path = config
                 .path
-                .map(|path| compile_path(path, &request_at.field("path")))
+                .map(|path| compile_path(path, of_request, &request_at.field("path")))
                 .transpose()?;
-            transform.query = compile_query(config.query, &request_at.field("query"))?;
+            transform.query = compile_query(config.query, of_request, &request_at.field("query"))?;
             let allowed_hosts = config.allowed_hosts.as_ref();
-            transform.host = compile_host(config.host.as_ref(), allowed_hosts, &request_at)?;
+            transform.host =
+                compile_host(config.host.as_ref(), allowed_hosts, of_request, &request_at)?;
             transform.method = config
                 .method
                 .map(|method| compile_method(&method, &request_at.field("method")))
@@ -261,6 +288,11 @@ impl Transform {
                 deadline: config.capture_deadline,
                 host_allows_stop_iteration,
                 pass: config.on_undecodable == OnUndecodable::Pass,
+                limits: compile_limits(
+                    config.limits,
+                    surroundings.name_key,
+                    &request_at.field("limits"),
+                )?,
             };
             let captures = config.capture.is_some();
             transform.request_capture =
@@ -269,6 +301,7 @@ impl Transform {
                 config.body,
                 config.on_undecodable,
                 captures,
+                of_request,
                 config.limits,
                 surroundings,
                 &request_at,
@@ -282,7 +315,7 @@ impl Transform {
             transform.check_captured_headers(&request_at)?;
         }
         if let Some(config) = response {
-            transform.response = headers(config.headers, Direction::Response, &response_at)?;
+            transform.response = headers(config.headers, of_response, &response_at)?;
             transform.security_headers = compile_response_presets(
                 config.presets.as_ref(),
                 &mut transform.response,
@@ -293,6 +326,11 @@ impl Transform {
                 deadline: config.capture_deadline,
                 host_allows_stop_iteration,
                 pass: config.on_undecodable == OnUndecodable::Pass,
+                limits: compile_limits(
+                    config.limits,
+                    surroundings.name_key,
+                    &response_at.field("limits"),
+                )?,
             };
             let captures = config.capture.is_some();
             transform.response_capture =
@@ -301,6 +339,7 @@ impl Transform {
                 config.body,
                 config.on_undecodable,
                 captures,
+                of_response,
                 config.limits,
                 surroundings,
                 &response_at,
@@ -312,11 +351,48 @@ impl Transform {
                 &response_at.field("codings"),
             )?;
         }
+        transform.add_needs();
         Ok(transform)
     }
 
+    fn add_needs(&mut self) {
+        let mut needs = Needs::default();
+        self.response.add_needs(&mut needs);
+        if let Some(body) = &self.response_body {
+            body.variables.add_needs(&mut needs);
+        }
+        self.response_needs = needs.clone();
+        // The response has a time of its own.
+        needs.time = false;
+        self.request.add_needs(&mut needs);
+        for template in self.target_templates() {
+            needs.add(&template.needs());
+        }
+        if let Some(body) = &self.request_body {
+            body.variables.add_needs(&mut needs);
+        }
+        self.needs = needs;
+    }
+
+    /// All its templates.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
+        let heads = self.request.edits.iter().chain(&self.response.edits);
+        let bodies = [&self.request_body, &self.response_body];
+        let bodies = bodies.into_iter().flatten();
+        heads
+            .filter_map(HeadEdit::template)
+            .chain(bodies.flat_map(|body| body.variables.templates()))
+            .chain(self.target_templates())
+    }
+
+    fn target_templates(&self) -> impl Iterator<Item = &Template> {
+        let path = self.path.iter().flat_map(PathRewrite::templates);
+        let host = self.host.iter().filter_map(|host| host.value.template());
+        path.chain(host).chain(self.query.templates())
+    }
+
     /// The request headers that this writes whole.
-    fn owned(&self) -> impl Iterator<Item = &HeaderName> {
+    pub(crate) fn owned(&self) -> impl Iterator<Item = &HeaderName> {
         self.request.owned().chain(self.captured_headers())
     }
 

@@ -56,6 +56,8 @@ pub enum Counter {
     UndecodableRequest,
     /// Refused: the request's body is not the JSON that it claims to be.
     BrokenRequest,
+    /// Refused: what a template makes of the request may not stand where it is to be put.
+    InvalidRequestValue,
     /// Refused: the request's body has more than the limits of its rule allow.
     OverLimit,
     /// Refused: the members that are captured are not among the first bytes.
@@ -70,6 +72,8 @@ pub enum Counter {
     UndecodableResponse,
     /// The response was cut off: its body is not the JSON that it claims to be, or incomplete.
     BrokenResponse,
+    /// The response was replaced: what a template makes of the exchange may not stand where it is to be put.
+    InvalidResponseValue,
     /// Refused or cut off: the request's body inflates to more than may be read.
     InflatedRequest,
     /// The response was cut off: its body inflates to more than may be read.
@@ -80,7 +84,7 @@ pub enum Counter {
 
 impl Counter {
     /// Every counter, in the order of declaration. README.md has the same list.
-    pub const ALL: [Counter; 35] = [
+    pub const ALL: [Counter; 37] = [
         Counter::Matched,
         Counter::Unmatched,
         Counter::Shadowed,
@@ -106,6 +110,7 @@ impl Counter {
         Counter::MalformedIdentity,
         Counter::UndecodableRequest,
         Counter::BrokenRequest,
+        Counter::InvalidRequestValue,
         Counter::OverLimit,
         Counter::MembersTooFar,
         Counter::LateRequest,
@@ -113,6 +118,7 @@ impl Counter {
         Counter::Crowded,
         Counter::UndecodableResponse,
         Counter::BrokenResponse,
+        Counter::InvalidResponseValue,
         Counter::InflatedRequest,
         Counter::InflatedResponse,
         Counter::Internal,
@@ -150,9 +156,11 @@ impl Counter {
             Counter::MalformedIdentity => "gatehouse.transform.malformed_identity",
             Counter::UndecodableRequest => "gatehouse.transform.undecodable_request",
             Counter::BrokenRequest => "gatehouse.transform.broken_request",
+            Counter::InvalidRequestValue => "gatehouse.transform.invalid_request_value",
             Counter::OverLimit => "gatehouse.transform.over_limit",
             Counter::UndecodableResponse => "gatehouse.transform.undecodable_response",
             Counter::BrokenResponse => "gatehouse.transform.broken_response",
+            Counter::InvalidResponseValue => "gatehouse.transform.invalid_response_value",
             Counter::InflatedRequest => "gatehouse.transform.inflated_request",
             Counter::InflatedResponse => "gatehouse.transform.inflated_response",
             Counter::Internal => "gatehouse.transform.internal",

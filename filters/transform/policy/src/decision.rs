@@ -18,13 +18,17 @@ use crate::framing::{self, Reading, reframe, remove_what_is_about_the_body};
 use crate::head_edits::HeadEdit;
 use crate::presets::{DRAW_BYTES, add_security_headers};
 use crate::reason::Reason;
+use crate::template::{Facts, Needs, Sources};
 use crate::trial::Trial;
+use crate::value::InvalidValue;
 
 /// What the adapter does with a request.
 #[derive(Debug)]
 pub enum Step {
     /// Sends it on.
     Forward(Forward),
+    /// Finds this out, and asks again.
+    Need(Needs),
     /// Holds its head back until this knows all, and then asks again with what it has captured.
     Await(Box<Capturing>),
     /// Answers it.
@@ -54,6 +58,16 @@ pub struct Plan {
     is_head: bool,
     /// The client asked by https.
     is_https: bool,
+    /// What the response may be made of beside the heads.
+    kept: Option<Box<Kept>>,
+}
+
+/// What is known about a request, kept for its response.
+#[derive(Debug)]
+struct Kept {
+    identity: Option<Identity>,
+    facts: Facts,
+    captures: Vec<(String, Vec<u8>)>,
 }
 
 /// What the adapter does with a response.
@@ -103,38 +117,37 @@ impl Policy {
 
     /// Decides one request. Pure: the same arguments, the same step.
     ///
-    /// `identity` is the record that auth has left, as the host hands it over; absent if there is none or no rule needs it.
-    /// `end_of_stream`: nothing follows the headers. `draw`: random bytes, where [`Policy::needs_draw`] says so. `captured`: what
-    /// its body has told, where the answer was [`Step::Await`].
+    /// `facts`: what matches look at, random bytes where [`Policy::needs_draw`] says so, and after [`Step::Need`] what that asks
+    /// for. `end_of_stream`: nothing follows the headers. `captured`: what its body has told, where the answer was
+    /// [`Step::Await`].
     pub fn request(
         &self,
         head: &RequestHead,
-        route: Option<&[u8]>,
-        identity: Option<&[u8]>,
+        facts: &Facts,
         end_of_stream: bool,
-        draw: Option<[u8; DRAW_BYTES]>,
         captured: Option<&Captured>,
     ) -> Step {
-        self.try_request(head, route, identity, end_of_stream, draw, captured)
+        self.try_request(head, facts, end_of_stream, captured)
             .unwrap_or_else(|reason| Step::Reply(reason.problem(), reason))
     }
 
     fn try_request(
         &self,
         head: &RequestHead,
-        route: Option<&[u8]>,
-        identity: Option<&[u8]>,
+        facts: &Facts,
         end_of_stream: bool,
-        draw: Option<[u8; DRAW_BYTES]>,
         captured: Option<&Captured>,
     ) -> Result<Step, Reason> {
         let mut forward = Forward {
             edits: self.without_copies(head.headers()),
             ..Forward::default()
         };
-        let identity = Identity::read(identity).map_err(|_| Reason::MalformedIdentity)?;
+        let identity =
+            Identity::read(facts.identity.as_deref()).map_err(|_| Reason::MalformedIdentity)?;
         let subject = match Subject::new(head, &self.twins) {
-            Ok(subject) => subject.with_route(route).with_identity(&identity),
+            Ok(subject) => subject
+                .with_route(facts.route.as_deref())
+                .with_identity(&identity),
             // CONNECT: no path for a rule to match, and a tunnel that no rule could read.
             Err(Ambiguity::Path(PathError::Missing)) if !self.closes => {
                 forward.counters.push(Counter::Unmatched);
@@ -146,14 +159,31 @@ impl Policy {
         let mut next = || rules.find(|rule| rule.matcher.matches(&subject));
         let mut rule = next();
         // A rule on trial takes nothing from those behind it: a mask among them must hold.
-        if let Some(on_trial) = rule.filter(|rule| rule.mode == Mode::Shadow) {
+        let on_trial = rule.filter(|rule| rule.mode == Mode::Shadow);
+        while rule.is_some_and(|rule| rule.mode == Mode::Shadow) {
+            rule = next();
+        }
+        let mut needs = Needs::default();
+        for rule in on_trial.iter().chain(&rule) {
+            needs.add(&rule.value.needs);
+        }
+        if facts.completed().is_none() && !needs.is_empty() {
+            return Ok(Step::Need(needs));
+        }
+        let captures: Vec<_> = captured.into_iter().flat_map(Captured::named).collect();
+        let sources = Sources {
+            head,
+            identity: Some(&identity),
+            facts,
+            now: facts.completed().unwrap_or_default(),
+            response: None,
+            captures: &captures,
+        };
+        if let Some(on_trial) = on_trial {
             forward.counters.push(Counter::Shadowed);
-            match Trial::begin(&on_trial.value, &subject, end_of_stream) {
+            match Trial::begin(&on_trial.value, &subject, &sources, end_of_stream) {
                 Ok(trial) => forward.trial = Some(Box::new(trial)),
                 Err(_) => forward.counters.push(Counter::ShadowRefused),
-            }
-            while rule.is_some_and(|rule| rule.mode == Mode::Shadow) {
-                rule = next();
             }
             if rule.is_none() {
                 return Ok(Step::Forward(forward));
@@ -171,38 +201,59 @@ impl Policy {
         }
         forward.counters.push(Counter::Matched);
         rule.value
-            .edit_request(&subject, end_of_stream, draw, &mut forward)?;
+            .edit_request(&subject, &sources, end_of_stream, facts.draw, &mut forward)?;
         if let Some(captured) = captured {
             captured.edit(&mut forward.edits);
         }
         if rule.value.touches_response() || rule.value.request.removes() {
-            forward.plan = Some(Plan::new(&rule.value, head));
+            forward.plan = Some(Plan::new(&rule.value, &sources));
         }
         Ok(Step::Forward(forward))
     }
 
-    /// Decides the response to a request that went on with this plan. `end_of_stream`: nothing follows the headers. `captured`:
-    /// what its body has told, where the answer was [`Respond::Await`].
+    /// Decides the response to a request that went on with this plan. `request` is its head as it came; `now` the time since
+    /// the Unix epoch, if [`Plan::needs_time`]. `end_of_stream`: nothing follows the headers. `captured`: what its body has
+    /// told, where the answer was [`Respond::Await`].
     pub fn response(
         &self,
         plan: &Plan,
+        request: &RequestHead,
         headers: &HeaderMap,
+        now: Duration,
         end_of_stream: bool,
         captured: Option<&Captured>,
     ) -> Respond {
-        self.try_response(plan, headers, end_of_stream, captured)
+        let nothing = Facts::default();
+        let kept = plan.kept.as_deref();
+        let earlier = kept.map_or(&[][..], |kept| &kept.captures);
+        let earlier = earlier
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_slice()));
+        let captures = captured.into_iter().flat_map(Captured::named);
+        let captures: Vec<_> = captures.chain(earlier).collect();
+        let sources = Sources {
+            head: request,
+            identity: kept.and_then(|kept| kept.identity.as_ref()),
+            facts: kept.map_or(&nothing, |kept| &kept.facts),
+            now,
+            response: Some(headers),
+            captures: &captures,
+        };
+        self.try_response(plan, &sources, headers, end_of_stream, captured)
             .unwrap_or_else(|reason| Respond::Reply(reason.problem(), reason))
     }
 
     fn try_response(
         &self,
         plan: &Plan,
+        sources: &Sources<'_>,
         headers: &HeaderMap,
         end_of_stream: bool,
         captured: Option<&Captured>,
     ) -> Result<Respond, Reason> {
         let transform = &plan.transform;
         let codings = &transform.response_codings;
+        let invalid = |InvalidValue| Reason::InvalidResponseValue;
         let content = match transform.reads_response() {
             true => Content::of(plan, codings, headers, end_of_stream),
             false => Content::UNREAD,
@@ -219,7 +270,10 @@ impl Policy {
                 Content::None { .. } => {}
             }
         }
-        transform.response.apply(headers, &mut edits);
+        transform
+            .response
+            .apply(headers, sources, &mut edits)
+            .map_err(invalid)?;
         if transform.security_headers {
             add_security_headers(headers, plan.is_https, &mut edits);
         }
@@ -228,7 +282,9 @@ impl Policy {
         }
         let mut body = None;
         let mut wait = None;
-        if let Some(rule) = &transform.response_body {
+        if let Some(rule) = &transform.response_body
+            && let Some(bindings) = rule.variables.bind(sources).map_err(invalid)?
+        {
             match content {
                 Content::None { described } => {
                     // These describe the answer to a GET, which would have been rewritten.
@@ -245,7 +301,7 @@ impl Policy {
                     reframe(headers, codings, &mut edits);
                     framing::vary(headers, codings, &mut edits);
                     let program = Rc::clone(&rule.program);
-                    body = Some(Body::new(program, rule.pass, reading, codings));
+                    body = Some(Body::new(program, bindings, rule.pass, reading, codings));
                     let waits = self.host_allows_stop_iteration && !rule.pass;
                     wait = waits.then_some(FIRST_CHUNK_DEADLINE);
                 }
@@ -325,7 +381,7 @@ impl Content {
         // Members are captured of one document.
         let captures = plan.transform.response_capture.is_some();
         let reading = Reading::of(headers, codings).filter(|reading| {
-            !matches!(status, b"101" | b"206") && !(captures && reading.form != JsonForm::Document)
+            !(matches!(status, b"101" | b"206") || captures && reading.form != JsonForm::Document)
         });
         let is_unchanged = status == b"304";
         let bodiless = plan.is_head || is_unchanged || status == b"204";
@@ -344,12 +400,28 @@ impl Content {
 }
 
 impl Plan {
-    pub(crate) fn new(transform: &Rc<Transform>, request: &RequestHead) -> Plan {
+    pub(crate) fn new(transform: &Rc<Transform>, sources: &Sources<'_>) -> Plan {
+        let keeps = !transform.response_needs.is_empty();
+        let kept = || Kept {
+            identity: sources.identity.cloned(),
+            facts: sources.facts.for_response(),
+            captures: sources
+                .captures
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.to_vec()))
+                .collect(),
+        };
         Plan {
             transform: Rc::clone(transform),
-            is_head: request.method() == b"HEAD",
-            is_https: request.scheme() == b"https",
+            is_head: sources.head.method() == b"HEAD",
+            is_https: sources.head.scheme() == b"https",
+            kept: keeps.then(|| Box::new(kept())),
         }
+    }
+
+    /// Whether the response is made of the time at which it comes.
+    pub fn needs_time(&self) -> bool {
+        self.transform.response_needs.time
     }
 
     /// Whether the response is looked at at all.
@@ -406,16 +478,21 @@ impl Transform {
     pub(crate) fn edit_request(
         &self,
         subject: &Subject<'_>,
+        sources: &Sources<'_>,
         end_of_stream: bool,
         draw: Option<[u8; DRAW_BYTES]>,
         forward: &mut Forward,
     ) -> Result<(), Reason> {
         let head = subject.head();
-        self.request.apply(head.headers(), &mut forward.edits);
+        let invalid = |InvalidValue| Reason::InvalidRequestValue;
+        self.request
+            .apply(head.headers(), sources, &mut forward.edits)
+            .map_err(invalid)?;
         self.presets.apply(head, draw, &mut forward.edits)?;
-        self.edit_target(subject, end_of_stream, forward)?;
+        self.edit_target(subject, sources, end_of_stream, forward)?;
         if let Some(rule) = &self.request_body
             && !end_of_stream
+            && let Some(bindings) = rule.variables.bind(sources).map_err(invalid)?
         {
             let codings = &self.request_codings;
             if content::is_empty(head.headers()) {
@@ -423,14 +500,16 @@ impl Transform {
             } else if let Some(reading) = Reading::of(head.headers(), codings) {
                 reframe(head.headers(), codings, &mut forward.edits);
                 let program = Rc::clone(&rule.program);
-                forward.body = Some(Body::new(program, rule.pass, reading, codings));
+                forward.body = Some(Body::new(program, bindings, rule.pass, reading, codings));
             } else if rule.pass {
                 forward.counters.push(Counter::RequestBodyPassed);
             } else {
                 return Err(Reason::UndecodableRequest);
             }
         }
-        let body = self.response_body.as_ref().map(|rule| rule.pass);
+        let body = self.response_body.as_ref();
+        let body = body.filter(|rule| rule.variables.may_apply(sources));
+        let body = body.map(|rule| rule.pass);
         let capture = self.response_capture.as_ref().map(|rule| rule.pass);
         if let Some(pass) = body.or(capture) {
             // The answer to frames is frames: a call whose answer would be withheld had better not be made.
@@ -450,15 +529,17 @@ impl Transform {
     fn edit_target(
         &self,
         subject: &Subject<'_>,
+        sources: &Sources<'_>,
         end_of_stream: bool,
         forward: &mut Forward,
     ) -> Result<(), Reason> {
         let head = subject.head();
         let path = match &self.path {
-            Some(rewrite) => rewrite.apply(subject.path())?,
+            Some(rewrite) => rewrite.apply(subject.path(), sources)?,
             None => None,
         };
-        let query = self.query.apply(head.query().as_bytes());
+        let query = self.query.apply(head.query().as_bytes(), sources);
+        let query = query.map_err(|InvalidValue| Reason::InvalidRequestValue)?;
         if path.is_some() || query.is_some() {
             let count = [
                 path.as_ref().map(|_| Counter::PathRewritten),
@@ -470,7 +551,7 @@ impl Transform {
                 .set_path(target(head, path.as_deref(), query.as_deref())?);
         }
         if let Some(rewrite) = &self.host
-            && let Some(host) = rewrite.apply(head.authority())?
+            && let Some(host) = rewrite.apply(head.authority(), sources)?
         {
             forward.edits.set_authority(host);
             forward.counters.push(Counter::HostChanged);
@@ -523,5 +604,7 @@ impl CaptureRule {
     }
 }
 
+#[cfg(test)]
+mod template_tests;
 #[cfg(test)]
 mod tests;

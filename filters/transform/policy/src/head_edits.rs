@@ -5,14 +5,18 @@ use http_message::{
     RESERVED_REQUEST_HEADERS, same_spelling,
 };
 
+use crate::condition::{Condition, InDoubt};
 use crate::direction::Direction;
-use crate::value::Value;
+use crate::template::{Needs, Sources, Template};
+use crate::value::{InvalidValue, Value};
 
 /// Edits in the order of the document, each made on the head as the edits before it leave it.
 #[derive(Debug)]
 pub(crate) struct HeadEdits {
     pub(crate) direction: Direction,
     pub(crate) edits: Vec<HeadEdit>,
+    /// Of those that are not for every message, by their place.
+    pub(crate) conditions: Vec<(usize, Condition)>,
 }
 
 /// One edit.
@@ -104,20 +108,51 @@ impl HeadEdits {
         self.edits.is_empty()
     }
 
+    /// Puts these in front.
+    pub(crate) fn prepend(&mut self, edits: impl IntoIterator<Item = HeadEdit>) {
+        let behind = self.edits.len();
+        self.edits.splice(0..0, edits);
+        let shift = self.edits.len().saturating_sub(behind);
+        for (index, _) in &mut self.conditions {
+            *index = index.saturating_add(shift);
+        }
+    }
+
     /// The names that the edits write whole, so that no one else's copy may stay.
     pub(crate) fn owned(&self) -> impl Iterator<Item = &HeaderName> {
         self.edits.iter().filter_map(HeadEdit::owned)
     }
 
-    /// Adds the edits for these headers, after those that are there.
-    pub(crate) fn apply(&self, headers: &HeaderMap, edits: &mut HeaderEdits) {
-        for edit in &self.edits {
+    /// Adds the edits for these headers, after those that are there. Templates and conditions see the message as `sources`
+    /// have it, before any of them.
+    ///
+    /// # Errors
+    /// A value is none that may stand in a header.
+    pub(crate) fn apply(
+        &self,
+        headers: &HeaderMap,
+        sources: &Sources<'_>,
+        edits: &mut HeaderEdits,
+    ) -> Result<(), InvalidValue> {
+        for (index, edit) in self.edits.iter().enumerate() {
+            if !self.is_for(index, edit, sources) {
+                continue;
+            }
             match edit {
-                HeadEdit::Set(name, value) => edits.set(name.clone(), value.text()),
-                HeadEdit::Append(name, value) => edits.append(name.clone(), value.text()),
+                HeadEdit::Set(name, value) => match value.text(sources)? {
+                    Some(value) => edits.set(name.clone(), value),
+                    None => edits.remove(name.as_bytes()),
+                },
+                HeadEdit::Append(name, value) => {
+                    if let Some(value) = value.text(sources)? {
+                        edits.append(name.clone(), value);
+                    }
+                }
                 HeadEdit::Add(name, value) => {
-                    if edits.values(name.as_bytes(), headers).is_empty() {
-                        edits.append(name.clone(), value.text());
+                    if let Some(value) = value.text(sources)?
+                        && edits.values(name.as_bytes(), headers).is_empty()
+                    {
+                        edits.append(name.clone(), value);
                     }
                 }
                 HeadEdit::Rename { from, to } => {
@@ -146,6 +181,22 @@ impl HeadEdits {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn is_for(&self, index: usize, edit: &HeadEdit, sources: &Sources<'_>) -> bool {
+        let mut conditions = self.conditions.iter().filter(|(of, _)| *of == index);
+        conditions.all(|(_, condition)| condition.holds(sources, self.direction, edit.in_doubt()))
+    }
+
+    /// What has to be known to make them.
+    pub(crate) fn add_needs(&self, needs: &mut Needs) {
+        for template in self.edits.iter().filter_map(HeadEdit::template) {
+            needs.add(&template.needs());
+        }
+        for (_, condition) in &self.conditions {
+            condition.add_needs(needs);
+        }
     }
 
     /// Whether [`HeadEdits::removals`] may have something to remove.
@@ -153,7 +204,8 @@ impl HeadEdits {
         self.edits.iter().any(HeadEdit::is_removal)
     }
 
-    /// Adds the removals alone, as trailers need them: what may not be in the head does not come behind it.
+    /// Adds the removals alone, as trailers need them: what may not be in the head does not come behind it. Their conditions
+    /// do not count here: what one of them is for may be hidden once too often.
     pub(crate) fn removals(&self, headers: &HeaderMap, edits: &mut HeaderEdits) {
         for edit in self.edits.iter().filter(|edit| edit.is_removal()) {
             self.remove(edit, headers, edits);
@@ -199,6 +251,24 @@ impl HeadEdit {
         match self {
             HeadEdit::Add(name, _) | HeadEdit::Append(name, _) => Some(name),
             _ => self.owned(),
+        }
+    }
+
+    /// The template of its value.
+    pub(crate) fn template(&self) -> Option<&Template> {
+        match self {
+            HeadEdit::Set(_, value) | HeadEdit::Add(_, value) | HeadEdit::Append(_, value) => {
+                value.template()
+            }
+            _ => None,
+        }
+    }
+
+    fn in_doubt(&self) -> InDoubt {
+        match self {
+            HeadEdit::Set(..) => InDoubt::Make,
+            edit if edit.is_removal() => InDoubt::Make,
+            _ => InDoubt::LeaveOut,
         }
     }
 

@@ -3,6 +3,7 @@
 use http_message::HeaderValue;
 
 use crate::reason::Reason;
+use crate::template::Sources;
 use crate::value::Value;
 
 /// Another host for the upstream and the route.
@@ -15,8 +16,13 @@ pub(crate) struct HostRewrite {
 
 impl HostRewrite {
     /// The new authority, or nothing if it is that already.
-    pub(crate) fn apply(&self, authority: &[u8]) -> Result<Option<HeaderValue>, Reason> {
-        let host = self.value.text();
+    pub(crate) fn apply(
+        &self,
+        authority: &[u8],
+        sources: &Sources<'_>,
+    ) -> Result<Option<HeaderValue>, Reason> {
+        let host = self.value.text(sources);
+        let host = host.ok().flatten().ok_or(Reason::HostNotAllowed)?;
         if !is_one_of(host.as_bytes(), &self.allowed) {
             return Err(Reason::HostNotAllowed);
         }
@@ -60,20 +66,37 @@ pub(crate) fn is_host(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use filter_config::FieldPath;
+    use http_message::{HeaderMap, RequestHead};
+    use request_match::RequestMatch;
 
     use super::*;
+    use crate::direction::Direction;
+    use crate::template::{Facts, Scope};
 
     // What a host is made of may one day be a client's word: only a host that is allowed is one.
     #[test]
     fn only_allowed_hosts_are_taken() {
-        let value = |text: &str| Value::compile(text, &FieldPath::root()).unwrap();
+        let head = RequestHead::new(HeaderMap::default());
+        let sources = Sources {
+            head: &head,
+            identity: None,
+            facts: &Facts::default(),
+            now: std::time::Duration::ZERO,
+            response: None,
+            captures: &[("host", b"b.test:8080")],
+        };
+        let scope = Scope {
+            direction: Direction::Request,
+            matcher: &RequestMatch::default(),
+            captures: &["host".to_owned()],
+        };
         let rewrite = |host: &str| {
             let rewrite = HostRewrite {
-                value: value(host),
+                value: Value::compile(host, scope, &FieldPath::root()).unwrap(),
                 allowed: vec!["a.test".to_owned(), "b.test:8080".to_owned()],
             };
             rewrite
-                .apply(b"a.test")
+                .apply(b"a.test", &sources)
                 .map(|host| host.map(|host| String::from_utf8(host.as_bytes().to_vec()).unwrap()))
         };
         for host in [
@@ -83,10 +106,14 @@ mod tests {
             "a.test.",
             "x.a.test",
             "a.test@c.test",
+            "a.test ${capture:host}",
+            "${header:x-none}",
         ] {
             assert_eq!(rewrite(host), Err(Reason::HostNotAllowed), "{host}");
         }
         assert_eq!(rewrite("a.test"), Ok(None));
+        let filled = rewrite("${capture:host}");
+        assert_eq!(filled, Ok(Some("b.test:8080".to_owned())));
         assert_eq!(rewrite("B.test:8080"), Ok(Some("B.test:8080".to_owned())));
     }
 

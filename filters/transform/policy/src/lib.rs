@@ -18,6 +18,7 @@
 
 mod body;
 mod capture;
+mod condition;
 mod config;
 mod counters;
 mod decision;
@@ -26,6 +27,7 @@ mod framing;
 mod head_edits;
 mod hex;
 mod host_rewrite;
+mod json_template;
 mod method_override;
 mod path_rewrite;
 mod presets;
@@ -36,6 +38,7 @@ mod template;
 mod trace_parent;
 mod trial;
 mod value;
+mod variables;
 
 pub use body::{Body, BodyFault, Chunk, Ended};
 pub use capture::{Captured, Capturing, Wait};

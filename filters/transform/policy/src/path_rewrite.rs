@@ -6,6 +6,7 @@ use regex_lite::Regex;
 use request_match::PathTemplate;
 
 use crate::reason::Reason;
+use crate::template::{Sources, Template};
 
 /// A rewrite, whose result lies under one of `allowed`.
 #[derive(Debug)]
@@ -30,17 +31,23 @@ pub(crate) enum Rewriting {
 }
 
 /// A part of what a path becomes, decoded.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Part {
     Text(String),
     /// The variable, or the group, of that number.
     Value(usize),
+    /// What the request has for it, within one segment.
+    Template(Template),
 }
 
 impl PathRewrite {
     /// The path that it leads to, encoded, or nothing if it is not for this path.
-    pub(crate) fn apply(&self, path: &CanonicalPath) -> Result<Option<String>, Reason> {
-        let Some(joined) = self.rewriting.apply(path) else {
+    pub(crate) fn apply(
+        &self,
+        path: &CanonicalPath,
+        sources: &Sources<'_>,
+    ) -> Result<Option<String>, Reason> {
+        let Some(joined) = self.rewriting.apply(path, sources)? else {
             return Ok(None);
         };
         let target =
@@ -53,7 +60,17 @@ impl PathRewrite {
 }
 
 impl Rewriting {
-    fn apply(&self, path: &CanonicalPath) -> Option<String> {
+    fn apply(&self, path: &CanonicalPath, sources: &Sources<'_>) -> Result<Option<String>, Reason> {
+        if let Rewriting::Template { from, to } = self {
+            return match from.values(path) {
+                Some(values) => join_template(to, &values, sources).map(Some),
+                None => Ok(None),
+            };
+        }
+        Ok(self.replace(path))
+    }
+
+    fn replace(&self, path: &CanonicalPath) -> Option<String> {
         match self {
             Rewriting::Prefix { from, to } => {
                 if !path.is_under(from) {
@@ -62,24 +79,7 @@ impl Rewriting {
                 let rest = path.as_str().strip_prefix(from.as_str())?;
                 Some(join(to.as_str(), rest))
             }
-            Rewriting::Template { from, to } => {
-                let values = from.values(path)?;
-                let mut joined = String::new();
-                for part in to {
-                    match part {
-                        Part::Text(text) => joined.push_str(text),
-                        Part::Value(index) => match values.get(*index)? {
-                            Some(value) => joined.push_str(value),
-                            // There is nothing behind the slash, and no slash either.
-                            None if joined.len() > 1 && joined.ends_with('/') => {
-                                joined.pop();
-                            }
-                            None => {}
-                        },
-                    }
-                }
-                Some(joined)
-            }
+            Rewriting::Template { .. } => None,
             Rewriting::Regex { pattern, to } => {
                 let groups = pattern.captures(path.as_str())?;
                 let found = groups.get(0)?;
@@ -90,6 +90,8 @@ impl Rewriting {
                         Part::Value(index) => {
                             joined.push_str(groups.get(*index).map_or("", |group| group.as_str()));
                         }
+                        // A substitution has none.
+                        Part::Template(_) => {}
                     }
                 }
                 joined.push_str(path.as_str().get(found.end()..)?);
@@ -97,6 +99,36 @@ impl Rewriting {
             }
         }
     }
+}
+
+/// The path that a template of paths becomes.
+fn join_template(
+    to: &[Part],
+    values: &[Option<&str>],
+    sources: &Sources<'_>,
+) -> Result<String, Reason> {
+    let mut joined = String::new();
+    for part in to {
+        match part {
+            Part::Text(text) => joined.push_str(text),
+            Part::Value(index) => match values.get(*index).copied().flatten() {
+                Some(value) => joined.push_str(value),
+                // There is nothing behind the slash, and no slash either.
+                None if joined.len() > 1 && joined.ends_with('/') => {
+                    joined.pop();
+                }
+                None => {}
+            },
+            Part::Template(template) => {
+                let value = template.fill(sources, CanonicalPath::MAX_BYTES).ok();
+                let value = value.and_then(|value| String::from_utf8(value).ok());
+                // More than one segment would be a path of the client's choice; none, that of another thing.
+                let value = value.filter(|value| !value.is_empty() && !value.contains('/'));
+                joined.push_str(&value.ok_or(Reason::PathNotAllowed)?);
+            }
+        }
+    }
+    Ok(joined)
 }
 
 /// `rest` behind another prefix.
@@ -126,6 +158,18 @@ pub(crate) fn encode(joined: &str) -> String {
 }
 
 impl PathRewrite {
+    /// Its templates.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
+        let parts = match &self.rewriting {
+            Rewriting::Template { to, .. } => to.as_slice(),
+            Rewriting::Prefix { .. } | Rewriting::Regex { .. } => &[],
+        };
+        parts.iter().filter_map(|part| match part {
+            Part::Template(template) => Some(template),
+            Part::Text(_) | Part::Value(_) => None,
+        })
+    }
+
     /// Refuses a rewrite that can never lead to where it may.
     pub(crate) fn check(&self, at: &FieldPath) -> Result<(), ConfigError> {
         let leads = match &self.rewriting {

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use http_message::{decode_query, fold_byte, query_decodes_to};
+use http_message::{HeaderValue, decode_query, fold_byte, query_decodes_to};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-use crate::value::Value;
+use crate::template::{Sources, Template};
+use crate::value::{InvalidValue, Value};
 
 /// Edits in the order of the document, each made on the query as the edits before it leave it.
 #[derive(Debug, Default)]
@@ -40,21 +41,40 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 impl QueryEdits {
     /// The query with the edits made, without its `?`; nothing if it is as it was. Of parameters that no edit is about every
     /// byte stays.
-    pub(crate) fn apply(&self, query: &[u8]) -> Option<Vec<u8>> {
+    ///
+    /// # Errors
+    /// A value is none.
+    pub(crate) fn apply(
+        &self,
+        query: &[u8],
+        sources: &Sources<'_>,
+    ) -> Result<Option<Vec<u8>>, InvalidValue> {
         let mut pieces: Vec<Cow<'_, [u8]>> = match query.is_empty() {
             true => Vec::new(),
             false => query.split(|byte| *byte == b'&').map(Cow::from).collect(),
         };
         for edit in &self.0 {
-            edit.apply(&mut pieces);
+            edit.apply(&mut pieces, sources)?;
         }
         let edited = pieces.join(&b'&');
-        (edited != query).then_some(edited)
+        Ok((edited != query).then_some(edited))
+    }
+
+    /// The templates of its values.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.0.iter().filter_map(|edit| match edit {
+            QueryEdit::Set(_, value) | QueryEdit::Add(_, value) => value.template(),
+            _ => None,
+        })
     }
 }
 
 impl QueryEdit {
-    fn apply(&self, pieces: &mut Vec<Cow<'_, [u8]>>) {
+    fn apply(
+        &self,
+        pieces: &mut Vec<Cow<'_, [u8]>>,
+        sources: &Sources<'_>,
+    ) -> Result<(), InvalidValue> {
         match self {
             QueryEdit::Set(name, value) => {
                 let place = pieces
@@ -64,12 +84,15 @@ impl QueryEdit {
                 let mut rest = rest.unwrap_or_default();
                 drop_tokens(pieces, |token| name.is_spelled(token));
                 drop_tokens(&mut rest, |token| name.is_spelled(token));
-                pieces.push(Cow::Owned(name.with(value)));
+                let pair = value.text(sources)?.map(|value| name.with(&value));
+                pieces.extend(pair.map(Cow::Owned));
                 pieces.append(&mut rest);
             }
             QueryEdit::Add(name, value) => {
-                if !name.is_in(pieces) {
-                    pieces.push(Cow::Owned(name.with(value)));
+                if let Some(value) = value.text(sources)?
+                    && !name.is_in(pieces)
+                {
+                    pieces.push(Cow::Owned(name.with(&value)));
                 }
             }
             QueryEdit::Remove(name) => drop_tokens(pieces, |token| name.is_spelled(token)),
@@ -86,6 +109,7 @@ impl QueryEdit {
                 drop_tokens(pieces, |token| !names.iter().any(|name| name.is(token)));
             }
         }
+        Ok(())
     }
 }
 
@@ -115,10 +139,10 @@ impl Parameter {
         tokens.into_iter().any(|token| self.is(name_of(token)))
     }
 
-    fn with(&self, value: &Value) -> Vec<u8> {
+    fn with(&self, value: &HeaderValue) -> Vec<u8> {
         let mut pair = self.encoded();
         pair.push(b'=');
-        pair.extend(percent_encode(value.text().as_bytes(), ENCODED).flat_map(str::bytes));
+        pair.extend(percent_encode(value.as_bytes(), ENCODED).flat_map(str::bytes));
         pair
     }
 

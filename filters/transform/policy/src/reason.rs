@@ -24,6 +24,8 @@ pub enum Reason {
     UndecodableRequest,
     /// The request's body claims to be JSON and is not.
     BrokenRequest,
+    /// What a template of the rule makes of the request may not stand where it is to be put.
+    InvalidRequestValue,
     /// The request's body has more than the limits of its rule allow.
     OverLimit,
     /// The members that a rule captures are not among the first bytes of the request's body.
@@ -38,6 +40,8 @@ pub enum Reason {
     UndecodableResponse,
     /// The response's body claims to be JSON and is not, or ends before its document.
     BrokenResponse,
+    /// What a template of the rule makes of the exchange may not stand where it is to be put.
+    InvalidResponseValue,
     /// The request's body inflates to more than may be read.
     InflatedRequest,
     /// The response's body inflates to more than may be read.
@@ -48,7 +52,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Reason; 18] = [
+    pub const ALL: [Reason; 20] = [
         Reason::Ambiguous,
         Reason::PathNotAllowed,
         Reason::HostNotAllowed,
@@ -57,6 +61,7 @@ impl Reason {
         Reason::MalformedIdentity,
         Reason::UndecodableRequest,
         Reason::BrokenRequest,
+        Reason::InvalidRequestValue,
         Reason::OverLimit,
         Reason::MembersTooFar,
         Reason::LateRequest,
@@ -64,6 +69,7 @@ impl Reason {
         Reason::Crowded,
         Reason::UndecodableResponse,
         Reason::BrokenResponse,
+        Reason::InvalidResponseValue,
         Reason::InflatedRequest,
         Reason::InflatedResponse,
         Reason::Internal,
@@ -80,6 +86,7 @@ impl Reason {
             Reason::MalformedIdentity => "gatehouse_transform_malformed_identity",
             Reason::UndecodableRequest => "gatehouse_transform_undecodable_request",
             Reason::BrokenRequest => "gatehouse_transform_broken_request",
+            Reason::InvalidRequestValue => "gatehouse_transform_invalid_request_value",
             Reason::OverLimit => "gatehouse_transform_over_limit",
             Reason::MembersTooFar => "gatehouse_transform_members_too_far",
             Reason::LateRequest => "gatehouse_transform_late_request",
@@ -87,6 +94,7 @@ impl Reason {
             Reason::Crowded => "gatehouse_transform_crowded",
             Reason::UndecodableResponse => "gatehouse_transform_undecodable_response",
             Reason::BrokenResponse => "gatehouse_transform_broken_response",
+            Reason::InvalidResponseValue => "gatehouse_transform_invalid_response_value",
             Reason::InflatedRequest => "gatehouse_transform_inflated_request",
             Reason::InflatedResponse => "gatehouse_transform_inflated_response",
             Reason::Internal => "gatehouse_transform_internal",
@@ -96,14 +104,20 @@ impl Reason {
     /// The HTTP status of the reply.
     pub const fn status(self) -> u16 {
         match self {
-            Reason::Ambiguous | Reason::BrokenRequest | Reason::MethodUnfit => 400,
+            Reason::Ambiguous
+            | Reason::BrokenRequest
+            | Reason::InvalidRequestValue
+            | Reason::MethodUnfit => 400,
             Reason::PathNotAllowed | Reason::HostNotAllowed | Reason::MalformedIdentity => 403,
             Reason::OverLimit | Reason::MembersTooFar | Reason::InflatedRequest => 413,
             Reason::TargetTooLong => 414,
             Reason::UndecodableRequest => 415,
             Reason::LateRequest | Reason::Crowded => 503,
             Reason::LateResponse => 504,
-            Reason::UndecodableResponse | Reason::BrokenResponse | Reason::InflatedResponse => 502,
+            Reason::UndecodableResponse
+            | Reason::BrokenResponse
+            | Reason::InvalidResponseValue
+            | Reason::InflatedResponse => 502,
             Reason::Internal => 500,
         }
     }
@@ -111,9 +125,10 @@ impl Reason {
     /// The status of the reply where the request is a gRPC call.
     pub const fn grpc_status(self) -> GrpcStatus {
         match self {
-            Reason::Ambiguous | Reason::BrokenRequest | Reason::TargetTooLong => {
-                GrpcStatus::InvalidArgument
-            }
+            Reason::Ambiguous
+            | Reason::BrokenRequest
+            | Reason::InvalidRequestValue
+            | Reason::TargetTooLong => GrpcStatus::InvalidArgument,
             Reason::PathNotAllowed | Reason::HostNotAllowed | Reason::MalformedIdentity => {
                 GrpcStatus::PermissionDenied
             }
@@ -125,6 +140,7 @@ impl Reason {
             Reason::LateRequest | Reason::LateResponse => GrpcStatus::DeadlineExceeded,
             Reason::UndecodableResponse
             | Reason::BrokenResponse
+            | Reason::InvalidResponseValue
             | Reason::InflatedResponse
             | Reason::Internal => GrpcStatus::Internal,
         }
@@ -158,6 +174,7 @@ impl Reason {
             Reason::MalformedIdentity => Counter::MalformedIdentity,
             Reason::UndecodableRequest => Counter::UndecodableRequest,
             Reason::BrokenRequest => Counter::BrokenRequest,
+            Reason::InvalidRequestValue => Counter::InvalidRequestValue,
             Reason::OverLimit => Counter::OverLimit,
             Reason::MembersTooFar => Counter::MembersTooFar,
             Reason::LateRequest => Counter::LateRequest,
@@ -165,6 +182,7 @@ impl Reason {
             Reason::Crowded => Counter::Crowded,
             Reason::UndecodableResponse => Counter::UndecodableResponse,
             Reason::BrokenResponse => Counter::BrokenResponse,
+            Reason::InvalidResponseValue => Counter::InvalidResponseValue,
             Reason::InflatedRequest => Counter::InflatedRequest,
             Reason::InflatedResponse => Counter::InflatedResponse,
             Reason::Internal => Counter::Internal,
@@ -210,6 +228,7 @@ impl Reason {
                 "The body must be JSON in UTF-8, in no content coding or one that the gateway reads."
             }
             Reason::BrokenRequest => "The body is not valid JSON.",
+            Reason::InvalidRequestValue => "A value of the request cannot be passed on.",
             Reason::OverLimit => "The body has more than may be sent here.",
             Reason::MembersTooFar => {
                 "The body does not say early enough what the gateway has to know of it."
@@ -221,6 +240,7 @@ impl Reason {
                 "The upstream's answer has a form that cannot be passed on."
             }
             Reason::BrokenResponse => "The upstream's answer is not valid JSON.",
+            Reason::InvalidResponseValue => "A value of the answer cannot be passed on.",
             Reason::InflatedRequest => "The body inflates to more than the gateway reads.",
             Reason::InflatedResponse => {
                 "The upstream's answer inflates to more than the gateway reads."

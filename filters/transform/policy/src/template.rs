@@ -8,6 +8,7 @@
 
 use filter_config::{ConfigError, FieldPath};
 
+mod facts;
 mod function;
 mod identity_field;
 mod moment;
@@ -20,10 +21,10 @@ mod source;
 mod sources;
 mod value;
 
+pub use facts::Facts;
 pub use needs::Needs;
 pub use property::Property;
 pub use scope::Scope;
-pub use sources::Facts;
 pub use sources::Sources;
 
 use placeholder::Placeholder;
@@ -97,6 +98,27 @@ impl Template {
             parts.push(Part::Text(literal));
         }
         Ok(Parsed::Template(Template(parts)))
+    }
+
+    /// Reads a text of the configuration into its plain texts, and a template for each of its placeholders.
+    ///
+    /// # Errors
+    /// As [`Template::parse`].
+    pub(crate) fn pieces(
+        text: &str,
+        scope: Scope<'_>,
+        at: &FieldPath,
+    ) -> Result<Vec<Parsed>, ConfigError> {
+        Ok(match Template::parse(text, scope, at)? {
+            Parsed::Plain(text) => vec![Parsed::Plain(text)],
+            Parsed::Template(Template(parts)) => parts
+                .into_iter()
+                .map(|part| match part {
+                    Part::Text(text) => Parsed::Plain(text),
+                    part => Parsed::Template(Template(vec![part])),
+                })
+                .collect(),
+        })
     }
 
     /// What has to be known to fill it.

@@ -1,17 +1,19 @@
 //! A rule in mode `shadow`: what it would have done, and nothing done.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use http_message::HeaderMap;
+use http_message::{HeaderMap, RequestHead};
 use request_match::Subject;
 
 use crate::body::{Body, Chunk, Ended};
-use crate::capture::Capturing;
+use crate::capture::{Captured, Capturing};
 use crate::config::{Policy, Transform};
 use crate::counters::Counter;
 use crate::decision::{Forward, Plan, Respond};
 use crate::presets::DRAW_BYTES;
 use crate::reason::Reason;
+use crate::template::Sources;
 
 /// One exchange under a rule on trial. Its bodies go through copies of their own, and nothing of what comes out is used.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ impl Trial {
     pub(crate) fn begin(
         transform: &Rc<Transform>,
         subject: &Subject<'_>,
+        sources: &Sources<'_>,
         end_of_stream: bool,
     ) -> Result<Trial, Reason> {
         let head = subject.head();
@@ -45,11 +48,11 @@ impl Trial {
         };
         // Nothing that is made of it goes anywhere.
         let draw = Some([0; DRAW_BYTES]);
-        transform.edit_request(subject, end_of_stream, draw, &mut forward)?;
+        transform.edit_request(subject, sources, end_of_stream, draw, &mut forward)?;
         Ok(Trial {
             plan: transform
                 .touches_response()
-                .then(|| Plan::new(transform, head)),
+                .then(|| Plan::new(transform, sources)),
             request: Passage {
                 body: forward.body,
                 capturing,
@@ -61,6 +64,11 @@ impl Trial {
     /// Whether the response is looked at at all.
     pub fn touches_response(&self) -> bool {
         self.plan.is_some()
+    }
+
+    /// Whether the response would be made of the time at which it comes.
+    pub fn needs_time(&self) -> bool {
+        self.plan.as_ref().is_some_and(Plan::needs_time)
     }
 
     /// Whether the request's body is looked at.
@@ -77,17 +85,22 @@ impl Trial {
     pub fn response(
         &mut self,
         policy: &Policy,
+        request: &RequestHead,
         headers: &HeaderMap,
+        now: Duration,
         end_of_stream: bool,
     ) -> Option<Counter> {
         let plan = self.plan.take()?;
         if !plan.reads_coding_of(headers) {
             return None;
         }
-        let mut decided = policy.response(&plan, headers, end_of_stream, None);
+        let decide = |captured: Option<&Captured>| {
+            policy.response(&plan, request, headers, now, end_of_stream, captured)
+        };
+        let mut decided = decide(None);
         if let Respond::Await(capturing) = decided {
             self.response.capturing = Some(capturing);
-            decided = policy.response(&plan, headers, end_of_stream, Some(&Default::default()));
+            decided = decide(Some(&Captured::default()));
         }
         match decided {
             Respond::Forward {

@@ -1,7 +1,7 @@
 //! What users of other gateways know of edits of headers and queries, of paths, hosts and methods, case by case.
 
 use http_message::{HeaderMap, RequestHead};
-use transform_policy::{Policy, Step};
+use transform_policy::{Facts, Policy, Step};
 
 /// What is done, the rule's `request`, what comes, and what goes on or why it does not. A message is its method and target,
 /// then its headers, parted by bars.
@@ -453,9 +453,11 @@ fn requests_become_what_users_of_other_gateways_expect() {
             .needs_draw(&head)
             .then_some([7; transform_policy::DRAW_BYTES]);
         let has_body = comes.contains("content-length: 2");
-        let found = match policy.request(&head, None, None, !has_body, draw, None) {
+        let mut facts = Facts::default();
+        facts.draw = draw;
+        let found = match policy.request(&head, &facts, !has_body, None) {
             Step::Reply(_, reason) => reason.code_details().to_owned(),
-            Step::Await(_) => "waits".to_owned(),
+            Step::Await(_) | Step::Need(_) => "waits".to_owned(),
             Step::Forward(forward) => {
                 let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
                 let mut names: Vec<String> = head

@@ -4,11 +4,13 @@ mod answers;
 mod attacks;
 mod capture;
 mod codings;
+mod edits;
 mod json_test_suite;
 mod large;
 mod peer;
 mod requests;
 mod routes;
+mod templates;
 mod transcoded;
 
 use std::net::SocketAddr;

@@ -1,8 +1,10 @@
 //! Any configuration and any request: a rewrite leads where it may, and no header of the client's speaks for a rule.
 
-use http_message::{CanonicalPath, HeaderEdit, HeaderValue};
-use serde_json::Value;
-use transform_policy::{Policy, Step};
+use std::time::Duration;
+
+use http_message::{CanonicalPath, HeaderEdit, HeaderValue, RequestHead};
+use serde_json::{Value, json};
+use transform_policy::{Facts, Policy, Step};
 
 use crate::json::{at, items};
 use crate::request::{self, after, folded};
@@ -21,13 +23,15 @@ pub fn run(input: &[u8]) {
         return;
     };
     let head = request::read(text);
-    let draw = Some([7; transform_policy::DRAW_BYTES]);
-    let mut step = policy.request(&head, None, None, false, draw, None);
+    let mut facts = Facts::default();
+    facts.draw = Some([7; transform_policy::DRAW_BYTES]);
+    facts.complete(Duration::ZERO);
+    let mut step = policy.request(&head, &facts, false, None);
     if let Step::Await(mut capturing) = step {
         // What its body says is anything too.
         let _ = capturing.wait(text);
         let captured = capturing.captured();
-        step = policy.request(&head, None, None, false, draw, Some(&captured));
+        step = policy.request(&head, &facts, false, Some(&captured));
     }
     let forward = match step {
         Step::Forward(forward) => forward,
@@ -37,10 +41,27 @@ pub fn run(input: &[u8]) {
             assert_eq!(problem.code_details, reason.code_details());
             return;
         }
+        Step::Need(_) => panic!("what it needs is there"),
     };
     for edit in forward.edits.iter() {
-        if let HeaderEdit::SetPath { value } = edit {
-            assert!(is_allowed(&config, value), "{value:?}");
+        match edit {
+            HeaderEdit::SetPath { value } => {
+                assert!(is_allowed(&config, &head, value), "{value:?}");
+            }
+            HeaderEdit::SetAuthority { value } => {
+                let hosts = requests(&config)
+                    .flat_map(|request| items(request, "allowed_hosts").chain(request.get("host")));
+                assert!(
+                    hosts
+                        .filter_map(Value::as_str)
+                        .any(|host| value.as_bytes().eq_ignore_ascii_case(host.as_bytes()))
+                );
+            }
+            HeaderEdit::SetMethod { value } => {
+                assert!(![&b"CONNECT"[..], b"HEAD", b"TRACE"].contains(&value.as_bytes()));
+                assert!(![&b"CONNECT"[..], b"HEAD"].contains(&head.method()));
+            }
+            _ => {}
         }
     }
     let left = after(&head, &forward.edits);
@@ -66,11 +87,19 @@ pub fn run(input: &[u8]) {
     }
 }
 
-/// Whether a path that was written is under what some rule with a rewrite allows, by whole segments.
-fn is_allowed(config: &Value, target: &HeaderValue) -> bool {
+fn requests(config: &Value) -> impl Iterator<Item = &Value> {
+    items(config, "rules").filter_map(|rule| rule.get("request"))
+}
+
+/// Whether a path that was written is that of the request, or under what some rule with a rewrite allows, by whole segments.
+fn is_allowed(config: &Value, head: &RequestHead, target: &HeaderValue) -> bool {
     let Ok(path) = CanonicalPath::parse(target.as_bytes()) else {
         return false;
     };
+    // The query alone was edited.
+    if head.path() == Ok(&path) && requests(config).any(|request| request.get("query").is_some()) {
+        return true;
+    }
     let path: Vec<&str> = path.as_str().split('/').collect();
     items(config, "rules")
         .filter_map(|rule| at(rule, &["request", "path"]))
@@ -97,10 +126,33 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "GET /api/admin",
         "GET /api",
         "GET /other\nx-team: mine",
+        "DELETE /edited/v1/users/7?a=1&TEAM=x;b=2\ntraceparent: 00-1\nx-request-id: 1",
         "POST /customers\ncontent-type: application/grpc",
     ];
-    requests
-        .iter()
-        .map(|request| join(&example, request))
+    let edits = json!({ "version": 1, "rules": [{
+        "name": "edited",
+        "request": {
+            "headers": [
+                { "add": "x-a", "value": "1" }, { "copy": "x-a", "to": "x-b" }, { "dedupe": "x-b", "keep": "unique" },
+                { "remove_prefix": "x-i" }, { "keep_only": ["x-b", "x-app-*"] },
+            ],
+            "query": [
+                { "set": "team", "value": "c r m" }, { "add": "b", "value": "1" }, { "remove": "c" },
+                { "rename": "a", "to": "d" }, { "keep_only": ["team", "d"] },
+            ],
+            "path": {
+                "regex": { "pattern": "^/edited/v[0-9]+/(.*)$", "substitution": "/\\1" },
+                "allowed_paths": ["/users"],
+            },
+            "host": "users.internal",
+            "method": "PUT",
+            "presets": ["request_id", "traceparent"],
+        },
+    }] })
+    .to_string();
+    let configs = [&example, &edits];
+    configs
+        .into_iter()
+        .flat_map(|config| requests.iter().map(|request| join(config, request)))
         .collect()
 }

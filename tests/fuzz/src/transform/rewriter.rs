@@ -89,7 +89,7 @@ fn depends_on_spelling(edits: &[Edit], text: &[u8]) -> bool {
 }
 
 /// The operations, if they are some that a configuration may have.
-fn edits(text: &[u8]) -> Option<Vec<Edit>> {
+pub(super) fn edits(text: &[u8]) -> Option<Vec<Edit>> {
     let wire: Vec<Wire> = serde_json::from_slice(text).ok()?;
     if wire.len() > 16 {
         return None;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use filter_config::FieldPath;
 use http_message::is_token;
 use identity::Identity;
-use request_match::{Placement, RequestMatch, Subject, TwinTable};
+use request_match::{Placement, RequestMatch};
 use serde_json::json;
 use transform_policy::{Direction, Facts, Parsed, Scope, Sources, Template};
 
@@ -25,10 +25,6 @@ pub fn run(input: &[u8]) {
         return;
     };
     let head = request::read(request);
-    let twins = TwinTable::default();
-    let Ok(subject) = Subject::new(&head, &twins) else {
-        return;
-    };
     let said = String::from_utf8_lossy(request).into_owned();
     let identity = Identity {
         subject: Some(said.clone()),
@@ -36,12 +32,15 @@ pub fn run(input: &[u8]) {
         claims: vec![("a".to_owned(), said)],
         ..Identity::anonymous()
     };
-    let subject = subject.with_identity(&identity).with_route(Some(request));
+    let mut facts = Facts::default();
+    facts.route = Some(request.to_vec());
     let sources = Sources {
-        subject: &subject,
-        facts: &Facts::at(Duration::from_secs(1_800_000_000)),
+        head: &head,
+        identity: Some(&identity),
+        facts: &facts,
+        now: Duration::from_secs(1_800_000_000),
         response: Some(head.headers()),
-        captures: &[("a".to_owned(), request.to_vec())],
+        captures: &[("a", request)],
     };
     if let Some(template) = template(text)
         && let Ok(filled) = template.fill(&sources, LIMIT)

@@ -19,6 +19,9 @@ impl Number {
     pub(super) fn advance(self, bytes: &[u8]) -> (Number, usize) {
         let mut number = self;
         for (length, byte) in bytes.iter().enumerate() {
+            if number == Number::Integer && byte.is_ascii_digit() {
+                continue;
+            }
             match number.next(*byte) {
                 Some(next) => number = next,
                 None => return (number, length),

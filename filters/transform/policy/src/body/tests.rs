@@ -23,6 +23,7 @@ fn plain(form: JsonForm) -> Reading {
 fn body(pass: bool) -> Body {
     Body::new(
         program(),
+        Bindings::default(),
         pass,
         plain(JsonForm::Document),
         &CodingRule::default(),
@@ -40,6 +41,7 @@ fn coded(form: Form, pass: bool, out: Outgoing) -> Body {
     };
     Body::new(
         program(),
+        Bindings::default(),
         pass,
         Reading {
             coding: Some(coding),
@@ -254,6 +256,7 @@ fn what_passes_has_the_coding_of_its_head() {
         };
         let body = Body::new(
             program(),
+            Bindings::default(),
             true,
             Reading {
                 coding: Some(Coding::Gzip),
@@ -368,7 +371,13 @@ const RECORDS: [(JsonForm, &str, &str); 3] = [
 fn several_documents_are_edited_one_by_one() {
     for (form, text, expected) in RECORDS {
         for size in 1..=text.len() {
-            let body = Body::new(program(), false, plain(form), &CodingRule::default());
+            let body = Body::new(
+                program(),
+                Bindings::default(),
+                false,
+                plain(form),
+                &CodingRule::default(),
+            );
             let (out, ended) = send(body, text.as_bytes(), size).unwrap();
             assert_eq!(String::from_utf8_lossy(&out), expected, "{form:?} {size}");
             assert_eq!(ended, Ended::Rewritten);
@@ -379,7 +388,13 @@ fn several_documents_are_edited_one_by_one() {
             form,
         };
         for size in 1..=wire.len() {
-            let body = Body::new(program(), false, reading, &CodingRule::default());
+            let body = Body::new(
+                program(),
+                Bindings::default(),
+                false,
+                reading,
+                &CodingRule::default(),
+            );
             let (out, _) = send(body, &wire, size).unwrap();
             let out = decode(Form::Gzip, &out);
             assert_eq!(String::from_utf8_lossy(&out), expected, "{form:?} {size}");
@@ -400,7 +415,13 @@ fn members_of_records_stay_members() {
         form: JsonForm::Lines,
     };
     for size in [1, 10, wire.len()] {
-        let body = Body::new(program(), false, reading, &CodingRule::default());
+        let body = Body::new(
+            program(),
+            Bindings::default(),
+            false,
+            reading,
+            &CodingRule::default(),
+        );
         let (out, _) = send(body, &wire, size).unwrap();
         let text = decode(Form::Gzip, &out);
         let expected = "{\"a\": \"x\"}\n{\"a\": \"x\"}\n{\"b\": 3}\n";
@@ -416,7 +437,13 @@ fn each_record_goes_on_as_it_comes() {
         coding: Some(Coding::Gzip),
         form: JsonForm::Events,
     };
-    let mut body = Body::new(program(), false, reading, &CodingRule::default());
+    let mut body = Body::new(
+        program(),
+        Bindings::default(),
+        false,
+        reading,
+        &CodingRule::default(),
+    );
     let mut client = Decoder::new(Coding::Gzip, CodingRule::default().caps);
     for event in 0..5 {
         wire.clear();
@@ -445,6 +472,7 @@ fn a_record_passes_alone() {
     let new = |pass| {
         Body::new(
             program(),
+            Bindings::default(),
             pass,
             plain(JsonForm::Lines),
             &CodingRule::default(),

@@ -7,9 +7,13 @@ use json_stream::{Kind, Operation, Pointer, Program};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::condition::{TestsConfig, compile_condition};
 use super::hash::{HashConfig, compile_hash};
 use super::limits::{LimitsConfig, compile_limits};
+use crate::condition::InDoubt;
 use crate::surroundings::Surroundings;
+use crate::template::Scope;
+use crate::variables::Variables;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +32,8 @@ pub(super) struct OperationConfig {
     to: Option<Text<256>>,
     #[serde(default, deserialize_with = "present")]
     value: Option<Value>,
+    when: Option<TestsConfig>,
+    unless: Option<TestsConfig>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -47,6 +53,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
 #[derive(Debug)]
 pub(crate) struct BodyRule {
     pub(crate) program: Rc<Program>,
+    pub(crate) variables: Variables,
     /// What cannot be read goes on.
     pub(crate) pass: bool,
 }
@@ -55,6 +62,7 @@ pub(super) fn compile_body(
     config: Option<BoundedList<OperationConfig, 1, 64>>,
     on_undecodable: OnUndecodable,
     captures: bool,
+    scope: Scope<'_>,
     limits: Option<LimitsConfig>,
     surroundings: &Surroundings<'_>,
     at: &FieldPath,
@@ -66,7 +74,7 @@ pub(super) fn compile_body(
                 "says what becomes of a body, and there is no body rule here",
             ));
         }
-        if limits.is_some() {
+        if limits.is_some() && !captures {
             return Err(ConfigError::new(
                 &at.field("limits"),
                 "says what a body may have, and there is no body rule here",
@@ -77,9 +85,13 @@ pub(super) fn compile_body(
     let limits = compile_limits(limits, surroundings.name_key, &at.field("limits"))?;
     let body_at = at.field("body");
     let mut operations = Vec::new();
-    for (index, operation) in config.into_iter().enumerate() {
+    let mut variables = Variables::new(scope.direction);
+    for (index, mut operation) in config.into_iter().enumerate() {
         let at = body_at.index(index);
-        let operation = compile_operation(operation, surroundings, &at)?;
+        let (when, unless) = (operation.when.take(), operation.unless.take());
+        let condition = compile_condition(when, unless, scope.direction, &at)?;
+        variables.add_operation(condition, operation.in_doubt());
+        let operation = compile_operation(operation, surroundings, scope, &mut variables, &at)?;
         // Which of two comes first is the client's choice.
         if operations
             .iter()
@@ -97,13 +109,27 @@ pub(super) fn compile_body(
     })?;
     Ok(Some(BodyRule {
         program: Rc::new(program.with_limits(limits)),
+        variables,
         pass: on_undecodable == OnUndecodable::Pass,
     }))
+}
+
+impl OperationConfig {
+    /// What hides a value hides it in doubt too.
+    fn in_doubt(&self) -> InDoubt {
+        let hiding = [&self.remove, &self.mask, &self.keep_only, &self.set];
+        match hiding.into_iter().any(Option::is_some) {
+            true => InDoubt::Make,
+            false => InDoubt::LeaveOut,
+        }
+    }
 }
 
 fn compile_operation(
     config: OperationConfig,
     surroundings: &Surroundings<'_>,
+    scope: Scope<'_>,
+    variables: &mut Variables,
     at: &FieldPath,
 ) -> Result<Operation, ConfigError> {
     const MAX_PATH: usize = 1024;
@@ -129,6 +155,8 @@ fn compile_operation(
         value,
         members,
         to,
+        when: _,
+        unless: _,
     } = config;
     let places = [
         ("remove", remove),
@@ -180,10 +208,11 @@ fn compile_operation(
                     "may have at most 64 KiB",
                 ));
             }
-            let (place, with) = (pointer(name, &path)?, with.as_str());
+            let place = pointer(name, &path)?;
+            let with = variables.text(with.into(), scope, &at.field("with"))?;
             let shown = keep_last.and_then(|shown| usize::try_from(shown.get()).ok());
-            let shows =
-                shown.and_then(|shown| Operation::mask_but_last(place.clone(), with, shown));
+            let shows = shown
+                .and_then(|shown| Operation::mask_but_last(place.clone(), with.clone(), shown));
             Ok(shows.unwrap_or_else(|| Operation::mask(place, with)))
         }
         "keep_only" => {
@@ -222,11 +251,12 @@ fn compile_operation(
                     "may have at most 64 KiB",
                 ));
             }
+            let value = variables.text(value, scope, &at.field("value"))?;
             let place = pointer(name, &path)?;
             Ok(if name == "set" {
-                Operation::set(place, &value)
+                Operation::set(place, value)
             } else {
-                Operation::add(place, &value)
+                Operation::add(place, value)
             })
         }
     }

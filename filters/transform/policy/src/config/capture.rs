@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use filter_config::{BoundedList, ByteSize, ConfigDuration, ConfigError, FieldPath, Name, Text};
 use http_message::{HeaderName, same_spelling};
-use json_stream::{MemberPlace, MemberPlaces};
+use json_stream::{Limits, MemberPlace, MemberPlaces};
 use serde::Deserialize;
 
 use super::headers::{is_read_by_proxies, is_reserved};
@@ -30,6 +30,8 @@ pub(super) struct CaptureBounds {
     pub(super) host_allows_stop_iteration: bool,
     /// What cannot be read goes on.
     pub(super) pass: bool,
+    /// What the document may have.
+    pub(super) limits: Limits,
 }
 
 /// What filter state of this filter begins with; readers put `wasm.` before it.
@@ -83,13 +85,20 @@ pub(super) fn compile_capture(
     })?;
     let holds_head = direction == Direction::Request || targets.iter().any(Target::is_for_the_head);
     Ok(Some(Rc::new(CaptureRule {
-        places,
+        places: places.with_limits(bounds.limits),
         targets,
         max_bytes,
         deadline,
         holds_head,
         pass: bounds.pass,
     })))
+}
+
+/// The names that templates have for what is captured.
+pub(super) fn names(config: Option<&BoundedList<CaptureConfig, 1, 16>>) -> Vec<String> {
+    let names = config.into_iter().flat_map(|list| list.iter());
+    let names = names.filter_map(|one| one.name.as_ref());
+    names.map(|name| name.as_str().to_owned()).collect()
 }
 
 fn check_target(

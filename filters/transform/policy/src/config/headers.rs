@@ -6,8 +6,11 @@ use http_message::{
 };
 use serde::Deserialize;
 
+use super::Transform;
+use super::condition::{TestsConfig, compile_condition};
 use crate::direction::Direction;
 use crate::head_edits::{HeadEdit, HeadEdits, Keep, KeptName, RESERVED_RESPONSE_HEADERS};
+use crate::template::{Scope, Template};
 use crate::value::Value;
 
 /// One edit. One of the names of edits says which.
@@ -26,21 +29,28 @@ pub(super) struct HeaderEditConfig {
     value: Option<Text<4096>>,
     to: Option<HeaderName>,
     keep: Option<Keep>,
+    when: Option<TestsConfig>,
+    unless: Option<TestsConfig>,
 }
 
 pub(super) type HeadersConfig = BoundedList<HeaderEditConfig, 1, 64>;
 
 pub(super) fn compile_headers(
     config: Option<HeadersConfig>,
-    direction: Direction,
+    scope: Scope<'_>,
     at: &FieldPath,
 ) -> Result<HeadEdits, ConfigError> {
+    let direction = scope.direction;
     let mut edits: Vec<HeadEdit> = Vec::new();
-    for (index, config) in config.into_iter().flatten().enumerate() {
+    let mut conditions = Vec::new();
+    for (index, mut config) in config.into_iter().flatten().enumerate() {
         let at = at.index(index);
-        let Some(edit) = compile_edit(config, direction, &at)? else {
+        let condition =
+            compile_condition(config.when.take(), config.unless.take(), direction, &at)?;
+        let Some(edit) = compile_edit(config, scope, &at)? else {
             continue;
         };
+        conditions.extend(condition.map(|condition| (edits.len(), condition)));
         // An upstream that takes them for one would be told two things by one rule.
         if let Some(name) = edit.written()
             && let Some(other) = edits
@@ -53,15 +63,20 @@ pub(super) fn compile_headers(
         }
         edits.push(edit);
     }
-    Ok(HeadEdits { direction, edits })
+    Ok(HeadEdits {
+        direction,
+        edits,
+        conditions,
+    })
 }
 
 /// `None` for an edit that changes nothing, as a rename to the same name in capitals.
 fn compile_edit(
     config: HeaderEditConfig,
-    direction: Direction,
+    scope: Scope<'_>,
     at: &FieldPath,
 ) -> Result<Option<HeadEdit>, ConfigError> {
+    let direction = scope.direction;
     let HeaderEditConfig {
         set,
         add,
@@ -75,6 +90,8 @@ fn compile_edit(
         value,
         to,
         keep,
+        when: _,
+        unless: _,
     } = config;
     let named = [
         ("set", set.is_some()),
@@ -132,7 +149,7 @@ fn compile_edit(
             false => HeadEdit::Copy { from, to },
         }
     } else if let Some(value) = value {
-        let value = Value::compile(value.as_str(), &at.field("value"))?;
+        let value = Value::compile(value.as_str(), scope, &at.field("value"))?;
         match (set, add, append) {
             (Some(name), _, _) => HeadEdit::Set(check(name)?, value),
             (_, Some(name), _) => HeadEdit::Add(check(name)?, value),
@@ -241,6 +258,24 @@ pub(super) fn check_against_owned(
             .any(|other| other == name);
         if owned.matches(name.as_bytes()) && !is_written_before {
             return Err(ConfigError::new(&at.index(index).field(field), reason));
+        }
+    }
+    Ok(())
+}
+
+/// What a template copies from a header that another rule writes, a client has written: no client may send that header.
+pub(super) fn check_copies(
+    rule: &Transform,
+    owned: &NamePatterns,
+    at: &FieldPath,
+) -> Result<(), ConfigError> {
+    for name in rule.templates().flat_map(Template::request_headers) {
+        let is_own = rule.owned().any(|own| own.as_str() == name);
+        if owned.matches(name.as_bytes()) && !is_own {
+            let reason = format!(
+                "a template copies {name}, which another rule writes, so a client cannot send it"
+            );
+            return Err(ConfigError::new(at, reason));
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use serde::Deserialize;
 /// As many members as an object may have, where nothing else is written.
 const MAX_MEMBERS: u64 = 16 * 1024;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LimitsConfig {
     max_bytes: Option<ByteSize>,

@@ -10,6 +10,7 @@ use request_match::PathTemplate;
 use serde::Deserialize;
 
 use crate::path_rewrite::{Part, PathRewrite, Rewriting, encode};
+use crate::template::{Parsed, Scope, Template};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,13 +41,17 @@ const MAX_REGEX_BYTES: usize = 32 * 1024;
 /// How deep the groups of a pattern may be.
 const MAX_REGEX_DEPTH: u32 = 16;
 
-pub(super) fn compile_path(config: PathConfig, at: &FieldPath) -> Result<PathRewrite, ConfigError> {
+pub(super) fn compile_path(
+    config: PathConfig,
+    scope: Scope<'_>,
+    at: &FieldPath,
+) -> Result<PathRewrite, ConfigError> {
     let allowed_at = at.field("allowed_paths");
     let allowed = config.allowed_paths.iter().enumerate();
     let allowed = allowed
         .map(|(index, path)| prefix(path, &allowed_at.index(index)))
         .collect::<Result<Vec<_>, _>>()?;
-    let (rewriting, at) = compile_rewriting(config, at)?;
+    let (rewriting, at) = compile_rewriting(config, scope, at)?;
     let rewrite = PathRewrite { rewriting, allowed };
     rewrite.check(&at)?;
     Ok(rewrite)
@@ -55,6 +60,7 @@ pub(super) fn compile_path(config: PathConfig, at: &FieldPath) -> Result<PathRew
 /// What becomes of a path, and where the configuration says where to.
 fn compile_rewriting(
     config: PathConfig,
+    scope: Scope<'_>,
     at: &FieldPath,
 ) -> Result<(Rewriting, FieldPath), ConfigError> {
     let PathConfig {
@@ -83,7 +89,7 @@ fn compile_rewriting(
             let at = at.field("template");
             let to_at = at.field("to");
             let from = PathTemplate::compile(template.from.as_str(), &at.field("from"))?;
-            let to = template_parts(template.to.as_str(), from.names(), &to_at)?;
+            let to = template_parts(template.to.as_str(), from.names(), scope, &to_at)?;
             Ok((Rewriting::Template { from, to }, to_at))
         }
         (None, None, None, Some(regex)) => compile_regex(&regex, &at.field("regex")),
@@ -116,17 +122,45 @@ fn prefix(text: &Text<1024>, at: &FieldPath) -> Result<CanonicalPath, ConfigErro
         .map_err(|error| ConfigError::new(at, error.to_string()))
 }
 
-/// `/users/{id}`: a path with the variables of the other template.
-fn template_parts(text: &str, names: &[String], at: &FieldPath) -> Result<Vec<Part>, ConfigError> {
+/// `/${claim:tenant}/users/{id}`: a path with the variables of the other template, and with what the request has.
+fn template_parts(
+    text: &str,
+    names: &[String],
+    scope: Scope<'_>,
+    at: &FieldPath,
+) -> Result<Vec<Part>, ConfigError> {
+    let mut parts = Vec::new();
+    let mut sample = String::new();
+    for piece in Template::pieces(text, scope, at)? {
+        match piece {
+            Parsed::Plain(text) => variable_parts(&text, names, &mut parts, &mut sample, at)?,
+            Parsed::Template(template) => {
+                parts.push(Part::Template(template));
+                sample.push('x');
+            }
+        }
+    }
+    match CanonicalPath::parse(sample.as_bytes()) {
+        Ok(_) => Ok(parts),
+        Err(error) => Err(ConfigError::new(at, error.to_string())),
+    }
+}
+
+/// Adds the parts of a text without placeholders.
+fn variable_parts(
+    text: &str,
+    names: &[String],
+    parts: &mut Vec<Part>,
+    sample: &mut String,
+    at: &FieldPath,
+) -> Result<(), ConfigError> {
     let refuse = |reason: String| Err(ConfigError::new(at, reason));
     if text.contains('?') {
         return refuse("a path has no query".to_owned());
     }
-    let mut parts = Vec::new();
-    let mut sample = String::new();
     let mut rest = text;
     while let Some((literal, after)) = rest.split_once('{') {
-        push_text(decode(literal), &mut parts);
+        push_text(decode(literal), parts);
         sample.push_str(literal);
         sample.push('x');
         let Some((name, after)) = after.split_once('}') else {
@@ -144,12 +178,9 @@ fn template_parts(text: &str, names: &[String], at: &FieldPath) -> Result<Vec<Pa
     if rest.contains('}') {
         return refuse("a } has no {; write %7D for the character".to_owned());
     }
-    push_text(decode(rest), &mut parts);
+    push_text(decode(rest), parts);
     sample.push_str(rest);
-    match CanonicalPath::parse(sample.as_bytes()) {
-        Ok(_) => Ok(parts),
-        Err(error) => refuse(error.to_string()),
-    }
+    Ok(())
 }
 
 fn decode(literal: &str) -> String {
@@ -204,7 +235,7 @@ fn sample(parts: &[Part]) -> String {
     for part in parts {
         match part {
             Part::Text(text) => path.push_str(text),
-            Part::Value(_) => path.push('x'),
+            Part::Value(_) | Part::Template(_) => path.push('x'),
         }
     }
     if !path.starts_with('/') {

@@ -46,7 +46,7 @@ pub(super) fn compile_response_presets(
     check(presets, at)?;
     if presets.contains(&ResponsePreset::HideServer) {
         let removals = OF_SERVERS.map(HeadEdit::Remove);
-        edits.edits.splice(0..0, removals);
+        edits.prepend(removals);
     }
     Ok(presets.contains(&ResponsePreset::SecurityHeaders))
 }

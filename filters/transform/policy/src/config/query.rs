@@ -4,6 +4,7 @@ use filter_config::{BoundedList, ConfigError, FieldPath, Text};
 use serde::Deserialize;
 
 use crate::query_edits::{Parameter, QueryEdit, QueryEdits};
+use crate::template::Scope;
 use crate::value::Value;
 
 /// One edit. One of the names of edits says which.
@@ -23,14 +24,19 @@ pub(super) type QueryConfig = BoundedList<QueryEditConfig, 1, 64>;
 
 pub(super) fn compile_query(
     config: Option<QueryConfig>,
+    scope: Scope<'_>,
     at: &FieldPath,
 ) -> Result<QueryEdits, ConfigError> {
     let configs = config.into_iter().flatten().enumerate();
-    let edits = configs.map(|(index, config)| compile_edit(config, &at.index(index)));
+    let edits = configs.map(|(index, config)| compile_edit(config, scope, &at.index(index)));
     edits.collect::<Result<_, _>>().map(QueryEdits)
 }
 
-fn compile_edit(config: QueryEditConfig, at: &FieldPath) -> Result<QueryEdit, ConfigError> {
+fn compile_edit(
+    config: QueryEditConfig,
+    scope: Scope<'_>,
+    at: &FieldPath,
+) -> Result<QueryEdit, ConfigError> {
     let QueryEditConfig {
         set,
         add,
@@ -70,7 +76,7 @@ fn compile_edit(config: QueryEditConfig, at: &FieldPath) -> Result<QueryEdit, Co
     }
     let parameter = |name: &Text<256>| Parameter::new(name.as_str());
     let value = value
-        .map(|value| Value::compile(value.as_str(), &at.field("value")))
+        .map(|value| Value::compile(value.as_str(), scope, &at.field("value")))
         .transpose()?;
     Ok(match (set, add, remove, rename, value, to) {
         (Some(name), _, _, _, Some(value), _) => QueryEdit::Set(parameter(&name), value),

@@ -5,6 +5,7 @@ use http_message::{HeaderValue, is_token};
 
 use crate::host_rewrite::{HostRewrite, is_host};
 use crate::method_override::MethodOverride;
+use crate::template::Scope;
 use crate::value::Value;
 
 pub(super) type HostConfig = Text<256>;
@@ -15,6 +16,7 @@ pub(super) type MethodConfig = Text<32>;
 pub(super) fn compile_host(
     host: Option<&HostConfig>,
     allowed: Option<&AllowedHostsConfig>,
+    scope: Scope<'_>,
     at: &FieldPath,
 ) -> Result<Option<HostRewrite>, ConfigError> {
     let (host_at, allowed_at) = (at.field("host"), at.field("allowed_hosts"));
@@ -34,17 +36,26 @@ pub(super) fn compile_host(
             None => Ok(None),
         };
     };
-    let value = Value::compile(host.as_str(), &host_at)?;
-    let fixed = check(host, &host_at)?;
-    let allowed = match allowed {
+    let value = Value::compile(host.as_str(), scope, &host_at)?;
+    let fixed = match value {
+        Value::Fixed(_) => Some(check(host, &host_at)?),
+        Value::Template(_) => None,
+    };
+    let allowed = match (allowed, fixed) {
         // A host that is always the same says itself where it leads.
-        None => vec![fixed],
-        Some(allowed) => {
+        (None, Some(fixed)) => vec![fixed],
+        (None, None) => {
+            let reason = "a host that is made of the request needs allowed_hosts beside it";
+            return Err(ConfigError::new(&host_at, reason));
+        }
+        (Some(allowed), fixed) => {
             let allowed = allowed.iter().enumerate();
             let allowed = allowed
                 .map(|(index, host)| check(host, &allowed_at.index(index)))
                 .collect::<Result<Vec<_>, _>>()?;
-            if !allowed.iter().any(|host| host.eq_ignore_ascii_case(&fixed)) {
+            let is_allowed =
+                |fixed: &String| allowed.iter().any(|host| host.eq_ignore_ascii_case(fixed));
+            if !fixed.as_ref().is_none_or(is_allowed) {
                 return Err(ConfigError::new(&host_at, "is none of allowed_hosts"));
             }
             allowed

@@ -52,15 +52,21 @@ fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> RequestHead {
     ))
 }
 
+fn known(identity: Option<&[u8]>) -> Facts {
+    let mut facts = Facts::default();
+    facts.identity = identity.map(<[u8]>::to_vec);
+    facts
+}
+
 fn forward(head: &RequestHead, end_of_stream: bool) -> Forward {
-    match policy().request(head, None, None, end_of_stream, None, None) {
+    match policy().request(head, &Facts::default(), end_of_stream, None) {
         Step::Forward(forward) => forward,
         other => panic!("not forwarded: {other:?}"),
     }
 }
 
 fn refusal(head: &RequestHead, identity: Option<&[u8]>) -> Reason {
-    match policy().request(head, None, identity, false, None, None) {
+    match policy().request(head, &known(identity), false, None) {
         Step::Reply(_, reason) => reason,
         other => panic!("not refused: {other:?}"),
     }
@@ -220,8 +226,7 @@ fn shadow_edits_nothing_and_counts() {
         ..Identity::anonymous()
     };
     let head = head("GET", "/other", &[]);
-    let Step::Forward(forward) =
-        policy().request(&head, None, Some(&staff.encode()), true, None, None)
+    let Step::Forward(forward) = policy().request(&head, &known(Some(&staff.encode())), true, None)
     else {
         panic!("refused")
     };
@@ -233,7 +238,7 @@ fn shadow_edits_nothing_and_counts() {
         {"name":"second","mode":"shadow","response":{"headers":[{"remove":"x"}]}},
         {"name":"mask","response":{"body":[{"mask":"/a"}]}}]}"#;
     let both = Policy::from_bytes(config.as_bytes()).unwrap();
-    let Step::Forward(forward) = both.request(&head, None, None, true, None, None) else {
+    let Step::Forward(forward) = both.request(&head, &known(None), true, None) else {
         panic!("refused")
     };
     assert!(
@@ -246,9 +251,11 @@ fn shadow_edits_nothing_and_counts() {
 }
 
 fn respond(method: &str, path: &str, headers: &[(&str, &str)], end_of_stream: bool) -> Respond {
-    let forward = forward(&head(method, path, &[]), true);
+    let request = head(method, path, &[]);
+    let plan = forward(&request, true).plan.unwrap();
     let headers = HeaderMap::from_pairs(headers.iter().copied());
-    policy().response(&forward.plan.unwrap(), &headers, end_of_stream, None)
+    let now = Duration::ZERO;
+    policy().response(&plan, &request, &headers, now, end_of_stream, None)
 }
 
 // An error page, a range or a compressed answer holds what would have been masked.
@@ -378,7 +385,7 @@ fn presets_of_a_response() {
     let request = head("GET", "/", &[(":scheme", "https")]);
     let Step::Forward(Forward {
         plan: Some(plan), ..
-    }) = policy.request(&request, None, None, true, None, None)
+    }) = policy.request(&request, &Facts::default(), true, None)
     else {
         panic!("refused")
     };
@@ -388,7 +395,10 @@ fn presets_of_a_response() {
         ("x_powered_by", "PHP/5"),
         ("x-frame-options", "SAMEORIGIN"),
     ]);
-    let Respond::Forward { edits, .. } = policy.response(&plan, &headers, true, None) else {
+    let now = Duration::ZERO;
+    let Respond::Forward { edits, .. } =
+        policy.response(&plan, &request, &headers, now, true, None)
+    else {
         panic!("refused")
     };
     let mut found = writes(&edits, &headers);
@@ -428,7 +438,7 @@ fn removals_hold_for_trailers() {
     ] {
         let request = head("POST", path, &[]);
         let Step::Forward(Forward { plan, .. }) =
-            policy.request(&request, None, None, false, None, None)
+            policy.request(&request, &Facts::default(), false, None)
         else {
             panic!("refused")
         };

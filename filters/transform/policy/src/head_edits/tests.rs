@@ -1,9 +1,10 @@
 //! Ordered edits against the simplest head there is.
 
-use http_message::HeaderWrite;
+use http_message::{HeaderWrite, RequestHead};
 use proptest::prelude::*;
 
 use super::*;
+use crate::template::Facts;
 
 type Head = Vec<(String, String)>;
 
@@ -22,7 +23,10 @@ fn model(edits: &[HeadEdit], mut head: Head) -> Head {
                     .map(|value| (name.as_str().to_owned(), value)),
             );
         };
-        let text = |value: &Value| String::from_utf8(value.text().as_bytes().to_vec()).unwrap();
+        let text = |value: &Value| match value {
+            Value::Fixed(text) => String::from_utf8(text.as_bytes().to_vec()).unwrap(),
+            Value::Template(_) => unreachable!("none is made here"),
+        };
         match edit {
             HeadEdit::Set(name, value) => put(&mut head, name, vec![text(value)]),
             HeadEdit::Add(name, value) => {
@@ -102,7 +106,7 @@ fn name() -> impl Strategy<Value = HeaderName> {
 }
 
 fn value() -> impl Strategy<Value = Value> {
-    "[12]".prop_map(|text| Value::compile(&text, &filter_config::FieldPath::root()).unwrap())
+    "[12]".prop_map(|text| Value::Fixed(HeaderValue::try_from(text).unwrap()))
 }
 
 fn edit() -> impl Strategy<Value = HeadEdit> {
@@ -136,9 +140,18 @@ proptest! {
         let pairs = pairs.into_iter().map(|(name, value)| (name.to_owned(), value));
         let head: Head = fixed.into_iter().chain(pairs).collect();
         let headers = HeaderMap::from_pairs(head.iter().map(|(name, value)| (name, value)));
-        let rule = HeadEdits { direction: Direction::Request, edits };
+        let rule = HeadEdits { direction: Direction::Request, edits, conditions: Vec::new() };
+        let request = RequestHead::new(headers.clone());
+        let sources = Sources {
+            head: &request,
+            now: std::time::Duration::ZERO,
+            identity: None,
+            facts: &Facts::default(),
+            response: None,
+            captures: &[],
+        };
         let mut all = HeaderEdits::new();
-        rule.apply(&headers, &mut all);
+        prop_assert!(rule.apply(&headers, &sources, &mut all).is_ok());
         let writes = all.writes(&headers);
         let expected = sorted(model(&rule.edits, head.clone()));
         prop_assert_eq!(&sorted(carry_out(head.clone(), &writes)), &expected);

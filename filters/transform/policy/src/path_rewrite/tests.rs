@@ -12,9 +12,9 @@ fn rewrite(path: &Value, target: &str) -> Result<Option<String>, Reason> {
     let policy = policy(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let headers = http_message::HeaderMap::from_pairs([(":method", "GET"), (":path", target)]);
     let head = http_message::RequestHead::new(headers);
-    match policy.request(&head, None, None, true, None, None) {
+    match policy.request(&head, &crate::Facts::default(), true, None) {
         crate::Step::Reply(_, reason) => Err(reason),
-        crate::Step::Await(_) => panic!("nothing is captured"),
+        crate::Step::Await(_) | crate::Step::Need(_) => panic!("nothing is captured"),
         crate::Step::Forward(forward) => Ok(forward
             .edits
             .values(b":path", head.headers())

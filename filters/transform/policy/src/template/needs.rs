@@ -11,16 +11,24 @@ pub struct Needs {
     pub route: bool,
     /// The time.
     pub time: bool,
+    /// What bodies have told.
+    pub captures: bool,
     /// These properties, each once.
     pub properties: Vec<Property>,
 }
 
 impl Needs {
+    /// Whether there is nothing to ask for.
+    pub fn is_empty(&self) -> bool {
+        *self == Needs::default()
+    }
+
     /// These and the others.
     pub fn add(&mut self, other: &Needs) {
         self.identity |= other.identity;
         self.route |= other.route;
         self.time |= other.time;
+        self.captures |= other.captures;
         for property in &other.properties {
             self.add_property(*property);
         }

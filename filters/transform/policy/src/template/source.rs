@@ -142,6 +142,7 @@ impl Source {
             Source::Identity(_) | Source::Claim(_) | Source::Label(_) => needs.identity = true,
             Source::Route => needs.route = true,
             Source::Time(_) => needs.time = true,
+            Source::Capture(_) => needs.captures = true,
             Source::Address { .. } => needs.add_property(Property::Address),
             Source::Tls(property) => needs.add_property(*property),
             Source::Header(_)
@@ -153,8 +154,7 @@ impl Source {
             | Source::Host
             | Source::RequestId
             | Source::ResponseHeader(_)
-            | Source::Status
-            | Source::Capture(_) => {}
+            | Source::Status => {}
         }
     }
 

@@ -1,16 +1,15 @@
 //! Templates, read and filled.
 
-use http_message::RequestHead;
+use std::time::Duration;
+
+use http_message::{HeaderMap, RequestHead};
 use identity::{CredentialKind, Identity};
 use proptest::prelude::*;
-use request_match::{Placement, RequestMatch, TwinTable};
+use request_match::{Placement, RequestMatch};
 use serde_json::json;
 
 use super::*;
 use crate::direction::Direction;
-use http_message::HeaderMap;
-use request_match::Subject;
-use std::time::Duration;
 
 fn matcher() -> RequestMatch {
     let config = json!({ "path": { "template": "/files/{bucket}/{key=**}" } });
@@ -75,18 +74,18 @@ fn fill_with(template: &Template, identity: &Identity, limit: usize) -> Result<V
         ("cookie", b"theme=dark; sid=\"q\""),
         ("x-request-id", b"r-17"),
     ]));
-    let twins = TwinTable::default();
-    let subject = Subject::new(&head, &twins).unwrap();
-    let subject = subject.with_route(Some(b"files")).with_identity(identity);
-    let mut facts = Facts::at(Duration::from_millis(1_800_000_000_900));
+    let mut facts = Facts::default();
+    facts.route = Some(b"files".to_vec());
     facts.add(Property::Address, b"192.0.2.7:443".to_vec());
     facts.add(Property::Sni, b"api.gatehouse.test".to_vec());
     let response = HeaderMap::from_pairs([(":status", "203"), ("etag", "\"v1\"")]);
-    let captures = [("model".to_owned(), b"large".to_vec())];
+    let captures = [("model", &b"large"[..])];
     template.fill(
         &Sources {
-            subject: &subject,
+            head: &head,
+            identity: Some(identity),
             facts: &facts,
+            now: Duration::from_millis(1_800_000_000_900),
             response: Some(&response),
             captures: &captures,
         },
@@ -310,12 +309,12 @@ fn what_is_filled_is_bounded() {
 #[test]
 fn a_forwarded_address_is_one_only_where_it_is_asked_for() {
     let head = RequestHead::new(HeaderMap::from_pairs([(":path", "/")]));
-    let twins = TwinTable::default();
-    let subject = Subject::new(&head, &twins).unwrap();
     let mut facts = Facts::default();
     facts.add(Property::Address, b"[2001:db8::1]:0".to_vec());
     let sources = Sources {
-        subject: &subject,
+        head: &head,
+        now: Duration::ZERO,
+        identity: None,
         facts: &facts,
         response: None,
         captures: &[],

@@ -7,8 +7,8 @@ use crate::attacks::Answer;
 
 const TRANSFORM: &str = "gatehouse.transform";
 
-/// The chain with a rule that uses every form of rewriting there is, for callers that auth knows nothing of; and with a route
-/// to what auth keeps that is taken by a header.
+/// The chain with rules that use every form of rewriting there is, for callers that auth knows nothing of; and with routes to
+/// what auth keeps that are taken by a header, a parameter of the query, a method.
 fn bootstrap(normalized: bool) -> Bootstrap {
     let mut bootstrap = Bootstrap::chain();
     // Hundreds of connections: in the clear, since none of this is about TLS.
@@ -17,7 +17,30 @@ fn bootstrap(normalized: bool) -> Bootstrap {
         .expect("a filter chain")
         .remove("transport_socket");
     bootstrap.edit_filter_config(TRANSFORM, |config| {
-        config["rules"] = json!([{
+        let allowed = json!(["/users", "/orders/open", "/stock/public"]);
+        let rewritten = |name: &str, path: Value| {
+            json!({
+                "name": name,
+                "match": { "path": { "prefix": format!("/public/{name}") } },
+                "request": {
+                    "path": path,
+                    "query": [{ "set": "role", "value": "user" }],
+                    "host": "api.gatehouse.test",
+                    "method": "GET",
+                },
+            })
+        };
+        config["rules"] = json!([
+            rewritten("s", json!({ "strip_prefix": "/public/s", "allowed_paths": allowed })),
+            rewritten("t", json!({
+                "template": { "from": "/public/t/{rest=**}", "to": "/{rest}" },
+                "allowed_paths": allowed,
+            })),
+            rewritten("r", json!({
+                "regex": { "pattern": "^/public/r(.*)$", "substitution": "\\1" },
+                "allowed_paths": allowed,
+            })),
+            {
             "name": "public",
             "match": { "path": { "prefix": "/public" } },
             "request": {
@@ -44,14 +67,18 @@ fn bootstrap(normalized: bool) -> Bootstrap {
     let routes = manager["route_config"]["virtual_hosts"][0]["routes"]
         .as_array_mut()
         .expect("routes");
-    routes.insert(
-        0,
-        json!({
-            "name": "admin-by-header",
-            "match": { "prefix": "/", "headers": [{ "name": "x-target", "string_match": { "exact": "admin" } }] },
-            "route": { "cluster": "orders", "prefix_rewrite": "/admin/" },
-        }),
-    );
+    let header = |name: &str, value: &str| json!({ "prefix": "/", "headers": [{ "name": name, "string_match": { "exact": value } }] });
+    let role = json!([{ "name": "role", "string_match": { "exact": "admin" } }]);
+    for found in [
+        header("x-target", "admin"),
+        header(":method", "DELETE"),
+        json!({ "prefix": "/", "query_parameters": role }),
+    ] {
+        routes.insert(
+            0,
+            json!({ "match": found, "route": { "cluster": "orders", "prefix_rewrite": "/admin/" } }),
+        );
+    }
     bootstrap
 }
 
@@ -132,6 +159,9 @@ fn no_rewritten_path_leads_to_what_auth_keeps() {
         for suffix in suffixes {
             for prefix in [
                 "/public",
+                "/public/s",
+                "/public/t",
+                "/public/r",
                 "/PUBLIC",
                 "/%70ublic",
                 "/public/..",
@@ -157,6 +187,41 @@ fn no_rewritten_path_leads_to_what_auth_keeps() {
             .envoy()
             .counter("wasmcustom.gatehouse.transform.path_not_allowed");
         assert!(refused >= 5, "{refused}");
+        // Parameters and methods by which a route is taken, in the client's hand.
+        for query in [
+            "role=admin",
+            "role=user&role=admin",
+            "ROLE=admin",
+            "%72ole=admin",
+            "%2572ole=admin",
+            "role[]=admin",
+            "x=1;role=admin",
+            "role=admin;x=1",
+            "role=admin#",
+            "?role=admin",
+            "&&role=admin&",
+        ] {
+            for form in ["s", "t", "r"] {
+                for method in ["GET", "DELETE", "POST", "PATCH"] {
+                    let path = format!("/public/{form}/users/7?{query}");
+                    let answer = send(method, &path, "");
+                    assert_eq!(leaked(&answer), None, "{method} {path}");
+                }
+            }
+        }
+        for form in ["s", "t", "r"] {
+            let path = format!("/public/{form}/users/7?a=%2e%2e");
+            let echo = gateway.h2().send(&Request::get(&path)).echo();
+            assert_eq!(
+                (echo.service.as_str(), echo.path.as_str()),
+                ("users", "/users/7?a=%2e%2e&role=user")
+            );
+            assert_eq!(echo.authority, "api.gatehouse.test");
+            let refused = gateway
+                .h2()
+                .send(&Request::get(format!("/public/{form}/admin")));
+            assert_eq!(refused.status, 403, "{form}");
+        }
         // Headers by which a route is taken, in the client's hand.
         for header in [
             "x-target: admin",
@@ -211,53 +276,73 @@ fn a_rewrite_that_leads_elsewhere_is_refused_at_configuration() {
     let Some(gateway) = Gateway::start_with(&good, &options) else {
         return;
     };
-    let cases: [(&str, Value, &str); 8] = [
+    let cases: [(&str, Value, &str); 13] = [
+        (
+            "/path",
+            json!({ "strip_prefix": "/public", "allowed_paths": ["users"] }),
+            "rules[3].request.path.allowed_paths[0]",
+        ),
+        (
+            "/path",
+            json!({ "template": { "from": "/public/{a}", "to": "/admin/{a}" }, "allowed_paths": ["/users"] }),
+            "rules[3].request.path.template.to",
+        ),
+        (
+            "/path",
+            json!({ "regex": { "pattern": "^/public", "substitution": "/admin" }, "allowed_paths": ["/users"] }),
+            "rules[3].request.path.regex.substitution",
+        ),
+        ("/host", json!("admin.test/"), "rules[3].request.host"),
+        ("/method", json!("CONNECT"), "rules[3].request.method"),
         (
             "/path/replace_prefix/to",
             json!("/admin"),
-            "rules[0].request.path.replace_prefix.to",
+            "rules[3].request.path.replace_prefix.to",
         ),
         (
             "/path/replace_prefix/to",
             json!("/users/../admin"),
-            "rules[0].request.path.replace_prefix.to",
+            "rules[3].request.path.replace_prefix.to",
         ),
         (
             "/path/allowed_paths",
             json!([]),
-            "rules[0].request.path.allowed_paths",
+            "rules[3].request.path.allowed_paths",
         ),
         (
             "/path/allowed_paths",
             json!(["/users?admin"]),
-            "rules[0].request.path.allowed_paths[0]",
+            "rules[3].request.path.allowed_paths[0]",
         ),
         (
             "/headers/0/set",
             json!(":path"),
-            "rules[0].request.headers[0].set",
+            "rules[3].request.headers[0].set",
         ),
         (
             "/headers/0/set",
             json!("host"),
-            "rules[0].request.headers[0].set",
+            "rules[3].request.headers[0].set",
         ),
         (
             "/headers/3/to",
             json!("x-envoy-original-path"),
-            "rules[0].request.headers[3].to",
+            "rules[3].request.headers[3].to",
         ),
         (
             "/headers/2/remove",
             json!("authorization"),
-            "rules[0].request.headers[2].remove",
+            "rules[3].request.headers[2].remove",
         ),
     ];
     for (pointer, value, at) in cases {
         let mut changed = good.clone();
         changed.edit_filter_config(TRANSFORM, |config| {
-            let request = &mut config["rules"][0]["request"];
-            *request.pointer_mut(pointer).expect("it is there") = value;
+            let request = &mut config["rules"][3]["request"];
+            match pointer.rsplit_once('/') {
+                Some(("", name)) => request[name] = value,
+                _ => *request.pointer_mut(pointer).expect("it is there") = value,
+            }
         });
         let Reload::Rejected(log) = gateway.reload(&changed) else {
             panic!("{pointer} is taken")
