@@ -58,6 +58,19 @@ fn config() -> Value {
             "match": { "path": { "prefix": "/masked" } },
             "response": { "body": [{ "mask": "/secret" }] },
         },
+        {
+            "name": "made",
+            "match": { "path": { "prefix": "/made" } },
+            "request": {
+                "capture": [{ "member": "/model", "name": "model" }],
+                "headers": [{ "set": "x-size", "value": "${capture:model|upper|default:none}" }],
+                "body": [{ "set": "/route", "value": "to ${capture:model}" }],
+            },
+            "response": {
+                "capture": [{ "member": "/id", "name": "id" }],
+                "headers": [{ "set": "x-told", "value": "${capture:id} of ${capture:model}" }],
+            },
+        },
     ] })
 }
 
@@ -260,6 +273,35 @@ fn what_was_gathered_goes_through_the_operations() {
         }
     }
     assert_eq!(counter(&vm, "request_body_rewritten"), 9);
+}
+
+// What the body says is known before the first byte of it goes on, and still when its answer comes.
+#[test]
+fn templates_are_filled_with_what_was_captured() {
+    let host = Host::new();
+    let vm = start(&host);
+    for ending in ENDINGS {
+        for piece in [1, 5, 4096] {
+            let mut stream = post(&vm, "/made");
+            send(&mut stream, r#"{"n":1,"model":"large"}"#, piece, ending);
+            let upstream = stream.upstream();
+            assert!(upstream.complete, "{ending:?} {piece}");
+            assert_eq!(upstream.headers.text("x-size"), Some("LARGE"));
+            assert_eq!(
+                upstream.text(),
+                r#"{"n":1,"model":"large","route":"to large"}"#
+            );
+            answer(&mut stream, r#"{"id":7}"#, piece, ending);
+            assert_eq!(stream.client().headers.text("x-told"), Some("7 of large"));
+            assert_eq!(
+                (stream.client().text(), stream.client().complete),
+                (r#"{"id":7}"#, true)
+            );
+        }
+    }
+    let mut none = post(&vm, "/made");
+    send(&mut none, "{}", 1, Ending::WithData);
+    assert_eq!(none.upstream().headers.text("x-size"), Some("none"));
 }
 
 // A captured value is a client's text in a header: a control character splits it, and a long one fills it.

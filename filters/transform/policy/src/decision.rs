@@ -378,11 +378,11 @@ impl Content {
     fn of(plan: &Plan, codings: &CodingRule, headers: &HeaderMap, end_of_stream: bool) -> Content {
         let status = headers.get_all(":status").next().unwrap_or_default();
         // 101: what follows is another protocol's. 206: a part of a document.
+        let is_whole = !matches!(status, b"101" | b"206");
         // Members are captured of one document.
-        let captures = plan.transform.response_capture.is_some();
-        let reading = Reading::of(headers, codings).filter(|reading| {
-            !(matches!(status, b"101" | b"206") || captures && reading.form != JsonForm::Document)
-        });
+        let any_form = plan.transform.response_capture.is_none();
+        let reading = Reading::of(headers, codings)
+            .filter(|reading| is_whole && (any_form || reading.form == JsonForm::Document));
         let is_unchanged = status == b"304";
         let bodiless = plan.is_head || is_unchanged || status == b"204";
         if end_of_stream || bodiless || content::is_empty(headers) {

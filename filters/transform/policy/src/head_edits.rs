@@ -87,6 +87,13 @@ const KEPT_FAMILIES: [&str; 7] = [
 /// routing, whose answer passes here, tells of versions that end.
 const KEPT_IN_RESPONSES: [&str; 5] = ["date", "deprecation", "link", "sunset", "vary"];
 
+/// Headers that have one value (Fetch standard section 3.3), which Envoy joins with a comma where two came.
+const JOINED: [&str; 3] = [
+    "access-control-allow-credentials",
+    "access-control-allow-origin",
+    "access-control-max-age",
+];
+
 /// Headers that frame a response or say what its body is.
 pub(crate) const RESERVED_RESPONSE_HEADERS: [&str; 12] = [
     "connection",
@@ -169,11 +176,14 @@ impl HeadEdits {
                     }
                 }
                 HeadEdit::Dedupe(name, keep) => {
-                    let mut values = edits.values(name.as_bytes(), headers);
-                    let count = values.len();
-                    keep.reduce(&mut values);
-                    if values.len() != count {
-                        replace(name, values, edits);
+                    let values = edits.values(name.as_bytes(), headers);
+                    let mut reduced = values.clone();
+                    if JOINED.contains(&name.as_str()) {
+                        reduced = reduced.iter().flat_map(parts).collect();
+                    }
+                    keep.reduce(&mut reduced);
+                    if reduced != values {
+                        replace(name, reduced, edits);
                     }
                 }
                 HeadEdit::Remove(_) | HeadEdit::RemovePrefix(_) | HeadEdit::KeepOnly(_) => {
@@ -339,6 +349,12 @@ fn is_one_of(name: &[u8], names: &[&str]) -> bool {
 fn is_in_family(name: &[u8], family: &str) -> bool {
     name.get(..family.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(family.as_bytes()))
+}
+
+/// The values that were joined with commas.
+fn parts(value: &HeaderValue) -> impl Iterator<Item = HeaderValue> {
+    let parts = value.as_bytes().split(|byte| *byte == b',');
+    parts.filter_map(|part| HeaderValue::try_from(part.trim_ascii()).ok())
 }
 
 /// Makes these the only values of the header.

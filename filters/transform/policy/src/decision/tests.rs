@@ -421,6 +421,38 @@ fn presets_of_a_response() {
     assert_eq!(writes(&edits, &trailers), ["-x-powered-by"]);
 }
 
+// Envoy has made one value of two by then, and a browser takes neither.
+#[test]
+fn values_that_envoy_has_joined_are_told_apart() {
+    let config = r#"{"version":1,"rules":[{"name":"a","response":{"headers":[
+        {"dedupe":"access-control-allow-origin","keep":"first"},
+        {"dedupe":"access-control-allow-credentials","keep":"unique"},
+        {"dedupe":"access-control-allow-headers","keep":"first"}]}}]}"#;
+    let policy = Policy::from_bytes(config.as_bytes()).unwrap();
+    let Step::Forward(Forward {
+        plan: Some(plan), ..
+    }) = policy.request(&head("GET", "/", &[]), None, None, true, None, None)
+    else {
+        panic!("refused")
+    };
+    let headers = HeaderMap::from_pairs([
+        (":status", "200"),
+        ("access-control-allow-origin", "https://a.test,*"),
+        ("access-control-allow-credentials", "true, true"),
+        ("access-control-allow-headers", "x-a,x-b"),
+    ]);
+    let Respond::Forward { edits, .. } = policy.response(&plan, &headers, true, None) else {
+        panic!("refused")
+    };
+    assert_eq!(
+        writes(&edits, &headers),
+        [
+            "access-control-allow-origin=https://a.test",
+            "access-control-allow-credentials=true"
+        ]
+    );
+}
+
 // What a rule removes from the head comes behind the body all the same, if nobody looks.
 #[test]
 fn removals_hold_for_trailers() {

@@ -493,6 +493,91 @@ fn inflated_so_far(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
+// An event is for now: a client sees each before the upstream sends the next, edited, with a coding and without one.
+#[test]
+fn each_event_goes_on_as_it_comes() {
+    let (to_upstream, go) = mpsc::channel::<()>();
+    let go = Arc::new(Mutex::new(go));
+    let peer = Peer::start(move |got: &Got, stream| {
+        let coded = got.path.ends_with("coded");
+        if !coded && !got.path.ends_with("plain") {
+            return stream.write_all(&head("204 No Content", &[]));
+        }
+        let coding = if coded { "gzip" } else { "identity" };
+        let lines = [
+            "content-type: text/event-stream",
+            &format!("content-encoding: {coding}"),
+            "transfer-encoding: chunked",
+        ];
+        stream.write_all(&head("200 OK", &lines))?;
+        let go = go.lock().expect("one request at a time");
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        for event in 0..5 {
+            let text = format!(
+                "id: {event}\ndata: {{\"customers\": [{{\"email\": \"{event}@b.test\"}}]}}\n\n"
+            );
+            let bytes = if coded {
+                encoder.write_all(text.as_bytes())?;
+                encoder.flush()?;
+                std::mem::take(encoder.get_mut())
+            } else {
+                text.into_bytes()
+            };
+            write!(stream, "{:x}\r\n", bytes.len())?;
+            stream.write_all(&bytes)?;
+            stream.write_all(b"\r\n")?;
+            if go.recv_timeout(Duration::from_secs(20)).is_err() {
+                return Ok(());
+            }
+        }
+        if coded {
+            let bytes = encoder.finish()?;
+            write!(stream, "{:x}\r\n", bytes.len())?;
+            stream.write_all(&bytes)?;
+            stream.write_all(b"\r\n")?;
+        }
+        stream.write_all(b"0\r\n\r\n")
+    });
+    let Some(gateway) = Gateway::start(&both(load_assignment(peer.address()), false)) else {
+        return;
+    };
+    for kind in ["plain", "coded"] {
+        let mut client = TcpStream::connect(gateway.h1().address()).expect("Envoy listens");
+        client
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .expect("a socket");
+        let get = format!("GET /both/{kind} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        client.write_all(get.as_bytes()).expect("Envoy reads");
+        let (mut bytes, mut chunk, mut told) = (Vec::new(), [0; 4096], 0);
+        let read = |bytes: &[u8]| match kind {
+            "coded" => inflated_so_far(bytes),
+            _ => String::from_utf8_lossy(&dechunked(bytes)).into_owned(),
+        };
+        loop {
+            let count = client.read(&mut chunk).expect("an event, or the end");
+            if count == 0 {
+                break;
+            }
+            bytes.extend_from_slice(&chunk[..count]);
+            let events = read(&bytes).matches("\n\n").count();
+            while told < events {
+                told += 1;
+                to_upstream.send(()).expect("the upstream waits");
+            }
+        }
+        assert_eq!(told, 5, "{kind}");
+        assert!(is_ended(&bytes), "{kind}");
+        let text = read(&bytes);
+        let expected: String = (0..5)
+            .map(|event| {
+                format!("id: {event}\ndata: {{\"customers\": [{{\"email\": \"***\"}}]}}\n\n")
+            })
+            .collect();
+        assert_eq!(text, expected, "{kind}");
+    }
+    gateway.assert_filters_alive();
+}
+
 // An upstream that dies in the middle of a coded answer: the client sees it die, and the worker lives.
 #[test]
 fn a_reset_in_the_middle_is_one_for_the_client() {

@@ -82,6 +82,8 @@ async fn talkative(_request: Received) -> http::Response<Pieces> {
         ("x-powered-by", "PHP/5"),
         ("x-aspnet-version", "4.0"),
         ("x-frame-options", "SAMEORIGIN"),
+        ("access-control-allow-origin", "https://a.test"),
+        ("access-control-allow-origin", "https://a.test"),
         ("x-tag", "a"),
         ("x-tag", "b"),
         ("x-tag", "a"),
@@ -104,7 +106,7 @@ fn edits_and_presets_of_a_response_hold_for_head_and_trailers() {
             "name": "all",
             "response": {
                 "presets": ["security_headers", "hide_server"],
-                "headers": [{ "dedupe": "x-tag", "keep": "unique" }, { "append": "x-tag", "value": "c" }],
+                "headers": [{ "dedupe": "access-control-allow-origin", "keep": "unique" }, { "dedupe": "x-tag", "keep": "unique" }, { "append": "x-tag", "value": "c" }],
             },
         }] }),
     );
@@ -130,6 +132,7 @@ fn edits_and_presets_of_a_response_hold_for_head_and_trailers() {
         assert_eq!(all("x-frame-options"), ["SAMEORIGIN"]);
         assert_eq!(all("x-content-type-options"), ["nosniff"]);
         assert_eq!(all("referrer-policy"), ["no-referrer"]);
+        assert_eq!(all("access-control-allow-origin"), ["https://a.test"]);
         assert_eq!(all("x-tag"), ["a", "b", "c"]);
         let trailers: Vec<_> = response.trailers.keys().map(HeaderName::as_str).collect();
         assert_eq!(trailers, ["x-sum"]);

@@ -90,7 +90,7 @@ fn a_body_that_cannot_be_read_is_refused_as_documented() {
             "application/json; charset=utf-16",
             "application/json, text/plain",
             "application/jsonx",
-            "application/x-ndjson",
+            "application/x-ndjson; charset=utf-16",
             "application/json;charset=utf-8;charset=utf-7",
             "application/xml",
             "application/octet-stream",
