@@ -19,15 +19,18 @@ pub(crate) struct Variables {
     /// Of those operations that are not for every message, by their place.
     conditions: Vec<(usize, Condition, InDoubt)>,
     operations: usize,
+    /// A body is read also where no operation is for it: there are limits that it has to keep.
+    has_limits: bool,
 }
 
 impl Variables {
-    pub(crate) fn new(direction: Direction) -> Variables {
+    pub(crate) fn new(direction: Direction, has_limits: bool) -> Variables {
         Variables {
             direction,
             values: Vec::new(),
             conditions: Vec::new(),
             operations: 0,
+            has_limits,
         }
     }
 
@@ -60,10 +63,10 @@ impl Variables {
         let is_out = |(_, condition, _): &&(usize, Condition, InDoubt)| {
             !condition.holds(sources, self.direction, InDoubt::Make)
         };
-        self.conditions.iter().filter(is_out).count() < self.operations
+        self.has_limits || self.conditions.iter().filter(is_out).count() < self.operations
     }
 
-    /// The values and operations for this message; `None` if no operation is for it.
+    /// The values and operations for this message; `None` if no operation is for it, and its body need not be read.
     ///
     /// # Errors
     /// A value would be too long.
@@ -74,7 +77,7 @@ impl Variables {
             .filter(|(_, condition, doubt)| !condition.holds(sources, self.direction, *doubt))
             .map(|(operation, ..)| *operation)
             .collect();
-        if left_out.len() == self.operations {
+        if left_out.len() == self.operations && !self.has_limits {
             return Ok(None);
         }
         let values = self.values.iter().map(|value| value.fill(sources));

@@ -82,10 +82,11 @@ pub(super) fn compile_body(
         }
         return Ok(None);
     };
+    let has_limits = limits.is_some();
     let limits = compile_limits(limits, surroundings.name_key, &at.field("limits"))?;
     let body_at = at.field("body");
     let mut operations = Vec::new();
-    let mut variables = Variables::new(scope.direction);
+    let mut variables = Variables::new(scope.direction, has_limits);
     for (index, mut operation) in config.into_iter().enumerate() {
         let at = body_at.index(index);
         let (when, unless) = (operation.when.take(), operation.unless.take());

@@ -630,3 +630,20 @@ fn the_target_is_made_of_the_message() {
         )
     );
 }
+
+// Limits are for everybody's bodies, whoever may see what is in them.
+#[test]
+fn limits_hold_where_no_operation_is_made() {
+    let policy = rule(json!({ "request": {
+        "body": [{ "remove": "/a", "unless": { "groups": ["support"] } }],
+        "limits": { "max_depth": 2 },
+    } }));
+    let support = record(&["support"]);
+    let head = head(&[("content-type", b"application/json")]);
+    let read = |document: &str| {
+        let mut body = forward(&policy, &head, Some(&support)).body.unwrap();
+        body.chunk(&mut document.as_bytes()).map(drop)
+    };
+    assert!(read("[[[1]]]").is_err());
+    assert!(read(r#"{"a":[1]}"#).is_ok());
+}
