@@ -626,6 +626,9 @@ impl JsonRewriter {
             }
             cut.skip(1);
             self.state = State::Value { or_end: false };
+            if cut.rest().first() == Some(&b' ') {
+                cut.skip(1);
+            }
             return match cut.rest().first() {
                 Some(byte) => self.before_value(*byte, false, cut),
                 None => Ok(()),

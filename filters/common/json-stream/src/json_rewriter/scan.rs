@@ -22,15 +22,18 @@ pub(super) fn text(bytes: &[u8]) -> usize {
 
 /// How many bytes are blanks.
 pub(super) fn blanks(bytes: &[u8]) -> usize {
-    let (words, _) = bytes.as_chunks::<8>();
-    // What is indented has many spaces in a row, anything else a blank or none.
-    let words = words
-        .iter()
-        .take_while(|word| u64::from_le_bytes(**word) == SPACES);
-    let spaces = words.count().saturating_mul(8);
-    let rest = bytes.get(spaces..).unwrap_or_default();
-    let more = rest.iter().position(|byte| !super::is_blank(*byte));
-    spaces.saturating_add(more.unwrap_or(rest.len()))
+    // What is indented has a line end and many spaces in a row, anything else a blank or none.
+    let is_line_end = |byte: &&u8| matches!(**byte, b'\n' | b'\r');
+    let line_ends = bytes.iter().take_while(is_line_end).count();
+    let spaces = scan(
+        bytes.get(line_ends..).unwrap_or_default(),
+        |word| word ^ SPACES,
+        |byte| byte == b' ',
+    );
+    let length = line_ends.saturating_add(spaces);
+    let rest = bytes.get(length..).unwrap_or_default();
+    let more = rest.iter().take_while(|byte| super::is_blank(**byte));
+    length.saturating_add(more.count())
 }
 
 /// A high bit for each byte that ends the text. Above one that does there may be others that do not.

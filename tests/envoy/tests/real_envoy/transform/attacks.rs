@@ -50,6 +50,8 @@ fn start(peer: &Peer) -> Option<Gateway> {
         masked["name"] = "masked".into();
         masked["match"] = json!({ "path": { "prefix": "/masked" } });
         masked.as_object_mut().expect("a rule").remove("request");
+        masked["response"]["limits"] =
+            json!({ "max_members": 1_000_000, "duplicate_members": "allow" });
         rules.push(masked);
     });
     Gateway::start(&bootstrap)

@@ -14,7 +14,7 @@ fn bootstrap() -> Bootstrap {
         json!({ "version": 1, "rules": [{
             "name": "users",
             "match": { "path": { "prefix": "/users/strict" } },
-            "request": { "body": [
+            "request": { "limits": { "duplicate_members": "allow" }, "body": [
                 { "remove": "/internal" }, { "mask": "/card" }, { "set": "/source", "value": "api" },
             ] },
         }] }),
