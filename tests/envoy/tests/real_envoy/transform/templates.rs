@@ -58,16 +58,15 @@ fn values_are_those_of_the_exchange() {
         let before = now();
         let request = get(&gateway, "/orders/7?x=1", "gold", &["staff", "a,b"])
             .header("x-who", "mallory")
-            .header("x_who", "mallory")
             .header("x-a", "before ${identity:subject}");
         let response = client.send(&request);
+        assert_eq!(response.status, 200, "{}", response.text());
         assert_eq!(
             response.header("x-seen"),
             Some("200 for alice by TLSv1.3, before ${identity:subject}")
         );
         let echo = response.echo();
         assert_eq!(echo.header("x-who"), ["alice/gold/staff,a%2Cb"]);
-        assert!(echo.header("x_who").is_empty());
         assert_eq!(echo.header("x-id"), ["7"]);
         assert_eq!(echo.header("x-tls"), ["TLSv1.3"]);
         assert_eq!(echo.header("x-from"), ["127.0.0.1"]);
