@@ -113,11 +113,11 @@ pub(super) fn table() -> Vec<Scenario> {
             UpstreamSees::default().body(SENT_ON),
         ),
         scenario(
-            "a body that spells them otherwise, and twice",
+            "a body that spells them otherwise",
             "the upstream's parser knows them all the same",
             post(
                 "application/merge-patch+json; charset=UTF-8",
-                r#"{"\u0069nternal": 1, "internal": 2, "c\u0061rd": 3, "source": "client"}"#,
+                r#"{"\u0069nternal": 1, "c\u0061rd": 3, "source": "client"}"#,
             ),
             UpstreamSees::default().body(r#"{ "c\u0061rd": "***", "source": "api"}"#),
         ),
