@@ -12,6 +12,10 @@ use crate::waiting::WaitingList;
 /// How much what is held may change before the host is told, in bytes: a call for each chunk would cost more than it says.
 const GAUGE_STEP: u64 = 4096;
 
+/// The most that the bodies under way may hold in one worker, in bytes. A VM has 1 GiB, and where it needs more it is lost with all
+/// that wait in it: a client can make each of its requests hold 2 MiB with names of members, or half a MiB with a coding.
+pub(crate) const MAX_HELD_BYTES: u64 = 256 << 20;
+
 /// What the requests of one configuration share.
 pub(crate) struct Plugin {
     pub(crate) policy: Policy,

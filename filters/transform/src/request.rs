@@ -16,7 +16,7 @@ use transform_policy::{
 
 use crate::facts;
 use crate::passage::{Hold, Passage, Stop};
-use crate::plugin::Plugin;
+use crate::plugin::{MAX_HELD_BYTES, Plugin};
 use crate::waiting::Waiter;
 
 /// The context of one stream.
@@ -213,7 +213,7 @@ impl Exchange {
         match self.request.wait(&chunk, ended)? {
             Wait::Over => {}
             Wait::More => {
-                self.measure();
+                self.bound()?;
                 return Ok(Action::Pause);
             }
             Wait::TooFar => return Err(Reason::MembersTooFar.into()),
@@ -257,7 +257,7 @@ impl Exchange {
             self.try_request(&chunk);
             self.request.capture(&chunk)?;
             self.request.rewrite(&chunk)?;
-            self.measure();
+            self.bound()?;
         }
         self.request_ended(ended)?;
         Ok(Action::Continue)
@@ -284,11 +284,11 @@ impl Exchange {
         let tried = self.trial.as_mut().and_then(|trial| trial.request_ended());
         self.count_trial(tried);
         self.request.end_capturing()?;
-        self.request.capturing = None;
+        let capturing = self.request.capturing.take();
         let body = self.request.body.take();
         self.measure();
         let (rewritten, passed) = (Counter::RequestBodyRewritten, Counter::RequestBodyPassed);
-        self.end(Buffer::Request, body, rewritten, passed)
+        self.end(Buffer::Request, capturing, body, rewritten, passed)
     }
 
     /// What became of the body, if it is over and was looked at.
@@ -300,22 +300,26 @@ impl Exchange {
         self.count_trial(tried);
         self.response.end_capturing()?;
         self.tell_of_response(true)?;
-        self.response.capturing = None;
+        let capturing = self.response.capturing.take();
         let body = self.response.body.take();
         self.measure();
         let (rewritten, passed) = (Counter::ResponseBodyRewritten, Counter::ResponseBodyPassed);
-        self.end(Buffer::Response, body, rewritten, passed)
+        self.end(Buffer::Response, capturing, body, rewritten, passed)
     }
 
     /// A document that has not closed by now is cut: what is there of it must not pass for the whole.
     fn end(
         &self,
         buffer: Buffer,
+        capturing: Option<Box<Capturing>>,
         body: Option<Body>,
         rewritten: Counter,
         passed: Counter,
     ) -> Result<Option<Ended>, Stop> {
         let Some(body) = body else {
+            if capturing.is_some_and(|capturing| capturing.has_passed()) {
+                self.count(passed);
+            }
             return Ok(None);
         };
         let ended = body.end().map_err(|fault| Stop::Body(buffer, fault))?;
@@ -417,7 +421,7 @@ impl Exchange {
         match self.response.wait(&chunk, ended)? {
             Wait::Over => {}
             Wait::More => {
-                self.measure();
+                self.bound()?;
                 return Ok(Action::Pause);
             }
             // Nothing was decided by them: the answer goes on without.
@@ -470,7 +474,7 @@ impl Exchange {
             self.response.capture(&chunk)?;
             self.tell_of_response(false)?;
             self.response.rewrite(&chunk)?;
-            self.measure();
+            self.bound()?;
         }
         self.response_ended(ended)?;
         self.first_chunk_has_gone();
@@ -540,6 +544,21 @@ impl Exchange {
             .fold(trial, usize::saturating_add);
         self.plugin.held.change(self.held_bytes, held);
         self.held_bytes = held;
+    }
+
+    /// The same, and ends a message that holds something where all together hold too much. What is on trial is given up first.
+    fn bound(&mut self) -> Result<(), Reason> {
+        self.measure();
+        let is_over = |plugin: &Plugin| plugin.held.part() > MAX_HELD_BYTES;
+        if !is_over(&self.plugin) {
+            return Ok(());
+        }
+        self.trial = None;
+        self.measure();
+        match self.held_bytes > 0 && is_over(&self.plugin) {
+            true => Err(Reason::Crowded),
+            false => Ok(()),
+        }
     }
 
     /// Whether the deadline of the head that waits was first: then it has been answered.

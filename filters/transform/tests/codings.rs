@@ -352,3 +352,43 @@ fn what_inflates_too_far_is_refused_and_counted() {
         Some(Coding::Gzip)
     ));
 }
+
+// A VM has 1 GiB; without a bound, a client that opens enough streams takes it down, and every request of the worker with it.
+#[test]
+fn what_all_bodies_hold_is_bounded() {
+    let host = Host::new();
+    let vm = start(&host);
+    let body = encode(Form::Gzip, DOCUMENT.as_bytes());
+    let begin = || {
+        let pseudo = [
+            (":method", "POST"),
+            (":scheme", "https"),
+            (":authority", "a"),
+            (":path", "/same"),
+            JSON,
+            ("content-encoding", "gzip"),
+        ];
+        let mut stream = vm.request(pseudo);
+        stream.request_headers(false);
+        let status = stream.request_body(&body[..body.len() - 10], false);
+        (stream, status)
+    };
+    let mut open = Vec::new();
+    let refused = loop {
+        let (stream, status) = begin();
+        if status != FilterStatus::Continue {
+            break status;
+        }
+        open.push(stream);
+        assert!(open.len() < 1000);
+    };
+    assert_eq!(reply(&refused).details, "gatehouse_transform_crowded");
+    assert!(open.len() > 500, "{}", open.len());
+    // Those that were there go on, and make room.
+    let mut first = open.remove(0);
+    let rest = &body[body.len() - 10..];
+    assert_eq!(first.request_body(rest, true), FilterStatus::Continue);
+    assert!(first.upstream().complete);
+    open.truncate(10);
+    assert_eq!(begin().1, FilterStatus::Continue);
+}

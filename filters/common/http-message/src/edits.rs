@@ -142,6 +142,17 @@ impl HeaderEdits {
         values
     }
 
+    /// Whether [`HeaderEdits::values`] leaves none out: a client may send a longer value than a policy may write.
+    pub fn knows_all(&self, name: &[u8], headers: &HeaderMap) -> bool {
+        let is_of = |edit: &HeaderEdit| edit.is_allowed() && is_name(edit, name);
+        let replaces = |edit: &HeaderEdit| !matches!(edit, HeaderEdit::Append { .. });
+        let mut of = headers
+            .iter()
+            .filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        of.all(|(_, value)| HeaderValue::check(value).is_ok())
+            || self.0.iter().any(|edit| is_of(edit) && replaces(edit))
+    }
+
     /// The host writes that make `headers` look as the edits ask: none for what is so already, and none twice for a name.
     ///
     /// Where a header is repeated, it is removed and added, because the "replace" of a host may change the first one only.

@@ -61,6 +61,17 @@ impl HeaderValue {
         HeaderValue::try_from(percent_encode_value(text).as_bytes())
     }
 
+    /// Whether these bytes may be a value.
+    pub(crate) fn check(value: &[u8]) -> Result<(), InvalidHeaderValue> {
+        if value.len() > Self::MAX_BYTES {
+            return Err(InvalidHeaderValue::TooLong);
+        }
+        match value.iter().copied().all(is_value_byte) {
+            true => Ok(()),
+            false => Err(InvalidHeaderValue::ControlCharacter),
+        }
+    }
+
     /// The value's bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -71,12 +82,7 @@ impl TryFrom<&[u8]> for HeaderValue {
     type Error = InvalidHeaderValue;
 
     fn try_from(value: &[u8]) -> Result<HeaderValue, InvalidHeaderValue> {
-        if value.len() > Self::MAX_BYTES {
-            return Err(InvalidHeaderValue::TooLong);
-        }
-        if !value.iter().copied().all(is_value_byte) {
-            return Err(InvalidHeaderValue::ControlCharacter);
-        }
+        HeaderValue::check(value)?;
         Ok(HeaderValue(Shared::from(value)))
     }
 }

@@ -42,6 +42,12 @@ impl Bindings {
         self.left_out & bit(operation) != 0
     }
 
+    /// What the values take, in bytes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let texts = self.texts.iter().map(Vec::capacity);
+        texts.fold(0, usize::saturating_add)
+    }
+
     /// The JSON text that an operation writes in this message.
     pub(crate) fn text<'a>(&'a self, text: &'a Text) -> &'a [u8] {
         match text {

@@ -217,17 +217,13 @@ impl JsonRewriter {
         self.captures.count()
     }
 
-    /// The bytes that are held of values.
-    pub(crate) fn captured_bytes(&self) -> usize {
-        self.captures.held_bytes()
-    }
-
     /// What is held beyond a chunk, in bytes: never more than 1 KiB and what the [`Limits`](crate::Limits) say: half a KiB a
-    /// level, and the names that are told apart.
+    /// level, and the names that are told apart; and the values of the bindings.
     pub fn held_bytes(&self) -> usize {
         let frames = self.open.capacity().saturating_mul(size_of::<Frame>());
         let more = [
             self.held.capacity(),
+            self.bindings.held_bytes(),
             self.place.held_bytes(),
             self.captures.held_bytes(),
             self.names.as_ref().map_or(0, Names::held_bytes),

@@ -47,6 +47,11 @@ impl SharedGauge {
         }
     }
 
+    /// The part of this VM.
+    pub fn part(&self) -> u64 {
+        self.part.get()
+    }
+
     fn tell(&self, part: u64) {
         let told = self.told.replace(part);
         let by = part.abs_diff(told);

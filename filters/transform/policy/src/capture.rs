@@ -136,6 +136,11 @@ impl Capturing {
         self.state == State::Passed || self.reader.knows_all()
     }
 
+    /// Whether it could not be read, and goes on all the same.
+    pub fn has_passed(&self) -> bool {
+        self.state == State::Passed
+    }
+
     /// The bytes that it holds of the body.
     pub fn held_bytes(&self) -> usize {
         self.reader.held_bytes()

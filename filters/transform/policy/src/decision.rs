@@ -502,7 +502,10 @@ impl Transform {
                 let program = Rc::clone(&rule.program);
                 forward.body = Some(Body::new(program, bindings, rule.pass, reading, codings));
             } else if rule.pass {
-                forward.counters.push(Counter::RequestBodyPassed);
+                // What captures members may have counted it.
+                if !forward.counters.contains(&Counter::RequestBodyPassed) {
+                    forward.counters.push(Counter::RequestBodyPassed);
+                }
             } else {
                 return Err(Reason::UndecodableRequest);
             }

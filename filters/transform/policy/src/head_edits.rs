@@ -157,26 +157,31 @@ impl HeadEdits {
                 }
                 HeadEdit::Add(name, value) => {
                     if let Some(value) = value.text(sources)?
-                        && edits.values(name.as_bytes(), headers).is_empty()
+                        && values(name, headers, edits).is_ok_and(|values| values.is_empty())
                     {
                         edits.append(name.clone(), value);
                     }
                 }
                 HeadEdit::Rename { from, to } => {
-                    let values = edits.values(from.as_bytes(), headers);
+                    let values = values(from, headers, edits)?;
                     if !values.is_empty() {
                         edits.remove(from.as_bytes());
                         replace(to, values, edits);
                     }
                 }
                 HeadEdit::Copy { from, to } => {
-                    let values = edits.values(from.as_bytes(), headers);
+                    let values = values(from, headers, edits)?;
                     if !values.is_empty() {
                         replace(to, values, edits);
                     }
                 }
                 HeadEdit::Dedupe(name, keep) => {
-                    let values = edits.values(name.as_bytes(), headers);
+                    if headers.get_all(name.as_str()).count() == 1
+                        && !edits.knows_all(name.as_bytes(), headers)
+                    {
+                        continue;
+                    }
+                    let values = values(name, headers, edits)?;
                     let mut reduced = values.clone();
                     if JOINED.contains(&name.as_str()) {
                         reduced = reduced.iter().flat_map(parts).collect();
@@ -349,6 +354,21 @@ fn is_one_of(name: &[u8], names: &[&str]) -> bool {
 fn is_in_family(name: &[u8], family: &str) -> bool {
     name.get(..family.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(family.as_bytes()))
+}
+
+/// The values that a header has by now.
+///
+/// # Errors
+/// One is longer than a value that is written may be: nothing can be said of what is left of them.
+fn values(
+    name: &HeaderName,
+    headers: &HeaderMap,
+    edits: &HeaderEdits,
+) -> Result<Vec<HeaderValue>, InvalidValue> {
+    match edits.knows_all(name.as_bytes(), headers) {
+        true => Ok(edits.values(name.as_bytes(), headers)),
+        false => Err(InvalidValue),
+    }
 }
 
 /// The values that were joined with commas.

@@ -124,7 +124,9 @@ const TRANSPORT: (HeaderName, HeaderValue) = (
 pub(crate) fn add_security_headers(headers: &HeaderMap, is_https: bool, edits: &mut HeaderEdits) {
     let transport = is_https.then_some(TRANSPORT);
     for (name, value) in SECURITY.into_iter().chain(transport) {
-        if edits.values(name.as_bytes(), headers).is_empty() {
+        if edits.knows_all(name.as_bytes(), headers)
+            && edits.values(name.as_bytes(), headers).is_empty()
+        {
             edits.append(name, value);
         }
     }

@@ -9,6 +9,7 @@ pub(crate) fn ensure(headers: &HeaderMap, draw: [u8; 24], edits: &mut HeaderEdit
     let values = edits.values(TRACEPARENT.as_bytes(), headers);
     if let [value] = values.as_slice()
         && is_valid(value.as_bytes())
+        && edits.knows_all(TRACEPARENT.as_bytes(), headers)
     {
         return;
     }

@@ -853,3 +853,57 @@ fn a_hash_is_made_under_a_key_of_the_vm_or_the_configuration() {
     assert_eq!(answer(&format!(r#"{{"key":"{KEY}"}}"#)), of_variable);
     assert_ne!(answer(&format!(r#"{{"key":"{KEY}!"}}"#)), of_variable);
 }
+
+// A client that makes one copy longer than a filter may write would get both by `dedupe`, and a second one by `add`.
+#[test]
+fn a_value_that_is_longer_than_may_be_written_is_there_all_the_same() {
+    let long = "a".repeat(HeaderValue::MAX_BYTES + 1);
+    let of = |edits: &str, headers: &[(&str, &str)]| {
+        let config = format!(
+            r#"{{"version":1,"rules":[{{"name":"a","request":{{"headers":[{edits}]}}}}]}}"#
+        );
+        let policy = Policy::from_bytes(config.as_bytes()).unwrap();
+        let head = head("GET", "/", headers);
+        match policy.request(&head, &Facts::default(), true, None) {
+            Step::Forward(forward) => Ok(writes(&forward.edits, head.headers())),
+            Step::Reply(_, reason) => Err(reason),
+            other => panic!("{other:?}"),
+        }
+    };
+    let invalid = Err(Reason::InvalidRequestValue);
+    for keep in ["first", "last", "unique"] {
+        let dedupe = format!(r#"{{"dedupe":"x-a","keep":"{keep}"}}"#);
+        assert_eq!(of(&dedupe, &[("x-a", &long), ("x-a", "b")]), invalid);
+        assert_eq!(of(&dedupe, &[("x-a", "b"), ("x-a", &long)]), invalid);
+        assert_eq!(of(&dedupe, &[("x-a", &long)]), Ok(vec![]));
+    }
+    let add = r#"{"add":"x-a","value":"b"}"#;
+    assert_eq!(of(add, &[("x-a", &long)]), Ok(vec![]));
+    for edit in ["rename", "copy"] {
+        let edit = format!(r#"{{"{edit}":"x-a","to":"x-b"}}"#);
+        assert_eq!(of(&edit, &[("x-a", &long)]), invalid);
+    }
+    let removed = r#"{"remove":"x-a"},{"add":"x-a","value":"b"},{"dedupe":"x-a","keep":"last"}"#;
+    assert_eq!(of(removed, &[("x-a", &long)]), Ok(vec!["x-a=b".to_owned()]));
+    let mut edits = HeaderEdits::new();
+    let headers = HeaderMap::from_pairs([("content-security-policy", long.as_str())]);
+    add_security_headers(&headers, false, &mut edits);
+    assert!(
+        edits
+            .values(b"content-security-policy", &headers)
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_request_that_passes_is_counted_once() {
+    let config = r#"{"version":1,"host_allows_stop_iteration":true,"rules":[{"name":"a","request":{
+        "capture":[{"member":"/a","header":"x-a"}],"body":[{"remove":"/b"}],"on_undecodable":"pass"}}]}"#;
+    let policy = Policy::from_bytes(config.as_bytes()).unwrap();
+    let head = head("POST", "/", &[("content-type", "text/plain")]);
+    let Step::Forward(forward) = policy.request(&head, &Facts::default(), false, None) else {
+        panic!("not forwarded")
+    };
+    let expected = [Counter::RequestBodyPassed, Counter::Matched];
+    assert_eq!(forward.counters, expected);
+}
