@@ -34,6 +34,8 @@ pub(crate) struct Exchange {
     held_bytes: usize,
     /// This filter has answered: what comes now is its own reply, or is not to go on.
     replied: bool,
+    /// The head of the upstream's answer has come by: a reply after it can only cut the answer off.
+    answering: bool,
 }
 
 impl Context for Exchange {}
@@ -69,16 +71,24 @@ impl HttpContext for Exchange {
             return Action::Continue;
         }
         let done = self.respond(end_of_stream);
-        self.settle(done)
+        let action = self.settle(done);
+        self.answering = action == Action::Continue;
+        action
     }
 
     fn on_http_response_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
+        // What is left of an answer that is cut off: nothing looks at it any more, so none of it goes on.
+        if self.replied && self.answering {
+            return Action::Pause;
+        }
         let done = match self.response.hold {
             Hold::Members { read } => self.response_waits(read, body_size, end_of_stream),
             Hold::FirstChunk if body_size == 0 && !end_of_stream => Ok(Action::Pause),
             Hold::No | Hold::FirstChunk => self.response_chunk(body_size, end_of_stream),
         };
-        self.settle(done)
+        let action = self.settle(done);
+        self.answering |= action == Action::Continue && !self.replied;
+        action
     }
 
     fn on_http_response_trailers(&mut self, _num_trailers: usize) -> Action {
@@ -109,6 +119,7 @@ impl Exchange {
             response: Passage::new(Buffer::Response),
             held_bytes: 0,
             replied: false,
+            answering: false,
         }
     }
 
