@@ -5,6 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use envoy_harness::{Bootstrap, Gateway, Request};
 use serde_json::{Value, json};
 
+use super::Ending;
+
 const AUTH: &str = "gatehouse.auth";
 const TRANSFORM: &str = "gatehouse.transform";
 
@@ -26,7 +28,10 @@ fn bootstrap(rule: Value) -> Bootstrap {
 }
 
 fn get(gateway: &Gateway, path: &str, tier: &str, groups: &[&str]) -> Request {
-    let token = gateway.token("alice").scope("orders:read").groups(groups);
+    let token = gateway
+        .token("alice")
+        .scope("orders:read orders:write")
+        .groups(groups);
     Request::get(path).bearer(token.claim("tier", tier).sign())
 }
 
@@ -156,6 +161,44 @@ fn a_mask_is_for_those_who_may_not_see() {
         assert_eq!(seen.json()["path"], "/orders/7");
         assert_eq!(seen.json().get("tier"), None);
         assert_eq!(send(&[], "/orders/8").json()["path"], "hidden from alice");
+    }
+    gateway.assert_filters_alive();
+}
+
+// A text that is made at the end of a body, however that ends, is in it whole.
+#[test]
+fn values_are_in_a_body_however_it_ends() {
+    let Some(gateway) = Gateway::start(&bootstrap(json!({
+        "request": { "body": [
+            { "set": "/by", "value": "${identity:subject}" },
+            { "set": "/of", "value": { "tier": ["${claim:tier}", "${path_parameter:id}"] } },
+            { "mask": "/card", "with": "${identity:subject|upper}", "keep_last": 4 },
+        ] },
+        "response": { "body": [
+            { "set": "/path", "value": "${method} ${status}" },
+            { "add": "/at_the_end", "value": "${header:x-a}" },
+        ] },
+    }))) else {
+        return;
+    };
+    for client in [gateway.h1(), gateway.h2()] {
+        for ending in Ending::ALL {
+            let mut post = get(&gateway, "/orders/7", "a\"b", &["staff"])
+                .header("content-type", "application/json")
+                .header("x-a", "x".repeat(3000))
+                .body(r#"{"card":"4111111111111111","by":"mallory"}"#);
+            post.method = "POST".into();
+            let response = client.send(&ending.of(post));
+            assert_eq!(response.status, 200, "{ending:?}: {}", response.text());
+            let answered = response.json();
+            assert_eq!(answered["path"], "POST 200", "{ending:?}");
+            assert_eq!(answered["at_the_end"], "x".repeat(3000), "{ending:?}");
+            assert_eq!(
+                response.echo().body,
+                r#"{"card":"ALICE1111","by":"alice","of":{"tier":["a\"b","7"]}}"#,
+                "{ending:?}"
+            );
+        }
     }
     gateway.assert_filters_alive();
 }
