@@ -320,6 +320,10 @@ pub(crate) fn block_on<T>(
 fn body(request: &Request) -> Result<Body, ClientError> {
     let trailers = fields(&request.trailers)?;
     Ok(match (request.body.is_empty(), trailers.is_empty()) {
+        (_, true) if request.has_empty_end => Full::new(Bytes::from(request.body.clone()))
+            // What may have trailers and has none is over only behind its last data.
+            .with_trailers(std::future::ready(None))
+            .boxed_unsync(),
         (true, true) => Empty::new().boxed_unsync(),
         (false, true) => Full::new(Bytes::from(request.body.clone())).boxed_unsync(),
         (_, false) => Full::new(Bytes::from(request.body.clone()))

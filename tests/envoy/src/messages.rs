@@ -19,6 +19,9 @@ pub struct Request {
     pub body: Vec<u8>,
     /// Trailers, which only go out after a body or over HTTP/2.
     pub trailers: Vec<(String, Vec<u8>)>,
+    /// Whether the body ends by an empty frame of its own, over HTTP/1.1 by an empty chunk; else its last data says that it is
+    /// over, or trailers do.
+    pub has_empty_end: bool,
 }
 
 impl Request {
@@ -31,6 +34,7 @@ impl Request {
             headers: Vec::new(),
             body: Vec::new(),
             trailers: Vec::new(),
+            has_empty_end: false,
         }
     }
 
@@ -81,6 +85,12 @@ impl Request {
     /// Sets the host, or `:authority`.
     pub fn authority(mut self, authority: impl Into<String>) -> Self {
         self.authority = Some(authority.into());
+        self
+    }
+
+    /// Ends the body by an empty frame, or chunk.
+    pub fn empty_end(mut self) -> Self {
+        self.has_empty_end = true;
         self
     }
 

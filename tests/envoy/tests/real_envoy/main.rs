@@ -25,3 +25,8 @@ mod start;
 mod stats;
 mod transform;
 mod trap;
+
+/// Whether `make long` runs the tests, with ten times the load.
+fn is_long() -> bool {
+    std::env::var_os("GATEHOUSE_LONG").is_some_and(|value| value == "1")
+}

@@ -18,6 +18,8 @@ mod usage;
 use envoy_harness::{Bootstrap, Gateway};
 use serde_json::{Value, json};
 
+use crate::is_long;
+
 const PLUGIN: &str = "gatehouse.rate_limit";
 
 /// `envoy/single/rate-limit.yaml` with these limits.
@@ -32,11 +34,6 @@ fn with_limits(limits: Value) -> Bootstrap {
 fn answered_by_envoy(bootstrap: &mut Bootstrap) {
     bootstrap.connection_manager_mut()["route_config"]["virtual_hosts"][0]["routes"] =
         json!([{ "match": { "prefix": "/" }, "direct_response": { "status": 200 } }]);
-}
-
-/// Whether `make long` runs the tests, with ten times the load.
-fn is_long() -> bool {
-    std::env::var_os("GATEHOUSE_LONG").is_some_and(|value| value == "1")
 }
 
 /// A counter of the filter's.

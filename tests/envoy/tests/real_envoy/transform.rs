@@ -8,6 +8,8 @@ mod edits;
 mod json_test_suite;
 mod large;
 mod peer;
+mod problems;
+mod records;
 mod requests;
 mod routes;
 mod templates;
@@ -15,8 +17,46 @@ mod transcoded;
 
 use std::net::SocketAddr;
 
-use envoy_harness::Bootstrap;
+use envoy_harness::{Bootstrap, Request};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use hyper::body::Bytes;
 use serde_json::{Value, json};
+
+use crate::server::Pieces;
+
+/// How a body ends, which filters are told in three ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// The last data says that it is over.
+    WithData,
+    /// An empty frame behind them does. Over HTTP/1.1 every body ends so.
+    EmptyFrame,
+    /// Trailers do.
+    Trailers,
+}
+
+impl Ending {
+    const ALL: [Ending; 3] = [Ending::WithData, Ending::EmptyFrame, Ending::Trailers];
+
+    /// A request whose body ends so.
+    fn of(self, request: Request) -> Request {
+        match self {
+            Ending::WithData => request,
+            Ending::EmptyFrame => request.empty_end(),
+            Ending::Trailers => request.trailer("x-sum", "7"),
+        }
+    }
+
+    /// The body of an answer that ends so; over HTTP/2 each piece is a frame.
+    fn pieces(self, pieces: impl IntoIterator<Item = Bytes>) -> Pieces {
+        let empty = (self == Ending::EmptyFrame).then(Bytes::new);
+        let trailers = (self == Ending::Trailers).then(|| {
+            let sum = HeaderName::from_static("x-sum");
+            HeaderMap::from_iter([(sum, HeaderValue::from_static("7"))])
+        });
+        Pieces::of(pieces.into_iter().chain(empty), trailers)
+    }
+}
 
 /// `envoy/single/transform.yaml` in front of that upstream.
 fn single(load_assignment: Value, http2: bool) -> Bootstrap {

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::large::memory;
 use super::peer::{Got, Peer, frames, head, speak};
-use super::{both, load_assignment, single};
+use super::{Ending, both, load_assignment, single};
 use crate::server::{Pieces, Received, Server};
 
 const DOCUMENT: &str =
@@ -82,11 +82,12 @@ async fn answer(request: Received) -> http::Response<Pieces> {
         "length" => vec![Bytes::from(coded.clone())],
         _ => coded.chunks(9).map(Bytes::copy_from_slice).collect(),
     };
-    let trailers = (ending == "trailers").then(|| {
-        let sum = HeaderName::from_static("x-sum");
-        HeaderMap::from_iter([(sum, HeaderValue::from_static("7"))])
-    });
-    let mut response = http::Response::new(Pieces::of(pieces, trailers));
+    let how = match ending {
+        "trailers" => Ending::Trailers,
+        "empty-frame" => Ending::EmptyFrame,
+        _ => Ending::WithData,
+    };
+    let mut response = http::Response::new(how.pieces(pieces));
     let headers = response.headers_mut();
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     let name = if form == "gzip" { "gzip" } else { "deflate" };
@@ -112,7 +113,7 @@ fn a_coded_answer_is_edited_however_it_is_framed_and_ends() {
             return;
         };
         for (form, name) in FORMS {
-            for ending in ["length", "chunked", "trailers"] {
+            for ending in ["length", "chunked", "empty-frame", "trailers"] {
                 for client in [gateway.h1(), gateway.h2()] {
                     let path = format!("/customers/{form}/{ending}");
                     let request = Request::get(&path)
@@ -170,13 +171,15 @@ fn a_coded_request_is_edited_however_it_is_framed_and_ends() {
             for (kind, size, trailing) in [
                 ("one", 4096, false),
                 ("dripping", 1, false),
+                ("empty-frame", 5, false),
                 ("trailing", 5, true),
             ] {
                 let path = format!("/both/{out}-{form}-{kind}");
                 let request = http::Request::post(format!("http://{address}{path}"))
                     .header("content-type", "application/json")
                     .header("content-encoding", name);
-                let pieces: Vec<_> = coded.chunks(size).map(Bytes::copy_from_slice).collect();
+                let empty = (kind == "empty-frame").then(Bytes::new);
+                let pieces = coded.chunks(size).map(Bytes::copy_from_slice).chain(empty);
                 let trailers = trailing.then(|| {
                     let sum = HeaderName::from_static("x-sum");
                     HeaderMap::from_iter([(sum, HeaderValue::from_static("7"))])
@@ -243,7 +246,7 @@ fn get(gateway: &Gateway, path: &str) -> Vec<u8> {
 }
 
 /// Whether these bytes end as a chunked message does.
-fn is_ended(bytes: &[u8]) -> bool {
+pub(super) fn is_ended(bytes: &[u8]) -> bool {
     bytes.ends_with(b"\r\n0\r\n\r\n")
 }
 
@@ -463,7 +466,7 @@ fn a_slow_answer_goes_on_as_it_comes() {
 }
 
 /// The body of a chunked answer, as far as its chunks are whole.
-fn dechunked(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn dechunked(bytes: &[u8]) -> Vec<u8> {
     let at = bytes.windows(4).position(|window| window == b"\r\n\r\n");
     let mut rest = at.map_or(&[][..], |at| &bytes[at + 4..]);
     let mut coded = Vec::new();
@@ -483,7 +486,7 @@ fn dechunked(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// What can be read of a chunked answer in gzip that is under way.
-fn inflated_so_far(bytes: &[u8]) -> String {
+pub(super) fn inflated_so_far(bytes: &[u8]) -> String {
     let coded = dechunked(bytes);
     let (mut text, mut byte) = (Vec::new(), [0]);
     let mut decoder = MultiGzDecoder::new(&coded[..]);
@@ -491,91 +494,6 @@ fn inflated_so_far(bytes: &[u8]) -> String {
         text.push(byte[0]);
     }
     String::from_utf8_lossy(&text).into_owned()
-}
-
-// An event is for now: a client sees each before the upstream sends the next, edited, with a coding and without one.
-#[test]
-fn each_event_goes_on_as_it_comes() {
-    let (to_upstream, go) = mpsc::channel::<()>();
-    let go = Arc::new(Mutex::new(go));
-    let peer = Peer::start(move |got: &Got, stream| {
-        let coded = got.path.ends_with("coded");
-        if !coded && !got.path.ends_with("plain") {
-            return stream.write_all(&head("204 No Content", &[]));
-        }
-        let coding = if coded { "gzip" } else { "identity" };
-        let lines = [
-            "content-type: text/event-stream",
-            &format!("content-encoding: {coding}"),
-            "transfer-encoding: chunked",
-        ];
-        stream.write_all(&head("200 OK", &lines))?;
-        let go = go.lock().expect("one request at a time");
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        for event in 0..5 {
-            let text = format!(
-                "id: {event}\ndata: {{\"customers\": [{{\"email\": \"{event}@b.test\"}}]}}\n\n"
-            );
-            let bytes = if coded {
-                encoder.write_all(text.as_bytes())?;
-                encoder.flush()?;
-                std::mem::take(encoder.get_mut())
-            } else {
-                text.into_bytes()
-            };
-            write!(stream, "{:x}\r\n", bytes.len())?;
-            stream.write_all(&bytes)?;
-            stream.write_all(b"\r\n")?;
-            if go.recv_timeout(Duration::from_secs(20)).is_err() {
-                return Ok(());
-            }
-        }
-        if coded {
-            let bytes = encoder.finish()?;
-            write!(stream, "{:x}\r\n", bytes.len())?;
-            stream.write_all(&bytes)?;
-            stream.write_all(b"\r\n")?;
-        }
-        stream.write_all(b"0\r\n\r\n")
-    });
-    let Some(gateway) = Gateway::start(&both(load_assignment(peer.address()), false)) else {
-        return;
-    };
-    for kind in ["plain", "coded"] {
-        let mut client = TcpStream::connect(gateway.h1().address()).expect("Envoy listens");
-        client
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .expect("a socket");
-        let get = format!("GET /both/{kind} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
-        client.write_all(get.as_bytes()).expect("Envoy reads");
-        let (mut bytes, mut chunk, mut told) = (Vec::new(), [0; 4096], 0);
-        let read = |bytes: &[u8]| match kind {
-            "coded" => inflated_so_far(bytes),
-            _ => String::from_utf8_lossy(&dechunked(bytes)).into_owned(),
-        };
-        loop {
-            let count = client.read(&mut chunk).expect("an event, or the end");
-            if count == 0 {
-                break;
-            }
-            bytes.extend_from_slice(&chunk[..count]);
-            let events = read(&bytes).matches("\n\n").count();
-            while told < events {
-                told += 1;
-                to_upstream.send(()).expect("the upstream waits");
-            }
-        }
-        assert_eq!(told, 5, "{kind}");
-        assert!(is_ended(&bytes), "{kind}");
-        let text = read(&bytes);
-        let expected: String = (0..5)
-            .map(|event| {
-                format!("id: {event}\ndata: {{\"customers\": [{{\"email\": \"***\"}}]}}\n\n")
-            })
-            .collect();
-        assert_eq!(text, expected, "{kind}");
-    }
-    gateway.assert_filters_alive();
 }
 
 // An upstream that dies in the middle of a coded answer: the client sees it die, and the worker lives.

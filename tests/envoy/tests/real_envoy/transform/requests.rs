@@ -45,7 +45,11 @@ fn a_body_is_rewritten_however_it_is_framed() {
         return;
     };
     for client in [gateway.h1(), gateway.h2()] {
-        for (kind, request) in [("length", post(BODY)), ("trailers", chunked(post(BODY)))] {
+        for (kind, request) in [
+            ("length", post(BODY)),
+            ("empty end", post(BODY).empty_end()),
+            ("trailers", chunked(post(BODY))),
+        ] {
             let echo = client.send(&request).echo();
             assert_eq!(echo.body, SENT_ON, "{kind}");
             assert_eq!(echo.body_bytes, SENT_ON.len(), "{kind}");

@@ -5,6 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use envoy_harness::{Bootstrap, Gateway, Request};
 use serde_json::{Value, json};
 
+use super::Ending;
+
 const AUTH: &str = "gatehouse.auth";
 const TRANSFORM: &str = "gatehouse.transform";
 
@@ -26,7 +28,10 @@ fn bootstrap(rule: Value) -> Bootstrap {
 }
 
 fn get(gateway: &Gateway, path: &str, tier: &str, groups: &[&str]) -> Request {
-    let token = gateway.token("alice").scope("orders:read").groups(groups);
+    let token = gateway
+        .token("alice")
+        .scope("orders:read orders:write")
+        .groups(groups);
     Request::get(path).bearer(token.claim("tier", tier).sign())
 }
 
@@ -158,4 +163,147 @@ fn a_mask_is_for_those_who_may_not_see() {
         assert_eq!(send(&[], "/orders/8").json()["path"], "hidden from alice");
     }
     gateway.assert_filters_alive();
+}
+
+// A text that is made at the end of a body, however that ends, is in it whole.
+#[test]
+fn values_are_in_a_body_however_it_ends() {
+    let Some(gateway) = Gateway::start(&bootstrap(json!({
+        "request": { "body": [
+            { "set": "/by", "value": "${identity:subject}" },
+            { "set": "/of", "value": { "tier": ["${claim:tier}", "${path_parameter:id}"] } },
+            { "mask": "/card", "with": "${identity:subject|upper}", "keep_last": 4 },
+        ] },
+        "response": { "body": [
+            { "set": "/path", "value": "${method} ${status}" },
+            { "add": "/at_the_end", "value": "${header:x-a}" },
+        ] },
+    }))) else {
+        return;
+    };
+    for client in [gateway.h1(), gateway.h2()] {
+        for ending in Ending::ALL {
+            let mut post = get(&gateway, "/orders/7", "a\"b", &["staff"])
+                .header("content-type", "application/json")
+                .header("x-a", "x".repeat(3000))
+                .body(r#"{"card":"4111111111111111","by":"mallory"}"#);
+            post.method = "POST".into();
+            let response = client.send(&ending.of(post));
+            assert_eq!(response.status, 200, "{ending:?}: {}", response.text());
+            let answered = response.json();
+            assert_eq!(answered["path"], "POST 200", "{ending:?}");
+            assert_eq!(answered["at_the_end"], "x".repeat(3000), "{ending:?}");
+            assert_eq!(
+                response.echo().body,
+                r#"{"card":"ALICE1111","by":"alice","of":{"tier":["a\"b","7"]}}"#,
+                "{ending:?}"
+            );
+        }
+    }
+    gateway.assert_filters_alive();
+}
+
+/// What would do something if it were read once more: by this filter's templates, by Envoy's formats, by C's, by a pattern.
+const LOOKS_LIKE_MORE: [&str; 12] = [
+    "${identity:subject}",
+    "${${header:x-b}}",
+    "$${path}",
+    "${header:x-b|default:${path}}",
+    "${claim:tier}}|upper",
+    "\\${path\\}",
+    "%s%n%x%p%1$s",
+    "%REQ(authorization)%",
+    "%DOWNSTREAM_REMOTE_ADDRESS% %PROTOCOL% %%",
+    "\\1 \\0 $1 $&",
+    "{{7*7}} #{7*7} <%= 7*7 %>",
+    "\",\"admin\":true,\"x\":\"",
+];
+
+// Whoever can have his own text read as a template reads what he may not: another's claims, credentials, the configuration.
+#[test]
+fn row_36_what_a_user_says_is_never_a_template() {
+    const ALL: &str = "<${header:x-a}|${query:q}|${claim:tier}>";
+    let rule = json!({
+        "request": {
+            "headers": [{ "set": "x-all", "value": ALL }],
+            "query": [{ "set": "copy", "value": "${header:x-a}" }],
+            "body": [
+                { "set": "/all", "value": ALL },
+                { "mask": "/card", "with": "${header:x-a}" },
+            ],
+        },
+        "response": {
+            "headers": [{ "set": "x-seen", "value": ALL }],
+            "body": [{ "set": "/seen", "value": [ALL] }],
+        },
+    });
+    for formats_replies in [false, true] {
+        let mut bootstrap = bootstrap(rule.clone());
+        if formats_replies {
+            // Envoy writes our replies into another text of its own.
+            bootstrap.connection_manager_mut()["local_reply_config"] = json!({
+                "body_format": { "json_format": { "reply": "%LOCAL_REPLY_BODY%", "status": "%RESPONSE_CODE%" } },
+            });
+        }
+        let Some(gateway) = Gateway::start(&bootstrap) else {
+            return;
+        };
+        for client in [gateway.h1(), gateway.h2()] {
+            for text in LOOKS_LIKE_MORE {
+                let encoded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+                let path = format!("/orders/7?q={encoded}");
+                let mut post = get(&gateway, &path, text, &["staff"])
+                    .header("x-a", text)
+                    .header("x-b", "path")
+                    .header("content-type", "application/json");
+                post.method = "POST".into();
+                let response = client.send(&post.clone().body(r#"{"card":1}"#));
+                assert_eq!(response.status, 200, "{text}: {}", response.text());
+                let all = format!("<{text}|{text}|{text}>");
+                assert_eq!(response.header("x-seen"), Some(all.as_str()));
+                assert_eq!(response.json()["seen"], json!([all]), "{text}");
+                let echo = response.echo();
+                assert_eq!(echo.header("x-all"), [all.as_str()]);
+                let sent: Value = serde_json::from_str(&echo.body).expect("JSON");
+                assert_eq!(sent, json!({ "card": text, "all": all }), "{text}");
+                let (_, copy) = echo.path.split_once("&copy=").expect("it is set");
+                let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte);
+                assert!(copy.bytes().all(is_plain), "{copy}");
+                assert_eq!(percent_decoded(copy), text);
+
+                // The name of a member that is refused is in the reply.
+                let name = serde_json::to_string(text).expect("a string");
+                let twice = format!("{{{name}:1,{name}:2}}");
+                let refused = client.send(&post.body(twice));
+                assert_eq!(refused.status, 400, "{text}: {}", refused.text());
+                let problem = if formats_replies {
+                    let told = refused.json();
+                    serde_json::from_str(told["reply"].as_str().expect("a text")).expect("JSON")
+                } else {
+                    refused.json()
+                };
+                let pointer = format!("/{}", text.replace('~', "~0").replace('/', "~1"));
+                assert_eq!(problem["pointer"], pointer);
+                assert_eq!(problem["title"], "Bad Request");
+            }
+        }
+        gateway.assert_filters_alive();
+    }
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        match (first, after) {
+            (b'%', [high, low, after @ ..]) => {
+                let digits = String::from_utf8_lossy(&[*high, *low]).into_owned();
+                bytes.push(u8::from_str_radix(&digits, 16).expect("two digits"));
+                rest = after;
+            }
+            _ => bytes.push(*first),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
