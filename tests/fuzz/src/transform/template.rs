@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use filter_config::FieldPath;
-use http_message::is_token;
+use http_message::{HeaderName, is_token};
 use identity::Identity;
 use request_match::{Placement, RequestMatch};
 use serde_json::json;
@@ -49,7 +49,9 @@ pub fn run(input: &[u8]) {
     }
     let names = head.headers().iter().map(|(name, _)| name);
     let names = names.filter_map(|name| std::str::from_utf8(name).ok());
-    for name in names.filter(|name| is_token(name)) {
+    // A name may be longer in a request than a configuration may write it.
+    let is_writable = |name: &&str| is_token(name) && HeaderName::try_from(*name).is_ok();
+    for name in names.filter(is_writable) {
         let written = name.replace('|', "\\|");
         let copy = template(&format!("<${{header:{written}}}>")).expect("a header is a source");
         let Ok(filled) = copy.fill(&sources, LIMIT) else {
