@@ -119,8 +119,8 @@ impl Waiter {
     }
 
     /// Its time is over.
-    fn give_up(self: Box<Self>, counters: &CounterSet<Counter>) {
-        let (head, reason) = match *self {
+    fn give_up(self, counters: &CounterSet<Counter>) {
+        let (head, reason) = match self {
             Waiter::Request { head, .. } => (head, Reason::LateRequest),
             Waiter::Response { head } => (head, Reason::LateResponse),
             // What breaks later is cut off then, as where no head can wait.
