@@ -78,7 +78,7 @@ impl HttpContext for Exchange {
 
     fn on_http_response_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
         // What is left of an answer that is cut off: nothing looks at it any more, so none of it goes on.
-        if self.replied && self.answering {
+        if self.is_cut_off() {
             return Action::Pause;
         }
         let done = match self.response.hold {
@@ -92,6 +92,9 @@ impl HttpContext for Exchange {
     }
 
     fn on_http_response_trailers(&mut self, _num_trailers: usize) -> Action {
+        if self.is_cut_off() {
+            return Action::Pause;
+        }
         let done = self.end_response_by_trailers();
         self.settle(done)
     }
@@ -570,6 +573,11 @@ impl Exchange {
             true => Err(Reason::Crowded),
             false => Ok(()),
         }
+    }
+
+    /// Whether this filter has answered after the head of the upstream's answer had gone on.
+    fn is_cut_off(&self) -> bool {
+        self.replied && self.answering
     }
 
     /// Whether the deadline of the head that waits was first: then it has been answered.
