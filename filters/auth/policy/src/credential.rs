@@ -211,16 +211,13 @@ impl Sources {
 
     /// The API key that a request presents.
     pub(crate) fn api_key<'a>(&self, head: &'a RequestHead) -> Presented<'a> {
-        self.keys.find(head)
+        self.keys.find(head, Presented::One)
     }
 
     /// The token that a request presents. Other schemes are none of ours.
     pub(crate) fn token<'a>(&self, head: &'a RequestHead) -> Presented<'a> {
-        match self.tokens.find(head) {
-            // Held to the same form wherever it comes from.
-            Presented::One(token) if !is_one(&token) => Presented::Unreadable,
-            found => found,
-        }
+        // Held to the same form wherever it comes from.
+        self.tokens.find(head, one)
     }
 
     /// Takes every credential out of a request.
@@ -243,7 +240,8 @@ impl Sources {
         let keys = remove_matching(&self.header_spellings, headers, edits);
         let sent = |value: &[u8]| {
             let mut schemes = self.schemes();
-            schemes.any(|scheme| of_scheme(value, scheme.as_bytes()) != Presented::Nothing)
+            schemes
+                .any(|scheme| !matches!(under_scheme(value, scheme.as_bytes()), Presented::Nothing))
         };
         let authorization = headers.get_all(AUTHORIZATION).any(sent);
         if authorization {
@@ -286,7 +284,12 @@ impl Sources {
 }
 
 impl Places {
-    fn find<'a>(&self, head: &'a RequestHead) -> Presented<'a> {
+    /// What is there. Outside of `authorization`, where it has a form in any case, `read` says what it is.
+    fn find<'a>(
+        &self,
+        head: &'a RequestHead,
+        read: fn(Cow<'a, [u8]>) -> Presented<'a>,
+    ) -> Presented<'a> {
         let mut found = Presented::Nothing;
         let mut add = |next: Presented<'a>| {
             found = match (&found, next) {
@@ -298,7 +301,7 @@ impl Places {
             match head.headers().occurrence(name.as_str()) {
                 Occurrence::Absent => {}
                 Occurrence::Once(value) => add(match value.strip_prefix(prefix.as_bytes()) {
-                    Some(credential) => Presented::One(Cow::Borrowed(credential)),
+                    Some(credential) => read(Cow::Borrowed(credential)),
                     None => Presented::Unreadable,
                 }),
                 Occurrence::Repeated => add(Presented::Several),
@@ -316,12 +319,12 @@ impl Places {
         }
         for name in &self.cookies {
             for value in cookies(head.headers()).filter_map(|pair| cookie_value(pair, name)) {
-                add(Presented::One(Cow::Borrowed(value)));
+                add(read(Cow::Borrowed(value)));
             }
         }
         for name in &self.query {
             for value in head.query().values(name) {
-                add(Presented::One(value));
+                add(read(value));
             }
         }
         found
@@ -357,6 +360,14 @@ fn is_for_tokens(scheme: &str) -> bool {
     scheme.eq_ignore_ascii_case(BEARER)
 }
 
+/// One credential, if it may be one.
+fn one(credential: Cow<'_, [u8]>) -> Presented<'_> {
+    match is_one(&credential) {
+        true => Presented::One(credential),
+        false => Presented::Unreadable,
+    }
+}
+
 /// Whether this may be one credential: anything else in its place some reader may take for two, or for another.
 fn is_one(credential: &[u8]) -> bool {
     !credential.is_empty() && is_visible_without(credential, b',')
@@ -375,6 +386,14 @@ fn visible(text: &[u8]) -> &[u8] {
 
 /// The credential of an `Authorization` value (RFC 9110 section 11.6.2), if it is of this scheme, in any case.
 fn of_scheme<'a>(value: &'a [u8], wanted: &[u8]) -> Presented<'a> {
+    match under_scheme(value, wanted) {
+        Presented::One(sent) => one(sent),
+        other => other,
+    }
+}
+
+/// What follows this scheme in an `Authorization` value, which may not be one credential.
+fn under_scheme<'a>(value: &'a [u8], wanted: &[u8]) -> Presented<'a> {
     let value = visible(value);
     let Some((scheme, rest)) = value.split_at_checked(wanted.len()) else {
         return behind_another_scheme(value, wanted);
@@ -385,14 +404,7 @@ fn of_scheme<'a>(value: &'a [u8], wanted: &[u8]) -> Presented<'a> {
     match rest.split_first() {
         // `Bearer` and nothing more: meant as ours, and not a token.
         None => Presented::Unreadable,
-        Some((b' ', _)) => {
-            let token = rest.trim_ascii();
-            if is_one(token) {
-                Presented::One(Cow::Borrowed(token))
-            } else {
-                Presented::Unreadable
-            }
-        }
+        Some((b' ', _)) => Presented::One(Cow::Borrowed(rest.trim_ascii())),
         // `Bearer<tab>x`, `Bearer,x`, `Bearer=x`: some reader may take these for ours. `BearerX` is another scheme.
         Some((byte, _)) if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') => {
             behind_another_scheme(value, wanted)

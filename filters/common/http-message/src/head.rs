@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::ops::Range;
 
-use crate::header_map::{HeaderMap, Occurrence};
+use crate::header_map::{HeaderMap, Occurrence, same_name};
 use crate::path::{CanonicalPath, PathError};
 use crate::protocol::Protocol;
 use crate::query::Query;
@@ -20,6 +20,8 @@ pub struct RequestHead {
     scheme: Field,
     raw_path: Field,
     content_type: Field,
+    /// Whether it has the header of unary Connect.
+    connect: bool,
     path: OnceCell<Result<CanonicalPath, PathError>>,
 }
 
@@ -43,6 +45,7 @@ impl RequestHead {
             scheme: Field::default(),
             raw_path: Field::default(),
             content_type: Field::default(),
+            connect: false,
             path: OnceCell::new(),
         };
         for (name, value) in &headers {
@@ -52,7 +55,10 @@ impl RequestHead {
                 b":scheme" => &mut head.scheme,
                 b":path" => &mut head.raw_path,
                 b"content-type" => &mut head.content_type,
-                _ => continue,
+                name => {
+                    head.connect |= same_name(name, b"connect-protocol-version");
+                    continue;
+                }
             };
             let start = offset_in(headers.as_bytes(), value);
             field.range = if field.seen {
@@ -115,10 +121,10 @@ impl RequestHead {
     /// What the request speaks.
     pub fn protocol(&self) -> Protocol {
         Protocol::of_request(
-            &self.headers,
+            self.connect,
             self.content_type(),
             self.method(),
-            self.query(),
+            self.raw_path(),
         )
     }
 

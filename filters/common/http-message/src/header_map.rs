@@ -160,7 +160,7 @@ impl HeaderMap {
     /// Every value of the header, in order. Letter case of the name does not matter.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.iter()
-            .filter(move |(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
+            .filter(move |(other, _)| same_name(other, name.as_bytes()))
             .map(|(_, value)| value)
     }
 
@@ -168,7 +168,7 @@ impl HeaderMap {
     pub fn occurrence(&self, name: &str) -> Occurrence<'_> {
         let mut found = Occurrence::Absent;
         for (other, value) in self.iter() {
-            if other.eq_ignore_ascii_case(name.as_bytes()) {
+            if same_name(other, name.as_bytes()) {
                 found = match found {
                     Occurrence::Absent => Occurrence::Once(value),
                     Occurrence::Once(_) | Occurrence::Repeated => return Occurrence::Repeated,
@@ -205,9 +205,17 @@ impl<'a> IntoIterator for &'a HeaderMap {
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
+    /// `parse` has checked that all of it is there.
     fn next(&mut self) -> Option<Self::Item> {
-        let name = self.text()?;
-        let value = self.text()?;
+        let (name_length, lengths) = split_word(self.lengths)?;
+        let (value_length, lengths) = split_word(lengths)?;
+        let name_end = usize::try_from(name_length).ok()?;
+        let value_start = name_end.checked_add(1)?;
+        let value_end = value_start.checked_add(usize::try_from(value_length).ok()?)?;
+        let name = self.texts.get(..name_end)?;
+        let value = self.texts.get(value_start..value_end)?;
+        self.texts = self.texts.get(value_end.checked_add(1)?..)?;
+        self.lengths = lengths;
         Some((name, value))
     }
 
@@ -221,15 +229,13 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
-impl<'a> Iter<'a> {
-    /// The next name or value; `parse` has checked that it is there.
-    fn text(&mut self) -> Option<&'a [u8]> {
-        let (length, lengths) = split_word(self.lengths)?;
-        self.lengths = lengths;
-        let (text, after) = self.texts.split_at_checked(usize::try_from(length).ok()?)?;
-        self.texts = after.get(1..)?;
-        Some(text)
-    }
+/// Whether two names are one, in whatever letter case. Most differ in length, nearly all others in their first byte.
+pub(crate) fn same_name(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len()
+        && one
+            .iter()
+            .zip(other)
+            .all(|(one, other)| one.eq_ignore_ascii_case(other))
 }
 
 fn split_word(bytes: &[u8]) -> Option<(u32, &[u8])> {

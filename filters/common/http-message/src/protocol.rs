@@ -1,6 +1,5 @@
 //! The protocol that a request speaks over HTTP.
 
-use crate::header_map::{HeaderMap, Occurrence};
 use crate::query::Query;
 
 /// What a request speaks. It decides how an answer of ours must look and whether the path names a method of a service.
@@ -34,19 +33,15 @@ impl Protocol {
         }
     }
 
-    /// The protocol of a request.
+    /// The protocol of a request; `connect` says whether it has the header `connect-protocol-version`.
     pub(crate) fn of_request(
-        headers: &HeaderMap,
+        connect: bool,
         content_type: &[u8],
         method: &[u8],
-        query: Query<'_>,
+        target: &[u8],
     ) -> Protocol {
         match Protocol::of_content_type(content_type) {
-            Protocol::Http
-                if headers.occurrence("connect-protocol-version") != Occurrence::Absent
-                    || (method == b"GET"
-                        && query.values("connect").any(|value| *value == b"v1"[..])) =>
-            {
+            Protocol::Http if connect || (method == b"GET" && asks_for_connect(target)) => {
                 Protocol::Connect
             }
             protocol => protocol,
@@ -60,6 +55,13 @@ impl Protocol {
             Protocol::Grpc | Protocol::GrpcWeb | Protocol::Connect => true,
         }
     }
+}
+
+/// Whether a target has the query parameter `connect=v1`.
+#[inline(never)]
+fn asks_for_connect(target: &[u8]) -> bool {
+    let mut values = Query::of(target).values("connect");
+    values.any(|value| *value == b"v1"[..])
 }
 
 /// Whether the value is the media type, alone, with a `+` suffix or with parameters.
@@ -78,6 +80,8 @@ fn strip_prefix_ignoring_case<'a>(value: &'a [u8], prefix: &[u8]) -> Option<&'a 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::head::RequestHead;
+    use crate::header_map::HeaderMap;
 
     #[test]
     fn content_types_tell_grpc_from_grpc_web_and_connect() {
@@ -114,16 +118,20 @@ mod tests {
     #[test]
     fn unary_connect_is_told_by_header_or_query() {
         let of = |headers: &[(&str, &str)], method: &str, target: &str| {
-            let headers = HeaderMap::from_pairs(headers.iter().copied());
-            Protocol::of_request(
-                &headers,
-                b"application/json",
-                method.as_bytes(),
-                Query::of(target.as_bytes()),
-            )
+            let pseudo = [
+                (":method", method),
+                (":path", target),
+                ("content-type", "application/json"),
+            ];
+            let pairs = pseudo.iter().chain(headers).copied();
+            RequestHead::new(HeaderMap::from_pairs(pairs)).protocol()
         };
         assert_eq!(
             of(&[("connect-protocol-version", "1")], "POST", "/p.S/M"),
+            Protocol::Connect
+        );
+        assert_eq!(
+            of(&[("Connect-Protocol-Version", "2")], "POST", "/p.S/M"),
             Protocol::Connect
         );
         assert_eq!(

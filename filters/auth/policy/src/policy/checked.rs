@@ -53,7 +53,8 @@ impl Policy {
         let api_key = self.sources.api_key(head);
         let token = self.sources.token(head);
         // Before any work: sending credentials twice costs nothing.
-        if (api_key == Presented::Several || token == Presented::Several)
+        let is_several = |sent: &Presented<'_>| matches!(sent, Presented::Several);
+        if (is_several(&api_key) || is_several(&token))
             && let Some(refused) = bad(Reason::CredentialRepeated, false)
         {
             return refused;
