@@ -220,19 +220,27 @@ impl Sources {
         self.tokens.find(head, one)
     }
 
-    /// Takes every credential out of a request.
+    /// Takes every credential out of a request. `in_headers` says whether a header has a name that one may have.
     pub(crate) fn strip(
         &self,
         head: &RequestHead,
+        in_headers: bool,
         edits: &mut HeaderEdits,
     ) -> Result<Stripped, CannotStrip> {
-        let mut any = self.strip_headers(head.headers(), edits);
+        let mut any = in_headers && self.strip_headers(head.headers(), edits);
         let path = self.path_without_credentials(head);
         if let Some(path) = &path {
             edits.set_path(HeaderValue::try_from(path.as_slice()).map_err(|_| CannotStrip)?);
             any = true;
         }
         Ok(Stripped { any, path })
+    }
+
+    /// Whether a header of this name may carry a credential.
+    pub(crate) fn may_be_in(&self, name: &[u8]) -> bool {
+        self.header_spellings.matches(name)
+            || name.eq_ignore_ascii_case(AUTHORIZATION.as_bytes())
+            || name.eq_ignore_ascii_case(COOKIE.as_bytes())
     }
 
     /// Takes every credential out of a map of headers or trailers; says whether there was one.
@@ -308,7 +316,7 @@ impl Places {
             }
         }
         if let Some(scheme) = &self.scheme {
-            match head.headers().occurrence(AUTHORIZATION) {
+            match head.authorization() {
                 Occurrence::Absent => {}
                 Occurrence::Once(value) => match of_scheme(value, scheme.as_bytes()) {
                     Presented::Nothing => {}
@@ -458,7 +466,7 @@ mod tests {
 
     fn stripped(head: &RequestHead) -> (Vec<Vec<u8>>, Option<String>) {
         let mut edits = HeaderEdits::new();
-        let stripped = sources().strip(head, &mut edits).unwrap();
+        let stripped = sources().strip(head, true, &mut edits).unwrap();
         let names: Vec<_> = edits.iter().map(|edit| edit.name().to_vec()).collect();
         assert_eq!(stripped.any, !names.is_empty());
         (
@@ -612,7 +620,7 @@ mod tests {
         let head = head([("authorization", "Bearer opaque")]);
         assert_eq!(keys_only.token(&head), Presented::Nothing);
         let mut edits = HeaderEdits::new();
-        assert!(!keys_only.strip(&head, &mut edits).unwrap().any);
+        assert!(!keys_only.strip(&head, true, &mut edits).unwrap().any);
         assert!(edits.is_empty());
     }
 
@@ -622,7 +630,7 @@ mod tests {
         let mut edits = HeaderEdits::new();
         assert!(
             sources()
-                .strip(&head([(":path", path.as_str())]), &mut edits)
+                .strip(&head([(":path", path.as_str())]), true, &mut edits)
                 .is_err()
         );
     }

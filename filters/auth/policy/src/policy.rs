@@ -37,6 +37,9 @@ use crate::upstream::UpstreamHeaders;
 const CACHE_CONTROL: HeaderName = HeaderName::from_static("cache-control");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
+/// A credential, its cache directive, and what is told of the caller: more than these are rare.
+const USUAL_EDITS: usize = 8;
+
 /// A configuration, checked and compiled. It decides, and does nothing.
 #[derive(Debug)]
 pub struct Policy {
@@ -107,8 +110,19 @@ impl Policy {
         now: Duration,
     ) -> Step<'_> {
         let mut edits = HeaderEdits::new();
-        self.upstream.remove_copies(head.headers(), &mut edits);
-        let Ok(stripped) = self.sources.strip(head, &mut edits) else {
+        // One look at the names, for most requests have no copies and few credentials.
+        let (mut copies, mut credentials) = (false, false);
+        for (name, _) in head.headers() {
+            copies |= self.upstream.is_copy(name);
+            credentials |= self.sources.may_be_in(name);
+        }
+        if copies || credentials {
+            edits.reserve(USUAL_EDITS);
+        }
+        if copies {
+            self.upstream.remove_copies(head.headers(), &mut edits);
+        }
+        let Ok(stripped) = self.sources.strip(head, credentials, &mut edits) else {
             // In no mode may a credential go on to the upstream, so one that cannot be taken out stops the request.
             let path = head.raw_path().split(|byte| *byte == b'?').next();
             let path = path.map(<[u8]>::to_vec);
@@ -134,12 +148,15 @@ impl Policy {
                 let Allowed {
                     rule,
                     caller,
-                    values,
+                    told,
                     ignored,
                     deprecated,
                 } = allowed;
                 let mut edits = no_store(edits, stripped.any && !rule.value.cacheable);
-                edits.extend(values);
+                told.edit(
+                    caller.headers(&self.upstream).unwrap_or_default(),
+                    &mut edits,
+                );
                 Step::Forward(Forward {
                     edits,
                     caller,

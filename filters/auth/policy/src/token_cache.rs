@@ -12,6 +12,7 @@ use crate::caller::Caller;
 use crate::claims::{ClaimsError, Validity};
 use crate::config::TokenCacheConfig;
 use crate::extraction::Extracted;
+use crate::key_callers::KeyCallers;
 use crate::key_set::{KeyFingerprint, KeySet};
 
 const DEFAULT_ENTRIES: u64 = 4_096;
@@ -49,6 +50,8 @@ pub struct TokenCache {
     bytes: usize,
     limits: TokenCacheLimits,
     uses: TokenCacheUses,
+    /// Kept beside the tokens, for the same configuration.
+    pub(crate) key_callers: KeyCallers,
 }
 
 /// How often a cache was of use, since it was last asked.
@@ -112,6 +115,7 @@ impl TokenCache {
             bytes: 0,
             limits,
             uses: TokenCacheUses::default(),
+            key_callers: KeyCallers::default(),
         }
     }
 

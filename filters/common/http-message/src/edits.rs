@@ -113,6 +113,11 @@ impl HeaderEdits {
         self.0.push(HeaderEdit::SetMethod { value });
     }
 
+    /// Makes room for so many edits more.
+    pub fn reserve(&mut self, more: usize) {
+        self.0.reserve(more);
+    }
+
     /// Whether there are no edits.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -174,7 +179,12 @@ impl HeaderEdits {
         if asked.is_empty() {
             return writes;
         }
-        for (name, value) in headers {
+        // Most headers are of a length that no name has.
+        let lengths = asked.iter().fold(0, |all, one| all | length_bit(one.name));
+        for (name, value) in headers
+            .iter()
+            .filter(|(name, _)| length_bit(name) & lengths != 0)
+        {
             for asked in asked.iter_mut().filter(|asked| same_name(name, asked.name)) {
                 asked.count = asked.count.saturating_add(1);
                 asked.value = value;
@@ -285,6 +295,11 @@ impl<'a> Asked<'a, '_> {
         }
         writes.extend(value.map(|value| HeaderWrite::Add(self.name, value)));
     }
+}
+
+/// One bit for each length of a name up to 63, and then again.
+fn length_bit(name: &[u8]) -> u64 {
+    1_u64.rotate_left(u32::try_from(name.len() & 63).unwrap_or(0))
 }
 
 fn is_name(edit: &HeaderEdit, name: &[u8]) -> bool {

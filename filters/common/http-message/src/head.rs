@@ -20,6 +20,7 @@ pub struct RequestHead {
     scheme: Field,
     raw_path: Field,
     content_type: Field,
+    authorization: Field,
     /// Whether it has the header of unary Connect.
     connect: bool,
     path: OnceCell<Result<CanonicalPath, PathError>>,
@@ -45,6 +46,7 @@ impl RequestHead {
             scheme: Field::default(),
             raw_path: Field::default(),
             content_type: Field::default(),
+            authorization: Field::default(),
             connect: false,
             path: OnceCell::new(),
         };
@@ -55,6 +57,7 @@ impl RequestHead {
                 b":scheme" => &mut head.scheme,
                 b":path" => &mut head.raw_path,
                 b"content-type" => &mut head.content_type,
+                name if same_name(name, b"authorization") => &mut head.authorization,
                 name => {
                     head.connect |= same_name(name, b"connect-protocol-version");
                     continue;
@@ -116,6 +119,16 @@ impl RequestHead {
     /// `content-type`; empty if absent or repeated.
     pub fn content_type(&self) -> &[u8] {
         self.field(&self.content_type)
+    }
+
+    /// `authorization`.
+    pub fn authorization(&self) -> Occurrence<'_> {
+        match &self.authorization {
+            field if !field.seen => Occurrence::Absent,
+            // No value starts where the map does.
+            field if field.range == (0..0) => Occurrence::Repeated,
+            field => Occurrence::Once(self.field(field)),
+        }
     }
 
     /// What the request speaks.
@@ -243,6 +256,28 @@ mod tests {
             head(&[(":method", "GET"), (":path", "/")]).protocol(),
             Protocol::Http
         );
+    }
+
+    // Of two credentials neither may count, and none sent is another thing than an empty one.
+    #[test]
+    fn authorization_is_absent_once_or_repeated() {
+        for pairs in [
+            &[][..],
+            &[("authorization", "")],
+            &[(":path", "/"), ("Authorization", "Bearer a")],
+            &[("authorization", ""), ("authorization", "")],
+            &[
+                ("authorization", "a"),
+                ("authorization", "b"),
+                ("authorization", "c"),
+            ],
+        ] {
+            let head = head(pairs);
+            assert_eq!(
+                head.authorization(),
+                head.headers().occurrence("authorization")
+            );
+        }
     }
 
     #[test]

@@ -16,9 +16,13 @@ use crate::token_cache::TokenCache;
 use crate::verified::Verified;
 
 /// What checking the credentials of a request came to.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is moved once; a box would be one more allocation on every request"
+)]
 pub(super) enum Checked {
     /// With the reason why another credential counts as none.
-    Good(Box<Verified>, Option<Reason>),
+    Good(Verified, Option<Reason>),
     Bad {
         reason: Reason,
         bearer: bool,
@@ -69,8 +73,8 @@ impl Policy {
                 Some(Reason::ApiKeyMalformed)
             }
             Presented::One(key) => match self.api_keys.find(&key, now) {
-                Ok(known) => {
-                    verified.api_key = known.caller();
+                Ok((place, known)) => {
+                    verified.api_key = tokens.key_callers.of(place, known);
                     verified.deprecated = known.deprecated();
                     verified.api_key.is_none().then_some(Reason::ApiKeyUnknown)
                 }
@@ -97,7 +101,7 @@ impl Policy {
         if let Some(refused) = fault.and_then(|reason| bad(reason, true)) {
             return refused;
         }
-        Checked::Good(Box::new(verified), ignored)
+        Checked::Good(verified, ignored)
     }
 
     /// Why no credential is looked at, or not yet. A token that was verified before costs nothing, and a forger cannot make one: it
