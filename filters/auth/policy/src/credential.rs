@@ -220,14 +220,21 @@ impl Sources {
         self.tokens.find(head, one)
     }
 
-    /// Takes every credential out of a request. `in_headers` says whether a header has a name that one may have.
+    /// Takes every credential out of a request. `own_headers` says whether a header carries one and nothing else.
     pub(crate) fn strip(
         &self,
         head: &RequestHead,
-        in_headers: bool,
+        own_headers: bool,
         edits: &mut HeaderEdits,
     ) -> Result<Stripped, CannotStrip> {
-        let mut any = in_headers && self.strip_headers(head.headers(), edits);
+        let headers = head.headers();
+        let mut any = own_headers && remove_matching(&self.header_spellings, headers, edits);
+        any |= match head.authorization() {
+            Occurrence::Absent => false,
+            Occurrence::Once(value) => self.strip_authorization(std::iter::once(value), edits),
+            Occurrence::Repeated => self.strip_authorization(headers.get_all(AUTHORIZATION), edits),
+        };
+        any |= self.strip_cookies(headers, edits);
         let path = self.path_without_credentials(head);
         if let Some(path) = &path {
             edits.set_path(HeaderValue::try_from(path.as_slice()).map_err(|_| CannotStrip)?);
@@ -236,38 +243,48 @@ impl Sources {
         Ok(Stripped { any, path })
     }
 
-    /// Whether a header of this name may carry a credential.
-    pub(crate) fn may_be_in(&self, name: &[u8]) -> bool {
+    /// Whether a header of this name carries a credential and nothing else.
+    pub(crate) fn is_in(&self, name: &[u8]) -> bool {
         self.header_spellings.matches(name)
-            || name.eq_ignore_ascii_case(AUTHORIZATION.as_bytes())
-            || name.eq_ignore_ascii_case(COOKIE.as_bytes())
     }
 
-    /// Takes every credential out of a map of headers or trailers; says whether there was one.
-    pub(crate) fn strip_headers(&self, headers: &HeaderMap, edits: &mut HeaderEdits) -> bool {
-        let keys = remove_matching(&self.header_spellings, headers, edits);
+    /// Takes every credential out of a map of trailers.
+    pub(crate) fn strip_trailers(&self, trailers: &HeaderMap, edits: &mut HeaderEdits) {
+        remove_matching(&self.header_spellings, trailers, edits);
+        self.strip_authorization(trailers.get_all(AUTHORIZATION), edits);
+        self.strip_cookies(trailers, edits);
+    }
+
+    /// Takes the credentials in `authorization` out; says whether there was one.
+    fn strip_authorization<'a>(
+        &self,
+        mut values: impl Iterator<Item = &'a [u8]>,
+        edits: &mut HeaderEdits,
+    ) -> bool {
         let sent = |value: &[u8]| {
             let mut schemes = self.schemes();
             schemes
                 .any(|scheme| !matches!(under_scheme(value, scheme.as_bytes()), Presented::Nothing))
         };
-        let authorization = headers.get_all(AUTHORIZATION).any(sent);
-        if authorization {
+        let any = values.any(sent);
+        if any {
             edits.remove(AUTHORIZATION.as_bytes());
         }
-        let cookies = self.strip_cookies(headers, edits);
-        keys || authorization || cookies
+        any
     }
 
     /// Takes the cookies that carry credentials out, and leaves the others, in one header.
     fn strip_cookies(&self, headers: &HeaderMap, edits: &mut HeaderEdits) -> bool {
+        self.kinds().any(|kind| !kind.cookies.is_empty()) && self.strip_our_cookies(headers, edits)
+    }
+
+    #[inline(never)]
+    fn strip_our_cookies(&self, headers: &HeaderMap, edits: &mut HeaderEdits) -> bool {
         let is_ours = |pair: &&[u8]| {
             let mut names = self.kinds().flat_map(|kind| &kind.cookies);
             names.any(|name| cookie_value(pair, name).is_some())
         };
-        if self.kinds().all(|kind| kind.cookies.is_empty())
-            || !cookies(headers).any(|pair| is_ours(&pair))
-        {
+        if !cookies(headers).any(|pair| is_ours(&pair)) {
             return false;
         }
         let others: Vec<&[u8]> = cookies(headers).filter(|pair| !is_ours(pair)).collect();
@@ -325,17 +342,25 @@ impl Places {
                 Occurrence::Repeated => add(Presented::Several),
             }
         }
+        if !self.cookies.is_empty() || !self.query.is_empty() {
+            self.find_elsewhere(head, |sent| add(read(sent)));
+        }
+        found
+    }
+
+    /// What is there outside of headers of its own.
+    #[inline(never)]
+    fn find_elsewhere<'a>(&self, head: &'a RequestHead, mut add: impl FnMut(Cow<'a, [u8]>)) {
         for name in &self.cookies {
             for value in cookies(head.headers()).filter_map(|pair| cookie_value(pair, name)) {
-                add(read(Cow::Borrowed(value)));
+                add(Cow::Borrowed(value));
             }
         }
         for name in &self.query {
             for value in head.query().values(name) {
-                add(read(value));
+                add(value);
             }
         }
-        found
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use filter_config::FieldPath;
 use http_message::{
-    GrpcStatus, HeaderEdits, HeaderMap, HeaderName, HeaderValue, Problem, RequestHead,
+    GrpcStatus, HeaderEdits, HeaderMap, HeaderName, HeaderValue, Occurrence, Problem, RequestHead,
 };
 use request_match::{Mode, Rules, TwinTable};
 
@@ -114,9 +114,9 @@ impl Policy {
         let (mut copies, mut credentials) = (false, false);
         for (name, _) in head.headers() {
             copies |= self.upstream.is_copy(name);
-            credentials |= self.sources.may_be_in(name);
+            credentials |= self.sources.is_in(name);
         }
-        if copies || credentials {
+        if copies || credentials || head.authorization() != Occurrence::Absent {
             edits.reserve(USUAL_EDITS);
         }
         if copies {
@@ -183,7 +183,7 @@ impl Policy {
     pub fn clean_trailers(&self, trailers: &HeaderMap) -> HeaderEdits {
         let mut edits = HeaderEdits::new();
         self.upstream.remove_copies(trailers, &mut edits);
-        self.sources.strip_headers(trailers, &mut edits);
+        self.sources.strip_trailers(trailers, &mut edits);
         edits
     }
 
@@ -200,6 +200,8 @@ impl Policy {
     }
 
     /// A request that passes only because somebody is watching what would happen.
+    #[cold]
+    #[inline(never)]
     fn shadow<'p>(
         &'p self,
         head: &RequestHead,
@@ -227,6 +229,8 @@ impl Policy {
 }
 
 /// RFC 9745 section 2.1: a date of structured fields.
+#[cold]
+#[inline(never)]
 fn deprecation(since: Duration) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("@{}", since.as_secs()).as_str()).ok()
 }

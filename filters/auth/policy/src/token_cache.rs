@@ -230,9 +230,12 @@ impl TokenCache {
     fn number(&self, token: &[u8]) -> u64 {
         let words = token.rchunks(8).zip(self.seeds);
         let mixed = words.fold(0, |mixed: u64, (bytes, seed)| {
-            let word = bytes
-                .iter()
-                .fold(0, |word: u64, byte| (word << 8) | u64::from(*byte));
+            let word = match <[u8; 8]>::try_from(bytes) {
+                Ok(bytes) => u64::from_le_bytes(bytes),
+                Err(_) => bytes
+                    .iter()
+                    .fold(0, |word, byte| (word << 8) | u64::from(*byte)),
+            };
             (mixed ^ word ^ seed).wrapping_mul(SPREAD).rotate_left(29)
         });
         mixed.wrapping_mul(SPREAD)

@@ -51,17 +51,19 @@ impl RequestHead {
             path: OnceCell::new(),
         };
         for (name, value) in &headers {
-            let field = match name {
-                b":method" => &mut head.method,
-                b":authority" => &mut head.authority,
-                b":scheme" => &mut head.scheme,
-                b":path" => &mut head.raw_path,
-                b"content-type" => &mut head.content_type,
-                name if same_name(name, b"authorization") => &mut head.authorization,
-                name => {
+            // By their lengths: most headers are none of these, and are not compared.
+            let field = match name.len() {
+                5 if name == b":path" => &mut head.raw_path,
+                7 if name == b":method" => &mut head.method,
+                7 if name == b":scheme" => &mut head.scheme,
+                10 if name == b":authority" => &mut head.authority,
+                12 if name == b"content-type" => &mut head.content_type,
+                13 if same_name(name, b"authorization") => &mut head.authorization,
+                24 => {
                     head.connect |= same_name(name, b"connect-protocol-version");
                     continue;
                 }
+                _ => continue,
             };
             let start = offset_in(headers.as_bytes(), value);
             field.range = if field.seen {

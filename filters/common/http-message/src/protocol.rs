@@ -1,6 +1,6 @@
 //! The protocol that a request speaks over HTTP.
 
-use crate::query::Query;
+use crate::query::{Query, query_decodes_to};
 
 /// What a request speaks. It decides how an answer of ours must look and whether the path names a method of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,7 +20,9 @@ impl Protocol {
     /// The protocol of a request with this content type, as far as that tells: `Http` also for unary Connect. Letter case
     /// does not matter.
     pub fn of_content_type(content_type: &[u8]) -> Protocol {
-        if is_media_type(content_type, b"application/grpc") {
+        if content_type.is_empty() {
+            Protocol::Http
+        } else if is_media_type(content_type, b"application/grpc") {
             Protocol::Grpc
         } else if is_media_type(content_type, b"application/grpc-web")
             || is_media_type(content_type, b"application/grpc-web-text")
@@ -60,8 +62,8 @@ impl Protocol {
 /// Whether a target has the query parameter `connect=v1`.
 #[inline(never)]
 fn asks_for_connect(target: &[u8]) -> bool {
-    let mut values = Query::of(target).values("connect");
-    values.any(|value| *value == b"v1"[..])
+    let mut pairs = Query::of(target).iter();
+    pairs.any(|(name, value)| query_decodes_to(name, b"connect") && query_decodes_to(value, b"v1"))
 }
 
 /// Whether the value is the media type, alone, with a `+` suffix or with parameters.
@@ -72,6 +74,8 @@ pub(crate) fn is_media_type(value: &[u8], media_type: &[u8]) -> bool {
     }
 }
 
+/// Once in a module: there are many prefixes, and in its callers it would be unrolled for each.
+#[inline(never)]
 fn strip_prefix_ignoring_case<'a>(value: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     let (start, rest) = value.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)

@@ -72,14 +72,7 @@ impl Policy {
             Presented::One(key) if key.is_empty() || key.len() > MAX_API_KEY_BYTES => {
                 Some(Reason::ApiKeyMalformed)
             }
-            Presented::One(key) => match self.api_keys.find(&key, now) {
-                Ok((place, known)) => {
-                    verified.api_key = tokens.key_callers.of(place, known);
-                    verified.deprecated = known.deprecated();
-                    verified.api_key.is_none().then_some(Reason::ApiKeyUnknown)
-                }
-                Err(reason) => Some(reason),
-            },
+            Presented::One(key) => self.check_key(&key, tokens, now, &mut verified),
             Presented::Unreadable => Some(Reason::ApiKeyMalformed),
         };
         if let Some(refused) = fault.and_then(|reason| bad(reason, false)) {
@@ -104,6 +97,25 @@ impl Policy {
         Checked::Good(verified, ignored)
     }
 
+    /// Who has the key, or why it is not good.
+    #[inline(never)]
+    fn check_key(
+        &self,
+        key: &[u8],
+        tokens: &mut TokenCache,
+        now: Duration,
+        verified: &mut Verified,
+    ) -> Option<Reason> {
+        match self.api_keys.find(key, now) {
+            Ok((place, known)) => {
+                verified.api_key = tokens.key_callers.of(place, known);
+                verified.deprecated = known.deprecated();
+                verified.api_key.is_none().then_some(Reason::ApiKeyUnknown)
+            }
+            Err(reason) => Some(reason),
+        }
+    }
+
     /// Why no credential is looked at, or not yet. A token that was verified before costs nothing, and a forger cannot make one: it
     /// passes, so that who is at work behind the same address is not stopped by another's guesses.
     fn may_try(
@@ -114,6 +126,16 @@ impl Policy {
         tokens: &TokenCache,
     ) -> Option<Checked> {
         self.failed_attempts.as_ref()?;
+        Self::may_try_now(api_key, bearer, evidence, tokens)
+    }
+
+    #[inline(never)]
+    fn may_try_now(
+        api_key: &Presented<'_>,
+        bearer: &Presented<'_>,
+        evidence: &Evidence,
+        tokens: &TokenCache,
+    ) -> Option<Checked> {
         let tries_key = matches!(api_key, Presented::One(_));
         let tries_token = matches!(bearer, Presented::One(token) if !tokens.holds(token));
         if !tries_key && !tries_token {
