@@ -190,6 +190,8 @@ impl HeaderEdits {
                 asked.value = value;
             }
         }
+        // One list of each kind for all names.
+        let (mut present, mut values) = (Vec::new(), Vec::new());
         for (place, one) in asked.iter().enumerate() {
             let mut same = asked.iter().enumerate();
             let other =
@@ -198,7 +200,17 @@ impl HeaderEdits {
             match other {
                 None => one.write(asked.len().saturating_sub(place), &mut writes),
                 Some((first, _)) if first < place => {}
-                Some(_) => self.write_all(one, headers, &mut writes),
+                Some(_) => {
+                    present.clear();
+                    values.clear();
+                    let all = headers.iter().filter(|(name, _)| same_name(name, one.name));
+                    present.extend(all.map(|(_, value)| value));
+                    let replaces = self.play(one.index, one.name, &mut values);
+                    if replaces && values != present || !replaces && !values.is_empty() {
+                        writes.reserve(asked.len().saturating_sub(place));
+                        add_writes(one.name, replaces, &present, &values, &mut writes);
+                    }
+                }
             }
         }
         writes
@@ -220,25 +232,6 @@ impl HeaderEdits {
             value: &[],
         }));
         asked
-    }
-
-    /// The writes for a name that several edits are for, of which this is the first.
-    #[inline(never)]
-    fn write_all<'a>(
-        &'a self,
-        first: &Asked<'a, '_>,
-        headers: &HeaderMap,
-        writes: &mut Vec<HeaderWrite<'a>>,
-    ) {
-        let all = headers
-            .iter()
-            .filter(|(name, _)| same_name(name, first.name));
-        let present: Vec<&[u8]> = all.map(|(_, value)| value).collect();
-        let mut values = Vec::new();
-        let replaces = self.play(first.index, first.name, &mut values);
-        if replaces && values != present || !replaces && !values.is_empty() {
-            add_writes(first.name, replaces, &present, &values, writes);
-        }
     }
 
     /// Plays all edits for one name, the first of which is at `first`; says whether the values that are there count no more.

@@ -10,6 +10,12 @@ use thiserror::Error;
 /// Bytes of one integer of the wire form.
 const WORD: usize = 4;
 
+/// The lengths of one header.
+const PAIR: usize = WORD.saturating_mul(2);
+
+/// What the texts of most maps that are made here take, and one growth less for all others.
+const USUAL_BYTES: usize = 256;
+
 /// A header map that owns the host's buffer and allocates nothing for its headers.
 ///
 /// Names are as the host gave them (Envoy: lower-case, pseudo headers with their colon). Values are bytes.
@@ -94,8 +100,12 @@ impl HeaderMap {
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> HeaderMap {
         let mut count: u32 = 0;
-        let mut lengths = Vec::new();
-        let mut texts = Vec::new();
+        let pairs = pairs.into_iter();
+        let (few, _) = pairs.size_hint();
+        // The lengths with the count in front, and room for the texts of a reply.
+        let mut bytes = Vec::with_capacity(few.saturating_mul(PAIR).saturating_add(USUAL_BYTES));
+        bytes.extend_from_slice(&count.to_le_bytes());
+        let mut texts = Vec::with_capacity(USUAL_BYTES);
         for (name, value) in pairs {
             let (name, value) = (name.as_ref(), value.as_ref());
             let (Ok(name_length), Ok(value_length)) =
@@ -107,8 +117,8 @@ impl HeaderMap {
                 break;
             };
             count = next;
-            lengths.extend_from_slice(&name_length.to_le_bytes());
-            lengths.extend_from_slice(&value_length.to_le_bytes());
+            bytes.extend_from_slice(&name_length.to_le_bytes());
+            bytes.extend_from_slice(&value_length.to_le_bytes());
             for text in [name, value] {
                 texts.extend_from_slice(text);
                 texts.push(0);
@@ -117,12 +127,9 @@ impl HeaderMap {
         if count == 0 {
             return HeaderMap::default();
         }
-        let mut bytes = Vec::with_capacity(
-            WORD.saturating_add(lengths.len())
-                .saturating_add(texts.len()),
-        );
-        bytes.extend_from_slice(&count.to_le_bytes());
-        bytes.append(&mut lengths);
+        if let Some(first) = bytes.first_chunk_mut() {
+            *first = count.to_le_bytes();
+        }
         bytes.append(&mut texts);
         HeaderMap {
             bytes,
@@ -235,7 +242,7 @@ pub(crate) fn same_name(one: &[u8], other: &[u8]) -> bool {
         && one
             .iter()
             .zip(other)
-            .all(|(one, other)| one.eq_ignore_ascii_case(other))
+            .all(|(one, other)| one == other || one.eq_ignore_ascii_case(other))
 }
 
 fn split_word(bytes: &[u8]) -> Option<(u32, &[u8])> {
