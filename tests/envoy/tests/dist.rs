@@ -129,7 +129,8 @@ fn the_checksums_are_those_of_the_modules() {
 fn packaging_once_more_gives_the_same_bytes() {
     let Some(modules) = modules() else { return };
     for (filter, path) in modules {
-        let again = Packaged::make(&packager::target_folder(), &filter).unwrap();
+        let again =
+            Packaged::make(&packager::workspace(), &packager::target_folder(), &filter).unwrap();
         assert!(again.module == fs::read(path).unwrap(), "{filter}");
         assert!(again.outline.size < again.built.size, "{filter}");
     }
