@@ -5,6 +5,7 @@ use std::rc::Rc;
 use filter_config::{BoundedList, ByteSize, ConfigDuration, ConfigError, FieldPath, Name, Version};
 use grpc_descriptor::DescriptorSet;
 use http_message::{HeaderName, NamePatterns, same_spelling};
+use identity::Identity;
 use request_match::{
     MatchConfig, Mode, Placement, RequestMatch, Rule, Rules, TwinConfig, TwinTable,
 };
@@ -19,7 +20,7 @@ use crate::path_rewrite::PathRewrite;
 use crate::presets::RequestPresets;
 use crate::query_edits::QueryEdits;
 use crate::surroundings::Surroundings;
-use crate::template::{Needs, Scope, Template};
+use crate::template::{Facts, Needs, Scope, Template};
 
 mod body;
 mod capture;
@@ -117,7 +118,13 @@ pub struct Policy {
     pub(crate) rules: Rules<Rc<Transform>>,
     /// The request headers that rules write: no client's copy of them goes on.
     pub(crate) owned: NamePatterns,
+    pub(crate) needs_route: bool,
     pub(crate) needs_identity: bool,
+    /// A rule makes sure of ids or traces.
+    pub(crate) has_presets: bool,
+    /// Who calls where no rule asks, and what is known then.
+    pub(crate) anonymous: Identity,
+    pub(crate) no_facts: Facts,
     /// The operator's word that Envoy lets the body come while the head waits.
     pub(crate) host_allows_stop_iteration: bool,
     /// Whether a rule reads bodies and closes where it cannot.
@@ -143,6 +150,8 @@ pub(crate) struct Transform {
     pub(crate) response_codings: CodingRule,
     /// What its templates and conditions look at, those for the response too.
     pub(crate) needs: Needs,
+    /// That is something.
+    pub(crate) asks: bool,
     /// What those for the response look at.
     pub(crate) response_needs: Needs,
 }
@@ -200,9 +209,13 @@ impl Policy {
             .any(|rule| rule.mode == Mode::Enforce && rule.value.closes());
         Ok(Policy {
             twins,
+            needs_route: rules.needs_route(),
+            needs_identity,
+            has_presets: rules.iter().any(|rule| rule.value.presets.any()),
             rules,
             owned,
-            needs_identity,
+            anonymous: Identity::anonymous(),
+            no_facts: Facts::default(),
             host_allows_stop_iteration: config.host_allows_stop_iteration,
             closes,
         })
@@ -265,6 +278,7 @@ impl Transform {
             response_body: None,
             response_codings: CodingRule::default(),
             needs: Needs::default(),
+            asks: false,
             response_needs: Needs::default(),
         };
         if let Some(config) = request {
@@ -371,6 +385,7 @@ impl Transform {
         if let Some(body) = &self.request_body {
             body.variables.add_needs(&mut needs);
         }
+        self.asks = !needs.is_empty();
         self.needs = needs;
     }
 

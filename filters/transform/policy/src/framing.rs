@@ -56,17 +56,37 @@ pub(crate) fn reads_coding_of(headers: &HeaderMap, codings: &CodingRule) -> bool
 }
 
 /// Removes what a head says about the body that came.
-pub(crate) fn remove_what_is_about_the_body(edits: &mut HeaderEdits) {
-    for name in ABOUT_THE_BODY {
-        edits.remove(name.as_bytes());
+pub(crate) fn remove_what_is_about_the_body(headers: &HeaderMap, edits: &mut HeaderEdits) {
+    remove(&ABOUT_THE_BODY, headers, edits);
+}
+
+/// Removes those of these headers that are there, or that an edit has written, in one pass over the head: most have none of them.
+fn remove(names: &[&str], headers: &HeaderMap, edits: &mut HeaderEdits) {
+    let mut there: u32 = 0;
+    let mut look = |name: &[u8]| {
+        let mut bit: u32 = 1;
+        for removed in names {
+            if name.len() == removed.len() && name.eq_ignore_ascii_case(removed.as_bytes()) {
+                there |= bit;
+            }
+            bit = bit.wrapping_shl(1);
+        }
+    };
+    headers.iter().for_each(|(name, _)| look(name));
+    edits.iter().for_each(|edit| look(edit.name()));
+    for name in names {
+        if there & 1 != 0 {
+            edits.remove(name.as_bytes());
+        }
+        there = there.wrapping_shr(1);
     }
 }
 
 /// The edits of the head of a message whose body is changed, or would be if it were there.
 pub(crate) fn reframe(headers: &HeaderMap, codings: &CodingRule, edits: &mut HeaderEdits) {
-    remove_what_is_about_the_body(edits);
+    remove_what_is_about_the_body(headers, edits);
     if codings.out == Outgoing::Identity && reads_coding_of(headers, codings) {
-        edits.remove(b"content-encoding");
+        remove(&["content-encoding"], headers, edits);
     }
 }
 
@@ -89,9 +109,7 @@ pub(crate) fn ask_for_what_can_be_read(
     codings: &CodingRule,
     edits: &mut HeaderEdits,
 ) {
-    for name in ASKING_FOR_A_PART {
-        edits.remove(name.as_bytes());
-    }
+    remove(&ASKING_FOR_A_PART, headers, edits);
     let accepted = content_coding::accepted(headers, codings.read);
     edits.set(ACCEPT_ENCODING, accepted);
 }
