@@ -111,6 +111,60 @@ struct ResponseConfig {
     on_undecodable: OnUndecodable,
 }
 
+/// What is written about the bodies of one direction.
+struct BodiesConfig {
+    body: Option<BoundedList<OperationConfig, 1, 64>>,
+    limits: Option<LimitsConfig>,
+    capture: Option<BoundedList<CaptureConfig, 1, 16>>,
+    capture_max_bytes: Option<ByteSize>,
+    capture_deadline: Option<ConfigDuration>,
+    codings: Option<CodingsConfig>,
+    on_undecodable: OnUndecodable,
+}
+
+/// What a rule does to the bodies of one direction.
+struct Bodies {
+    capture: Option<Rc<CaptureRule>>,
+    body: Option<BodyRule>,
+    codings: CodingRule,
+}
+
+impl BodiesConfig {
+    fn compile(
+        self,
+        scope: Scope<'_>,
+        host_allows_stop_iteration: bool,
+        surroundings: &Surroundings<'_>,
+        at: &FieldPath,
+    ) -> Result<Bodies, ConfigError> {
+        let bounds = CaptureBounds {
+            max_bytes: self.capture_max_bytes,
+            deadline: self.capture_deadline,
+            host_allows_stop_iteration,
+            pass: self.on_undecodable == OnUndecodable::Pass,
+            limits: compile_limits(self.limits, surroundings.name_key, &at.field("limits"))?,
+        };
+        let captures = self.capture.is_some();
+        let capture = compile_capture(self.capture, &bounds, scope.direction, at)?;
+        let body = compile_body(
+            self.body,
+            self.on_undecodable,
+            captures,
+            scope,
+            self.limits,
+            surroundings,
+            at,
+        )?;
+        let codings =
+            compile_codings(self.codings, body.is_some(), captures, &at.field("codings"))?;
+        Ok(Bodies {
+            capture,
+            body,
+            codings,
+        })
+    }
+}
+
 /// A configuration that has passed every check.
 #[derive(Debug)]
 pub struct Policy {
@@ -297,35 +351,24 @@ impl Transform {
                 .transpose()?;
             let presets_at = request_at.field("presets");
             transform.presets = compile_request_presets(config.presets.as_ref(), &presets_at)?;
-            let bounds = CaptureBounds {
-                max_bytes: config.capture_max_bytes,
-                deadline: config.capture_deadline,
-                host_allows_stop_iteration,
-                pass: config.on_undecodable == OnUndecodable::Pass,
-                limits: compile_limits(
-                    config.limits,
-                    surroundings.name_key,
-                    &request_at.field("limits"),
-                )?,
+            let bodies = BodiesConfig {
+                body: config.body,
+                limits: config.limits,
+                capture: config.capture,
+                capture_max_bytes: config.capture_max_bytes,
+                capture_deadline: config.capture_deadline,
+                codings: config.codings,
+                on_undecodable: config.on_undecodable,
             };
-            let captures = config.capture.is_some();
-            transform.request_capture =
-                compile_capture(config.capture, &bounds, Direction::Request, &request_at)?;
-            transform.request_body = compile_body(
-                config.body,
-                config.on_undecodable,
-                captures,
+            let bodies = bodies.compile(
                 of_request,
-                config.limits,
+                host_allows_stop_iteration,
                 surroundings,
                 &request_at,
             )?;
-            transform.request_codings = compile_codings(
-                config.codings,
-                transform.request_body.is_some(),
-                captures,
-                &request_at.field("codings"),
-            )?;
+            transform.request_capture = bodies.capture;
+            transform.request_body = bodies.body;
+            transform.request_codings = bodies.codings;
             transform.check_captured_headers(&request_at)?;
         }
         if let Some(config) = response {
@@ -335,35 +378,24 @@ impl Transform {
                 &mut transform.response,
                 &response_at.field("presets"),
             )?;
-            let bounds = CaptureBounds {
-                max_bytes: config.capture_max_bytes,
-                deadline: config.capture_deadline,
-                host_allows_stop_iteration,
-                pass: config.on_undecodable == OnUndecodable::Pass,
-                limits: compile_limits(
-                    config.limits,
-                    surroundings.name_key,
-                    &response_at.field("limits"),
-                )?,
+            let bodies = BodiesConfig {
+                body: config.body,
+                limits: config.limits,
+                capture: config.capture,
+                capture_max_bytes: config.capture_max_bytes,
+                capture_deadline: config.capture_deadline,
+                codings: config.codings,
+                on_undecodable: config.on_undecodable,
             };
-            let captures = config.capture.is_some();
-            transform.response_capture =
-                compile_capture(config.capture, &bounds, Direction::Response, &response_at)?;
-            transform.response_body = compile_body(
-                config.body,
-                config.on_undecodable,
-                captures,
+            let bodies = bodies.compile(
                 of_response,
-                config.limits,
+                host_allows_stop_iteration,
                 surroundings,
                 &response_at,
             )?;
-            transform.response_codings = compile_codings(
-                config.codings,
-                transform.response_body.is_some(),
-                captures,
-                &response_at.field("codings"),
-            )?;
+            transform.response_capture = bodies.capture;
+            transform.response_body = bodies.body;
+            transform.response_codings = bodies.codings;
         }
         transform.add_needs();
         Ok(transform)
