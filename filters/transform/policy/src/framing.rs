@@ -92,13 +92,17 @@ pub(crate) fn reframe(headers: &HeaderMap, codings: &CodingRule, edits: &mut Hea
 
 /// Has caches know that a coded answer is for those who accept it (RFC 9110 section 12.5.5), where the upstream forgot.
 pub(crate) fn vary(headers: &HeaderMap, codings: &CodingRule, edits: &mut HeaderEdits) {
-    let is_coded = matches!(ContentCoding::of(headers), ContentCoding::Coded(_));
+    if codings.out != Outgoing::Same
+        || !matches!(ContentCoding::of(headers), ContentCoding::Coded(_))
+    {
+        return;
+    }
     let says_so = headers
         .get_all("vary")
         .flat_map(|value| value.split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
         .any(|name| name == b"*" || name.eq_ignore_ascii_case(b"accept-encoding"));
-    if is_coded && codings.out == Outgoing::Same && !says_so {
+    if !says_so {
         edits.append(VARY, ON_ACCEPT_ENCODING);
     }
 }
