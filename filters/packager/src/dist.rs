@@ -67,15 +67,14 @@ pub enum PackageError {
 
 impl Packaged {
     /// Strips, orders and checks the module that cargo has built of `filter` below `target`. Its order is the `order.txt`
-    /// beside the filter's manifest.
+    /// beside the filter's manifest, if there is one.
     ///
     /// # Errors
     /// There is no module that is as new as its sources, or it cannot be stripped, or Envoy would not take it.
     pub fn make(workspace: &Path, target: &Path, filter: &str) -> Result<Self, PackageError> {
         let faulty = |fault| PackageError::Faulty(filter.to_owned(), fault);
         let (original, stripped) = stripped(target, filter)?;
-        let list = read(&order_of(workspace, filter))?;
-        let order = Order::parse(&String::from_utf8_lossy(&list));
+        let order = Order::parse(&list_of(workspace, filter)?);
         let ordered = order
             .apply(&stripped)
             .map_err(|error| PackageError::Unordered(filter.to_owned(), error))?;
@@ -186,6 +185,14 @@ fn stripped(target: &Path, filter: &str) -> Result<(Vec<u8>, Vec<u8>), PackageEr
     let module = strip(&original, &callbacks)
         .map_err(|error| PackageError::Unstripped(filter.to_owned(), error))?;
     Ok((original, module))
+}
+
+fn list_of(workspace: &Path, filter: &str) -> Result<String, PackageError> {
+    let path = order_of(workspace, filter);
+    match fs::read_to_string(&path) {
+        Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read.map_err(|source| PackageError::Unreadable { path, source }),
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PackageError> {

@@ -154,3 +154,53 @@ fn put_first<const N: usize>(function: &mut LocalFunction, instructions: [Instr;
         body.instr_at(at, instruction);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Outline;
+
+    fn module(import: &str) -> Vec<u8> {
+        let text = format!(
+            r#"(module
+                (import "env" "{import}" (func $log (param i32 i32 i32) (result i32)))
+                (memory (export "memory") 1)
+                (func $_ZN4auth6decide17h0123456789abcdefE (param i32) (result i32) local.get 0)
+                (func $begin (export "proxy_on_request_headers") (param i32) (result i32)
+                    local.get 0 call $_ZN4auth6decide17h0123456789abcdefE))"#
+        );
+        wat::parse_str(text).unwrap()
+    }
+
+    // What cannot be loaded records nothing; a name that lies inside the module's own memory would be overwritten by it.
+    #[test]
+    fn a_traced_module_is_valid_and_has_each_name_behind_its_own_memory() {
+        let traced = trace(&module("proxy_log")).unwrap();
+        let (before, after) = (
+            Outline::of(&module("proxy_log")).unwrap(),
+            Outline::of(&traced).unwrap(),
+        );
+        assert_eq!(
+            (before.exports, before.imports),
+            (after.exports, after.imports)
+        );
+
+        let read = ModuleConfig::new().parse(&traced).unwrap();
+        let memory = read.get_memory_id().unwrap();
+        assert_eq!(read.memories.get(memory).initial, 2);
+        let data = read.data.iter().next().unwrap();
+        let DataKind::Active { offset, .. } = &data.kind else {
+            panic!("{:?}", data.kind)
+        };
+        assert!(
+            matches!(offset, ConstExpr::Value(Value::I32(65_536))),
+            "{offset:?}"
+        );
+        let names = String::from_utf8(data.value.clone()).unwrap();
+        assert_eq!(names.matches(MARK).count(), 2, "{names}");
+        assert!(names.contains("traced: auth::decide"), "{names}");
+
+        let silent = trace(&module("proxy_done")).unwrap_err().to_string();
+        assert!(silent.contains("proxy_log"), "{silent}");
+    }
+}
