@@ -15,10 +15,12 @@
     )
 )]
 
+mod exchange;
 mod facts;
 mod passage;
 mod plugin;
 mod request;
+mod response;
 mod root;
 mod waiting;
 

@@ -6,7 +6,7 @@ use proxy_host::{CounterSet, SharedGauge, environment, random};
 use proxy_wasm::traits::HttpContext;
 use transform_policy::{Counter, HELD_BYTES, Policy, Surroundings};
 
-use crate::request::Exchange;
+use crate::exchange::Exchange;
 use crate::waiting::WaitingList;
 
 /// How much what is held may change before the host is told, in bytes: a call for each chunk would cost more than it says.

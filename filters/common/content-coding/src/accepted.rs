@@ -1,7 +1,5 @@
 //! What is left of `accept-encoding` where an answer has to be read on its way (RFC 9110 section 12.5.3).
 
-use std::fmt::Write as _;
-
 use http_message::{HeaderMap, HeaderValue};
 
 use crate::coding::{Coding, Codings};
@@ -10,116 +8,148 @@ const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// One coding of the list.
 struct Member<'a> {
-    name: &'a str,
+    name: &'a [u8],
     /// As it is written, `0.5`.
-    weight: &'a str,
+    weight: &'a [u8],
 }
 
 /// The client's `accept-encoding` without what is none of `readable`. Weights stay as they are; `*` becomes the names that
 /// it stands for. Where nothing is left that may be sent, or the client has sent none, by which it accepts anything, the answer
 /// is to come without a coding.
 pub fn accepted(headers: &HeaderMap, readable: Codings) -> HeaderValue {
-    let members = || {
-        headers
-            .get_all("accept-encoding")
-            .filter_map(|value| std::str::from_utf8(value).ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(Member::parse)
-    };
-    let is_readable = |name: &str| {
-        name.eq_ignore_ascii_case("identity")
-            || Coding::named(name.as_bytes()).is_some_and(|coding| readable.has(coding))
-    };
     let mut list = List {
-        text: String::with_capacity(64),
+        text: Vec::with_capacity(64),
         accepts: false,
     };
-    for member in members().filter(|member| is_readable(member.name)) {
-        list.add(member.name, member.weight);
-    }
-    if let Some(any) = members().find(|member| member.name == "*") {
-        if any.is_refused() {
-            list.add("*", any.weight);
-        } else {
-            let codings = Coding::ALL
-                .into_iter()
-                .filter(|coding| readable.has(*coding));
-            for name in codings.map(Coding::name).chain(["identity"]) {
-                if !members().any(|member| member.is(name)) {
-                    list.add(name, any.weight);
-                }
-            }
+    let mut any = None;
+    for member in members(headers) {
+        if member.is_readable(readable) {
+            list.add(member.name, member.weight);
+        } else if any.is_none() && member.name == b"*" {
+            any = Some(member.weight);
         }
     }
-    match HeaderValue::try_from(list.text.as_str()) {
-        Ok(value) if list.accepts => value,
-        _ => IDENTITY,
+    if let Some(weight) = any {
+        list.add_any(weight, headers, readable);
     }
+    if !list.accepts {
+        return IDENTITY;
+    }
+    HeaderValue::try_from(list.text).unwrap_or(IDENTITY)
+}
+
+/// Those that the grammar has.
+fn members(headers: &HeaderMap) -> impl Iterator<Item = Member<'_>> {
+    headers
+        .get_all("accept-encoding")
+        .filter(|value| std::str::from_utf8(value).is_ok())
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .filter_map(Member::parse)
 }
 
 /// The list that goes on.
 struct List {
-    text: String,
+    text: Vec<u8>,
     /// Something on it may be sent.
     accepts: bool,
 }
 
 impl List {
-    fn add(&mut self, name: &str, weight: &str) {
-        let member = Member { name, weight };
-        self.accepts |= !member.is_refused();
-        let comma = if self.text.is_empty() { "" } else { ", " };
-        // Writing into a String cannot fail.
-        let _ = match weight {
-            "1" => write!(self.text, "{comma}{name}"),
-            _ => write!(self.text, "{comma}{name};q={weight}"),
-        };
+    fn add(&mut self, name: &[u8], weight: &[u8]) {
+        self.accepts |= !is_refusal(weight);
+        if !self.text.is_empty() {
+            self.text.extend_from_slice(b", ");
+        }
+        self.text.extend_from_slice(name);
+        if weight != b"1" {
+            self.text.extend_from_slice(b";q=");
+            self.text.extend_from_slice(weight);
+        }
+    }
+
+    /// What `*` stands for.
+    #[inline(never)]
+    fn add_any(&mut self, weight: &[u8], headers: &HeaderMap, readable: Codings) {
+        if is_refusal(weight) {
+            return self.add(b"*", weight);
+        }
+        let codings = Coding::ALL
+            .into_iter()
+            .filter(|coding| readable.has(*coding));
+        for name in codings.map(Coding::name).chain(["identity"]) {
+            if !members(headers).any(|member| member.is(name)) {
+                self.add(name.as_bytes(), weight);
+            }
+        }
     }
 }
 
 impl<'a> Member<'a> {
     /// One member of the list; nothing where it is none that the grammar has.
-    fn parse(text: &'a str) -> Option<Member<'a>> {
-        let (name, parameter) = match text.split_once(';') {
-            Some((name, parameter)) => (name, Some(parameter)),
-            None => (text, None),
-        };
-        let name = name.trim_matches([' ', '\t']);
+    fn parse(text: &'a [u8]) -> Option<Member<'a>> {
+        let (name, parameter) = split_at(text, b';');
+        let name = trim(name);
         if name.is_empty() {
             return None;
         }
         let weight = match parameter {
-            None => "1",
+            None => b"1",
             Some(parameter) => {
-                let (q, weight) = parameter.split_once('=')?;
-                let weight = weight.trim_matches([' ', '\t']);
-                let is_q = q.trim_matches([' ', '\t']).eq_ignore_ascii_case("q");
+                let (q, weight) = split_at(parameter, b'=');
+                let weight = trim(weight?);
+                let is_q = trim(q).eq_ignore_ascii_case(b"q");
                 (is_q && is_weight(weight)).then_some(weight)?
             }
         };
         Some(Member { name, weight })
     }
 
-    fn is_refused(&self) -> bool {
-        self.weight.bytes().all(|byte| matches!(byte, b'0' | b'.'))
+    fn is_readable(&self, readable: Codings) -> bool {
+        match Coding::named(self.name) {
+            Some(coding) => readable.has(coding),
+            None => self.name.eq_ignore_ascii_case(b"identity"),
+        }
     }
 
     fn is(&self, name: &str) -> bool {
         match Coding::named(name.as_bytes()) {
-            Some(coding) => Coding::named(self.name.as_bytes()) == Some(coding),
-            None => self.name.eq_ignore_ascii_case(name),
+            Some(coding) => Coding::named(self.name) == Some(coding),
+            None => self.name.eq_ignore_ascii_case(name.as_bytes()),
         }
     }
 }
 
+/// What is in front of the byte, and what is behind it, if it is there.
+fn split_at(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
+    match text.iter().position(|other| *other == byte) {
+        Some(at) => (
+            text.get(..at).unwrap_or_default(),
+            text.get(at.saturating_add(1)..),
+        ),
+        None => (text, None),
+    }
+}
+
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+fn is_refusal(weight: &[u8]) -> bool {
+    weight.iter().all(|byte| matches!(byte, b'0' | b'.'))
+}
+
 /// `0` to `1` with up to three digits (RFC 9110 section 12.4.2).
-fn is_weight(text: &str) -> bool {
-    let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
-    let allowed = |byte: u8| match whole {
-        "0" => byte.is_ascii_digit(),
-        _ => byte == b'0',
+fn is_weight(text: &[u8]) -> bool {
+    let (whole, digits) = split_at(text, b'.');
+    let digits = digits.unwrap_or_default();
+    let allowed = |byte: &u8| match whole {
+        b"0" => byte.is_ascii_digit(),
+        _ => *byte == b'0',
     };
-    matches!(whole, "0" | "1") && digits.len() <= 3 && digits.bytes().all(allowed)
+    matches!(whole, b"0" | b"1") && digits.len() <= 3 && digits.iter().all(allowed)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use filter_config::{BoundedList, ByteSize, ConfigDuration, ConfigError, FieldPath, Name, Version};
 use grpc_descriptor::DescriptorSet;
 use http_message::{HeaderName, NamePatterns, same_spelling};
+use identity::Identity;
 use request_match::{
     MatchConfig, Mode, Placement, RequestMatch, Rule, Rules, TwinConfig, TwinTable,
 };
@@ -19,7 +20,7 @@ use crate::path_rewrite::PathRewrite;
 use crate::presets::RequestPresets;
 use crate::query_edits::QueryEdits;
 use crate::surroundings::Surroundings;
-use crate::template::{Needs, Scope, Template};
+use crate::template::{Facts, Needs, Scope, Template};
 
 mod body;
 mod capture;
@@ -110,6 +111,60 @@ struct ResponseConfig {
     on_undecodable: OnUndecodable,
 }
 
+/// What is written about the bodies of one direction.
+struct BodiesConfig {
+    body: Option<BoundedList<OperationConfig, 1, 64>>,
+    limits: Option<LimitsConfig>,
+    capture: Option<BoundedList<CaptureConfig, 1, 16>>,
+    capture_max_bytes: Option<ByteSize>,
+    capture_deadline: Option<ConfigDuration>,
+    codings: Option<CodingsConfig>,
+    on_undecodable: OnUndecodable,
+}
+
+/// What a rule does to the bodies of one direction.
+struct Bodies {
+    capture: Option<Rc<CaptureRule>>,
+    body: Option<BodyRule>,
+    codings: CodingRule,
+}
+
+impl BodiesConfig {
+    fn compile(
+        self,
+        scope: Scope<'_>,
+        host_allows_stop_iteration: bool,
+        surroundings: &Surroundings<'_>,
+        at: &FieldPath,
+    ) -> Result<Bodies, ConfigError> {
+        let bounds = CaptureBounds {
+            max_bytes: self.capture_max_bytes,
+            deadline: self.capture_deadline,
+            host_allows_stop_iteration,
+            pass: self.on_undecodable == OnUndecodable::Pass,
+            limits: compile_limits(self.limits, surroundings.name_key, &at.field("limits"))?,
+        };
+        let captures = self.capture.is_some();
+        let capture = compile_capture(self.capture, &bounds, scope.direction, at)?;
+        let body = compile_body(
+            self.body,
+            self.on_undecodable,
+            captures,
+            scope,
+            self.limits,
+            surroundings,
+            at,
+        )?;
+        let codings =
+            compile_codings(self.codings, body.is_some(), captures, &at.field("codings"))?;
+        Ok(Bodies {
+            capture,
+            body,
+            codings,
+        })
+    }
+}
+
 /// A configuration that has passed every check.
 #[derive(Debug)]
 pub struct Policy {
@@ -117,7 +172,13 @@ pub struct Policy {
     pub(crate) rules: Rules<Rc<Transform>>,
     /// The request headers that rules write: no client's copy of them goes on.
     pub(crate) owned: NamePatterns,
+    pub(crate) needs_route: bool,
     pub(crate) needs_identity: bool,
+    /// A rule makes sure of ids or traces.
+    pub(crate) has_presets: bool,
+    /// Who calls where no rule asks, and what is known then.
+    pub(crate) anonymous: Identity,
+    pub(crate) no_facts: Facts,
     /// The operator's word that Envoy lets the body come while the head waits.
     pub(crate) host_allows_stop_iteration: bool,
     /// Whether a rule reads bodies and closes where it cannot.
@@ -143,6 +204,8 @@ pub(crate) struct Transform {
     pub(crate) response_codings: CodingRule,
     /// What its templates and conditions look at, those for the response too.
     pub(crate) needs: Needs,
+    /// That is something.
+    pub(crate) asks: bool,
     /// What those for the response look at.
     pub(crate) response_needs: Needs,
 }
@@ -200,9 +263,13 @@ impl Policy {
             .any(|rule| rule.mode == Mode::Enforce && rule.value.closes());
         Ok(Policy {
             twins,
+            needs_route: rules.needs_route(),
+            needs_identity,
+            has_presets: rules.iter().any(|rule| rule.value.presets.any()),
             rules,
             owned,
-            needs_identity,
+            anonymous: Identity::anonymous(),
+            no_facts: Facts::default(),
             host_allows_stop_iteration: config.host_allows_stop_iteration,
             closes,
         })
@@ -265,6 +332,7 @@ impl Transform {
             response_body: None,
             response_codings: CodingRule::default(),
             needs: Needs::default(),
+            asks: false,
             response_needs: Needs::default(),
         };
         if let Some(config) = request {
@@ -283,35 +351,24 @@ impl Transform {
                 .transpose()?;
             let presets_at = request_at.field("presets");
             transform.presets = compile_request_presets(config.presets.as_ref(), &presets_at)?;
-            let bounds = CaptureBounds {
-                max_bytes: config.capture_max_bytes,
-                deadline: config.capture_deadline,
-                host_allows_stop_iteration,
-                pass: config.on_undecodable == OnUndecodable::Pass,
-                limits: compile_limits(
-                    config.limits,
-                    surroundings.name_key,
-                    &request_at.field("limits"),
-                )?,
+            let bodies = BodiesConfig {
+                body: config.body,
+                limits: config.limits,
+                capture: config.capture,
+                capture_max_bytes: config.capture_max_bytes,
+                capture_deadline: config.capture_deadline,
+                codings: config.codings,
+                on_undecodable: config.on_undecodable,
             };
-            let captures = config.capture.is_some();
-            transform.request_capture =
-                compile_capture(config.capture, &bounds, Direction::Request, &request_at)?;
-            transform.request_body = compile_body(
-                config.body,
-                config.on_undecodable,
-                captures,
+            let bodies = bodies.compile(
                 of_request,
-                config.limits,
+                host_allows_stop_iteration,
                 surroundings,
                 &request_at,
             )?;
-            transform.request_codings = compile_codings(
-                config.codings,
-                transform.request_body.is_some(),
-                captures,
-                &request_at.field("codings"),
-            )?;
+            transform.request_capture = bodies.capture;
+            transform.request_body = bodies.body;
+            transform.request_codings = bodies.codings;
             transform.check_captured_headers(&request_at)?;
         }
         if let Some(config) = response {
@@ -321,35 +378,24 @@ impl Transform {
                 &mut transform.response,
                 &response_at.field("presets"),
             )?;
-            let bounds = CaptureBounds {
-                max_bytes: config.capture_max_bytes,
-                deadline: config.capture_deadline,
-                host_allows_stop_iteration,
-                pass: config.on_undecodable == OnUndecodable::Pass,
-                limits: compile_limits(
-                    config.limits,
-                    surroundings.name_key,
-                    &response_at.field("limits"),
-                )?,
+            let bodies = BodiesConfig {
+                body: config.body,
+                limits: config.limits,
+                capture: config.capture,
+                capture_max_bytes: config.capture_max_bytes,
+                capture_deadline: config.capture_deadline,
+                codings: config.codings,
+                on_undecodable: config.on_undecodable,
             };
-            let captures = config.capture.is_some();
-            transform.response_capture =
-                compile_capture(config.capture, &bounds, Direction::Response, &response_at)?;
-            transform.response_body = compile_body(
-                config.body,
-                config.on_undecodable,
-                captures,
+            let bodies = bodies.compile(
                 of_response,
-                config.limits,
+                host_allows_stop_iteration,
                 surroundings,
                 &response_at,
             )?;
-            transform.response_codings = compile_codings(
-                config.codings,
-                transform.response_body.is_some(),
-                captures,
-                &response_at.field("codings"),
-            )?;
+            transform.response_capture = bodies.capture;
+            transform.response_body = bodies.body;
+            transform.response_codings = bodies.codings;
         }
         transform.add_needs();
         Ok(transform)
@@ -371,6 +417,7 @@ impl Transform {
         if let Some(body) = &self.request_body {
             body.variables.add_needs(&mut needs);
         }
+        self.asks = !needs.is_empty();
         self.needs = needs;
     }
 

@@ -56,29 +56,53 @@ pub(crate) fn reads_coding_of(headers: &HeaderMap, codings: &CodingRule) -> bool
 }
 
 /// Removes what a head says about the body that came.
-pub(crate) fn remove_what_is_about_the_body(edits: &mut HeaderEdits) {
-    for name in ABOUT_THE_BODY {
-        edits.remove(name.as_bytes());
+pub(crate) fn remove_what_is_about_the_body(headers: &HeaderMap, edits: &mut HeaderEdits) {
+    remove(&ABOUT_THE_BODY, headers, edits);
+}
+
+/// Removes those of these headers that are there, or that an edit has written, in one pass over the head: most have none of them.
+fn remove(names: &[&str], headers: &HeaderMap, edits: &mut HeaderEdits) {
+    let mut there: u32 = 0;
+    let mut look = |name: &[u8]| {
+        let mut bit: u32 = 1;
+        for removed in names {
+            if name.len() == removed.len() && name.eq_ignore_ascii_case(removed.as_bytes()) {
+                there |= bit;
+            }
+            bit = bit.wrapping_shl(1);
+        }
+    };
+    headers.iter().for_each(|(name, _)| look(name));
+    edits.iter().for_each(|edit| look(edit.name()));
+    for name in names {
+        if there & 1 != 0 {
+            edits.remove(name.as_bytes());
+        }
+        there = there.wrapping_shr(1);
     }
 }
 
 /// The edits of the head of a message whose body is changed, or would be if it were there.
 pub(crate) fn reframe(headers: &HeaderMap, codings: &CodingRule, edits: &mut HeaderEdits) {
-    remove_what_is_about_the_body(edits);
+    remove_what_is_about_the_body(headers, edits);
     if codings.out == Outgoing::Identity && reads_coding_of(headers, codings) {
-        edits.remove(b"content-encoding");
+        remove(&["content-encoding"], headers, edits);
     }
 }
 
 /// Has caches know that a coded answer is for those who accept it (RFC 9110 section 12.5.5), where the upstream forgot.
 pub(crate) fn vary(headers: &HeaderMap, codings: &CodingRule, edits: &mut HeaderEdits) {
-    let is_coded = matches!(ContentCoding::of(headers), ContentCoding::Coded(_));
+    if codings.out != Outgoing::Same
+        || !matches!(ContentCoding::of(headers), ContentCoding::Coded(_))
+    {
+        return;
+    }
     let says_so = headers
         .get_all("vary")
         .flat_map(|value| value.split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
         .any(|name| name == b"*" || name.eq_ignore_ascii_case(b"accept-encoding"));
-    if is_coded && codings.out == Outgoing::Same && !says_so {
+    if !says_so {
         edits.append(VARY, ON_ACCEPT_ENCODING);
     }
 }
@@ -89,9 +113,7 @@ pub(crate) fn ask_for_what_can_be_read(
     codings: &CodingRule,
     edits: &mut HeaderEdits,
 ) {
-    for name in ASKING_FOR_A_PART {
-        edits.remove(name.as_bytes());
-    }
+    remove(&ASKING_FOR_A_PART, headers, edits);
     let accepted = content_coding::accepted(headers, codings.read);
     edits.set(ACCEPT_ENCODING, accepted);
 }

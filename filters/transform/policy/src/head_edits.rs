@@ -142,63 +142,80 @@ impl HeadEdits {
         edits: &mut HeaderEdits,
     ) -> Result<(), InvalidValue> {
         for (index, edit) in self.edits.iter().enumerate() {
-            if !self.is_for(index, edit, sources) {
+            if !self.conditions.is_empty() && !self.is_for(index, edit, sources) {
                 continue;
             }
             match edit {
-                HeadEdit::Set(name, value) => match value.text(sources)? {
-                    Some(value) => edits.set(name.clone(), value),
-                    None => edits.remove(name.as_bytes()),
-                },
-                HeadEdit::Append(name, value) => {
-                    if let Some(value) = value.text(sources)? {
-                        edits.append(name.clone(), value);
-                    }
-                }
-                HeadEdit::Add(name, value) => {
-                    if let Some(value) = value.text(sources)?
-                        && values(name, headers, edits).is_ok_and(|values| values.is_empty())
-                    {
-                        edits.append(name.clone(), value);
-                    }
-                }
-                HeadEdit::Rename { from, to } => {
-                    let values = values(from, headers, edits)?;
-                    if !values.is_empty() {
-                        edits.remove(from.as_bytes());
-                        replace(to, values, edits);
-                    }
-                }
-                HeadEdit::Copy { from, to } => {
-                    let values = values(from, headers, edits)?;
-                    if !values.is_empty() {
-                        replace(to, values, edits);
-                    }
-                }
-                HeadEdit::Dedupe(name, keep) => {
-                    if headers.get_all(name.as_str()).count() == 1
-                        && !edits.knows_all(name.as_bytes(), headers)
-                    {
-                        continue;
-                    }
-                    let values = values(name, headers, edits)?;
-                    let mut reduced = values.clone();
-                    if JOINED.contains(&name.as_str()) {
-                        reduced = reduced.iter().flat_map(parts).collect();
-                    }
-                    keep.reduce(&mut reduced);
-                    if reduced != values {
-                        replace(name, reduced, edits);
-                    }
-                }
-                HeadEdit::Remove(_) | HeadEdit::RemovePrefix(_) | HeadEdit::KeepOnly(_) => {
-                    self.remove(edit, headers, edits);
-                }
+                // What most rules do, and nothing has to be looked at for it.
+                HeadEdit::Set(name, Value::Fixed(value)) => edits.set(name.clone(), value.clone()),
+                edit => self.apply_one(edit, headers, sources, edits)?,
             }
         }
         Ok(())
     }
 
+    #[inline(never)]
+    fn apply_one(
+        &self,
+        edit: &HeadEdit,
+        headers: &HeaderMap,
+        sources: &Sources<'_>,
+        edits: &mut HeaderEdits,
+    ) -> Result<(), InvalidValue> {
+        match edit {
+            HeadEdit::Set(name, value) => match value.text(sources)? {
+                Some(value) => edits.set(name.clone(), value),
+                None => edits.remove(name.as_bytes()),
+            },
+            HeadEdit::Append(name, value) => {
+                if let Some(value) = value.text(sources)? {
+                    edits.append(name.clone(), value);
+                }
+            }
+            HeadEdit::Add(name, value) => {
+                if let Some(value) = value.text(sources)?
+                    && values(name, headers, edits).is_ok_and(|values| values.is_empty())
+                {
+                    edits.append(name.clone(), value);
+                }
+            }
+            HeadEdit::Rename { from, to } => {
+                let values = values(from, headers, edits)?;
+                if !values.is_empty() {
+                    edits.remove(from.as_bytes());
+                    replace(to, values, edits);
+                }
+            }
+            HeadEdit::Copy { from, to } => {
+                let values = values(from, headers, edits)?;
+                if !values.is_empty() {
+                    replace(to, values, edits);
+                }
+            }
+            HeadEdit::Dedupe(name, keep) => {
+                if headers.get_all(name.as_str()).count() == 1
+                    && !edits.knows_all(name.as_bytes(), headers)
+                {
+                    return Ok(());
+                }
+                let values = values(name, headers, edits)?;
+                let mut reduced = values.clone();
+                if JOINED.contains(&name.as_str()) {
+                    reduced = reduced.iter().flat_map(parts).collect();
+                }
+                keep.reduce(&mut reduced);
+                if reduced != values {
+                    replace(name, reduced, edits);
+                }
+            }
+            HeadEdit::Remove(_) | HeadEdit::RemovePrefix(_) | HeadEdit::KeepOnly(_) => {
+                self.remove(edit, headers, edits);
+            }
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
     fn is_for(&self, index: usize, edit: &HeadEdit, sources: &Sources<'_>) -> bool {
         let mut conditions = self.conditions.iter().filter(|(of, _)| *of == index);
         conditions.all(|(_, condition)| condition.holds(sources, self.direction, edit.in_doubt()))

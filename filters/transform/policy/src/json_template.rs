@@ -52,14 +52,15 @@ impl JsonTemplate {
                         Ok((name, value))
                     })
                     .collect::<Result<Vec<_>, _>>()?;
-                let fixed: Option<Map<String, Value>> = members
-                    .iter()
-                    .map(|(name, value)| Some((name.clone(), value.fixed()?)))
-                    .collect();
-                Ok(match fixed {
-                    Some(fixed) => JsonTemplate::Fixed(fixed.into()),
-                    None => JsonTemplate::Object(members),
-                })
+                // Collected, they would be sorted: that alone is 5 KB of code.
+                let mut fixed = Map::new();
+                for (name, value) in &members {
+                    let Some(value) = value.fixed() else {
+                        return Ok(JsonTemplate::Object(members));
+                    };
+                    fixed.insert(name.clone(), value);
+                }
+                Ok(JsonTemplate::Fixed(fixed.into()))
             }
             value => Ok(JsonTemplate::Fixed(value)),
         }
@@ -88,10 +89,11 @@ impl JsonTemplate {
                 Value::Array(values.collect::<Result<_, _>>()?)
             }
             JsonTemplate::Object(members) => {
-                let members = members
-                    .iter()
-                    .map(|(name, value)| Ok((name.clone(), value.fill(sources)?)));
-                Value::Object(members.collect::<Result<_, _>>()?)
+                let mut filled = Map::new();
+                for (name, value) in members {
+                    filled.insert(name.clone(), value.fill(sources)?);
+                }
+                Value::Object(filled)
             }
         })
     }

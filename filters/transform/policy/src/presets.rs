@@ -18,6 +18,11 @@ pub(crate) struct RequestPresets {
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl RequestPresets {
+    /// Whether anything is.
+    pub(crate) fn any(self) -> bool {
+        self.request_id || self.traceparent
+    }
+
     /// Whether anything would have to be made for this head as it came. `edited`: an edit may take away what makes a trace.
     pub(crate) fn need_draw(self, head: &RequestHead, edited: bool) -> bool {
         self.request_id && head.request_id().is_none()

@@ -39,6 +39,10 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 impl QueryEdits {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The query with the edits made, without its `?`; nothing if it is as it was. Of parameters that no edit is about every
     /// byte stays.
     ///

@@ -10,9 +10,11 @@ use crate::body::{Body, Chunk, Ended};
 use crate::capture::{Captured, Capturing};
 use crate::config::{Policy, Transform};
 use crate::counters::Counter;
-use crate::decision::{Forward, Plan, Respond};
+use crate::decision::Forward;
+use crate::plan::Plan;
 use crate::presets::DRAW_BYTES;
 use crate::reason::Reason;
+use crate::response::Respond;
 use crate::template::Sources;
 
 /// One exchange under a rule on trial. Its bodies go through copies of their own, and nothing of what comes out is used.

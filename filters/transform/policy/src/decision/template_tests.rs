@@ -1,11 +1,14 @@
 //! Templates and conditions, from the configuration to the message.
 
+use std::time::Duration;
+
 use http_message::HeaderWrite;
 use identity::CredentialKind;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::body::Chunk;
+use crate::response::Respond;
 use crate::template::Property;
 
 type Pairs<'a> = &'a [(&'a str, &'a [u8])];

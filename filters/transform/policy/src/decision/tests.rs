@@ -1,8 +1,12 @@
 //! What becomes of requests and responses, by rule.
 
-use http_message::HeaderWrite;
+use std::time::Duration;
+
+use http_message::{HeaderValue, HeaderWrite};
 
 use super::*;
+use crate::presets::add_security_headers;
+use crate::response::Respond;
 use crate::surroundings::Surroundings;
 
 const CONFIG: &str = r#"{
