@@ -88,12 +88,12 @@ impl RequestMatch {
                 "name at least one condition, or leave match out",
             ));
         }
-        let of_target = RequestMatch {
-            methods: compiled.methods.clone(),
-            path: compiled.path.clone(),
-            ..RequestMatch::default()
-        };
-        compiled.looks_further = compiled != of_target;
+        compiled.looks_further = !compiled.hosts.is_empty()
+            || compiled.route.is_some()
+            || compiled.grpc.is_some()
+            || !compiled.headers.is_empty()
+            || !compiled.query.is_empty()
+            || compiled.identity.is_some();
         Ok(compiled)
     }
 
