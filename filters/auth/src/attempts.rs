@@ -36,6 +36,8 @@ impl Attempts {
 
 impl Plugin {
     /// Whether the address of a request may make an attempt, by what all workers know of it.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn begin_attempt(
         &self,
         limit: &FailedAttempts,
@@ -55,6 +57,8 @@ impl Plugin {
     }
 
     /// Counts an attempt that has failed. It is answered as it would be without: a host that fails is logged and counted.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn fail_attempt(&self, attempt: Option<Attempt>, facts: &Facts) {
         let Some(limit) = self.policy.failed_attempts() else {
             return;

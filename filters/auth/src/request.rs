@@ -162,6 +162,8 @@ impl Plugin {
     }
 
     /// Lets a request wait for keys, unless it is known already that they will not come.
+    #[cold]
+    #[inline(never)]
     fn wait(
         &self,
         context_id: u32,
@@ -355,11 +357,16 @@ impl Plugin {
     /// The request is gone, or answered.
     fn forget_waiter(&self, context_id: u32) {
         if let Ok(mut waiting) = self.waiting.try_borrow_mut() {
-            waiting.remove(context_id);
+            // Most streams never do.
+            if !waiting.is_empty() {
+                waiting.remove(context_id);
+            }
         }
     }
 
     /// A request that could not be read, or that may be half edited, does not go on.
+    #[cold]
+    #[inline(never)]
     fn fail(&self, head: &RequestHead, error: HostError) -> Action {
         log::warn!("decision=fail error={error}");
         let reason = Reason::Internal;
@@ -373,12 +380,7 @@ impl Plugin {
 
 fn forward_request(head: &RequestHead, forward: &Forward<'_>) -> Result<Action, HostError> {
     if let Some(reason) = forward.reason {
-        log::debug!(
-            "decision={} reason={} rule={}",
-            forward.decision.name(),
-            reason.name(),
-            forward.rule.unwrap_or("-")
-        );
+        tell_reason(forward, reason);
     }
     state::write(
         &forward.caller,
@@ -391,6 +393,18 @@ fn forward_request(head: &RequestHead, forward: &Forward<'_>) -> Result<Action, 
     Ok(Action::Continue)
 }
 
+#[cold]
+#[inline(never)]
+fn tell_reason(forward: &Forward<'_>, reason: Reason) {
+    log::debug!(
+        "decision={} reason={} rule={}",
+        forward.decision.name(),
+        reason.name(),
+        forward.rule.unwrap_or("-")
+    );
+}
+
+#[inline(never)]
 fn refuse(head: &RequestHead, refusal: &Refusal<'_>) -> Action {
     log::debug!(
         "decision=deny reason={} rule={}",

@@ -12,6 +12,8 @@ const NOBODYS: &[u8] = &[0x30, 6, 2, 1, 1, 2, 1, 1];
 ///
 /// The host verifies RSA some thirty times as fast as code in this VM. What it does not know (PSS, EdDSA, HMAC, secp256k1),
 /// and what it answers with an error, is verified in this VM.
+#[cold]
+#[inline(never)]
 pub(crate) fn holds(check: &SignatureCheck, host: Capabilities) -> bool {
     if host.verify_signature
         && let Some(form) = check.host_form()

@@ -49,26 +49,26 @@ fn common_paths_keep_to_their_budgets() {
     cost(&vm, "/healthz", None);
     cost(&vm, "/orders/7", key);
     for (name, cost, [data_calls, other_calls, allocations]) in [
-        ("nothing asked for", cost(&vm, "/healthz", None), [1, 6, 9]),
-        ("API key", cost(&vm, "/orders/7", key), [1, 12, 55]),
-        ("cold token", cold, [2, 13, 130]),
+        ("nothing asked for", cost(&vm, "/healthz", None), [1, 6, 8]),
+        ("API key", cost(&vm, "/orders/7", key), [1, 12, 13]),
+        ("cold token", cold, [2, 13, 125]),
         (
             "warm token",
             cost(&vm, "/orders/7", bearer(&good)),
-            [1, 13, 17],
+            [1, 13, 12],
         ),
-        ("no credential", cost(&vm, "/orders/7", None), [1, 10, 48]),
+        ("no credential", cost(&vm, "/orders/7", None), [1, 10, 39]),
         (
             "garbage token",
             cost(&vm, "/orders/7", bearer("Bearer x")),
-            [1, 10, 49],
+            [1, 10, 41],
         ),
         (
             "forged token",
             cost(&vm, "/orders/7", bearer(&forged)),
-            [1, 10, 61],
+            [1, 10, 53],
         ),
-        ("no rule", cost(&vm, "/nowhere", None), [1, 9, 46]),
+        ("no rule", cost(&vm, "/nowhere", None), [1, 9, 37]),
     ] {
         Budget {
             data_calls,
@@ -96,10 +96,10 @@ fn counted_attempts_keep_to_their_budgets() {
     }
     let bad = Some(("x-api-key", "a guess"));
     for (name, credential, [data_calls, other_calls, allocations]) in [
-        ("no credential", None, [1, 10, 48]),
-        ("warm token", token, [1, 13, 17]),
-        ("API key", key, [2, 13, 64]),
-        ("unknown key", bad, [2, 13, 62]),
+        ("no credential", None, [1, 10, 39]),
+        ("warm token", token, [1, 13, 12]),
+        ("API key", key, [2, 13, 22]),
+        ("unknown key", bad, [2, 13, 54]),
     ] {
         Budget {
             data_calls,

@@ -44,7 +44,7 @@ fn common_paths_keep_to_their_budgets() {
         ("first", first, [2, 12, 29]),
         ("admitted", cost(&vm, "/many"), [2, 8, 15]),
         ("admitted by two limits", cost(&vm, "/pair"), [3, 9, 18]),
-        ("refused", cost(&vm, "/one"), [2, 5, 79]),
+        ("refused", cost(&vm, "/one"), [2, 5, 69]),
         ("no limit", cost(&vm, "/free"), [1, 1, 3]),
     ] {
         Budget {

@@ -34,16 +34,16 @@ fn common_paths_keep_to_their_budgets() {
         (
             "version from the path",
             cost(&vm, "/v1/users", None),
-            [1, 3, 12],
+            [1, 3, 10],
         ),
-        ("version by default", cost(&vm, "/users", None), [1, 3, 12]),
-        ("a forged label", cost(&vm, "/users", forged), [1, 3, 14]),
+        ("version by default", cost(&vm, "/users", None), [1, 3, 10]),
+        ("a forged label", cost(&vm, "/users", forged), [1, 3, 13]),
         (
             "gRPC call",
             cost(&vm, "/inventory.v1.Stock/Get", grpc),
-            [1, 8, 22],
+            [1, 8, 14],
         ),
-        ("unknown version", cost(&vm, "/v9/users", None), [1, 4, 39]),
+        ("unknown version", cost(&vm, "/v9/users", None), [1, 4, 30]),
     ] {
         Budget {
             data_calls,

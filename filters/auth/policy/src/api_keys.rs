@@ -142,8 +142,8 @@ impl ApiKeys {
         })
     }
 
-    /// Whose key this is, and whether it is good now.
-    pub(crate) fn find(&self, key: &[u8], now: Duration) -> Result<&ApiKey, Reason> {
+    /// Whose key this is, and its place here, if it is good now.
+    pub(crate) fn find(&self, key: &[u8], now: Duration) -> Result<(usize, &ApiKey), Reason> {
         let plain = self.of_hash(false, &hmac_sha256::Hash::hash(key));
         // Looked up also where the other was found: what is not there takes as long.
         let peppered = match &self.pepper {
@@ -152,22 +152,24 @@ impl ApiKeys {
         };
         let known = plain.or(peppered).ok_or(Reason::ApiKeyUnknown)?;
         let now = now.as_secs();
-        if now >= known.expires {
+        let (_, key) = known;
+        if now >= key.expires {
             return Err(Reason::ApiKeyExpired);
         }
-        if now < known.not_before {
+        if now < key.not_before {
             return Err(Reason::ApiKeyNotYetValid);
         }
         Ok(known)
     }
 
-    fn of_hash(&self, peppered: bool, hash: &Hash) -> Option<&ApiKey> {
+    fn of_hash(&self, peppered: bool, hash: &Hash) -> Option<(usize, &ApiKey)> {
         let wanted = (peppered, hash);
         let index = self
             .keys
             .binary_search_by(|known| known.order().cmp(&wanted));
-        let known = self.keys.get(index.ok()?)?;
-        bool::from(known.hash.ct_eq(hash)).then_some(known)
+        let index = index.ok()?;
+        let known = self.keys.get(index)?;
+        bool::from(known.hash.ct_eq(hash)).then_some((index, known))
     }
 }
 

@@ -49,15 +49,19 @@ impl Caller {
     /// # Errors
     /// A record that no reader would accept.
     pub fn record(&self, original: &OriginalRequest) -> Result<Vec<u8>, MalformedIdentity> {
-        let encoded = self
-            .record
-            .get_or_init(|| EncodedCaller::new(&self.identity));
+        let encoded = match self.record.get() {
+            Some(encoded) => encoded,
+            None => self.make_record(),
+        };
         encoded.as_ref().map_err(Clone::clone)?.with(original)
     }
 
     /// [`Identity::display`], for the access log.
     pub fn display(&self) -> &str {
-        self.display.get_or_init(|| self.identity.display())
+        match self.display.get() {
+            Some(display) => display,
+            None => self.make_display(),
+        }
     }
 
     /// The headers to the upstream that say who calls.
@@ -65,10 +69,33 @@ impl Caller {
         &self,
         upstream: &UpstreamHeaders,
     ) -> Result<&[(HeaderName, HeaderValue)], ValueTooLong> {
-        let headers = self
-            .headers
-            .get_or_init(|| upstream.of_identity(&self.identity));
+        let headers = match self.headers.get() {
+            Some(headers) => headers,
+            None => self.make_headers(upstream),
+        };
         headers.as_deref().map_err(|error| *error)
+    }
+
+    // What is made once stands apart from what every request goes through.
+
+    #[cold]
+    #[inline(never)]
+    fn make_record(&self) -> &Result<EncodedCaller, MalformedIdentity> {
+        self.record
+            .get_or_init(|| EncodedCaller::new(&self.identity))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_display(&self) -> &str {
+        self.display.get_or_init(|| self.identity.display())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_headers(&self, upstream: &UpstreamHeaders) -> &Headers {
+        self.headers
+            .get_or_init(|| upstream.of_identity(&self.identity))
     }
 }
 

@@ -211,25 +211,30 @@ impl Sources {
 
     /// The API key that a request presents.
     pub(crate) fn api_key<'a>(&self, head: &'a RequestHead) -> Presented<'a> {
-        self.keys.find(head)
+        self.keys.find(head, Presented::One)
     }
 
     /// The token that a request presents. Other schemes are none of ours.
     pub(crate) fn token<'a>(&self, head: &'a RequestHead) -> Presented<'a> {
-        match self.tokens.find(head) {
-            // Held to the same form wherever it comes from.
-            Presented::One(token) if !is_one(&token) => Presented::Unreadable,
-            found => found,
-        }
+        // Held to the same form wherever it comes from.
+        self.tokens.find(head, one)
     }
 
-    /// Takes every credential out of a request.
+    /// Takes every credential out of a request. `own_headers` says whether a header carries one and nothing else.
     pub(crate) fn strip(
         &self,
         head: &RequestHead,
+        own_headers: bool,
         edits: &mut HeaderEdits,
     ) -> Result<Stripped, CannotStrip> {
-        let mut any = self.strip_headers(head.headers(), edits);
+        let headers = head.headers();
+        let mut any = own_headers && remove_matching(&self.header_spellings, headers, edits);
+        any |= match head.authorization() {
+            Occurrence::Absent => false,
+            Occurrence::Once(value) => self.strip_authorization(std::iter::once(value), edits),
+            Occurrence::Repeated => self.strip_authorization(headers.get_all(AUTHORIZATION), edits),
+        };
+        any |= self.strip_cookies(headers, edits);
         let path = self.path_without_credentials(head);
         if let Some(path) = &path {
             edits.set_path(HeaderValue::try_from(path.as_slice()).map_err(|_| CannotStrip)?);
@@ -238,30 +243,48 @@ impl Sources {
         Ok(Stripped { any, path })
     }
 
-    /// Takes every credential out of a map of headers or trailers; says whether there was one.
-    pub(crate) fn strip_headers(&self, headers: &HeaderMap, edits: &mut HeaderEdits) -> bool {
-        let keys = remove_matching(&self.header_spellings, headers, edits);
+    /// Whether a header of this name carries a credential and nothing else.
+    pub(crate) fn is_in(&self, name: &[u8]) -> bool {
+        self.header_spellings.matches(name)
+    }
+
+    /// Takes every credential out of a map of trailers.
+    pub(crate) fn strip_trailers(&self, trailers: &HeaderMap, edits: &mut HeaderEdits) {
+        remove_matching(&self.header_spellings, trailers, edits);
+        self.strip_authorization(trailers.get_all(AUTHORIZATION), edits);
+        self.strip_cookies(trailers, edits);
+    }
+
+    /// Takes the credentials in `authorization` out; says whether there was one.
+    fn strip_authorization<'a>(
+        &self,
+        mut values: impl Iterator<Item = &'a [u8]>,
+        edits: &mut HeaderEdits,
+    ) -> bool {
         let sent = |value: &[u8]| {
             let mut schemes = self.schemes();
-            schemes.any(|scheme| of_scheme(value, scheme.as_bytes()) != Presented::Nothing)
+            schemes
+                .any(|scheme| !matches!(under_scheme(value, scheme.as_bytes()), Presented::Nothing))
         };
-        let authorization = headers.get_all(AUTHORIZATION).any(sent);
-        if authorization {
+        let any = values.any(sent);
+        if any {
             edits.remove(AUTHORIZATION.as_bytes());
         }
-        let cookies = self.strip_cookies(headers, edits);
-        keys || authorization || cookies
+        any
     }
 
     /// Takes the cookies that carry credentials out, and leaves the others, in one header.
     fn strip_cookies(&self, headers: &HeaderMap, edits: &mut HeaderEdits) -> bool {
+        self.kinds().any(|kind| !kind.cookies.is_empty()) && self.strip_our_cookies(headers, edits)
+    }
+
+    #[inline(never)]
+    fn strip_our_cookies(&self, headers: &HeaderMap, edits: &mut HeaderEdits) -> bool {
         let is_ours = |pair: &&[u8]| {
             let mut names = self.kinds().flat_map(|kind| &kind.cookies);
             names.any(|name| cookie_value(pair, name).is_some())
         };
-        if self.kinds().all(|kind| kind.cookies.is_empty())
-            || !cookies(headers).any(|pair| is_ours(&pair))
-        {
+        if !cookies(headers).any(|pair| is_ours(&pair)) {
             return false;
         }
         let others: Vec<&[u8]> = cookies(headers).filter(|pair| !is_ours(pair)).collect();
@@ -286,7 +309,12 @@ impl Sources {
 }
 
 impl Places {
-    fn find<'a>(&self, head: &'a RequestHead) -> Presented<'a> {
+    /// What is there. Outside of `authorization`, where it has a form in any case, `read` says what it is.
+    fn find<'a>(
+        &self,
+        head: &'a RequestHead,
+        read: fn(Cow<'a, [u8]>) -> Presented<'a>,
+    ) -> Presented<'a> {
         let mut found = Presented::Nothing;
         let mut add = |next: Presented<'a>| {
             found = match (&found, next) {
@@ -298,14 +326,14 @@ impl Places {
             match head.headers().occurrence(name.as_str()) {
                 Occurrence::Absent => {}
                 Occurrence::Once(value) => add(match value.strip_prefix(prefix.as_bytes()) {
-                    Some(credential) => Presented::One(Cow::Borrowed(credential)),
+                    Some(credential) => read(Cow::Borrowed(credential)),
                     None => Presented::Unreadable,
                 }),
                 Occurrence::Repeated => add(Presented::Several),
             }
         }
         if let Some(scheme) = &self.scheme {
-            match head.headers().occurrence(AUTHORIZATION) {
+            match head.authorization() {
                 Occurrence::Absent => {}
                 Occurrence::Once(value) => match of_scheme(value, scheme.as_bytes()) {
                     Presented::Nothing => {}
@@ -314,17 +342,25 @@ impl Places {
                 Occurrence::Repeated => add(Presented::Several),
             }
         }
+        if !self.cookies.is_empty() || !self.query.is_empty() {
+            self.find_elsewhere(head, |sent| add(read(sent)));
+        }
+        found
+    }
+
+    /// What is there outside of headers of its own.
+    #[inline(never)]
+    fn find_elsewhere<'a>(&self, head: &'a RequestHead, mut add: impl FnMut(Cow<'a, [u8]>)) {
         for name in &self.cookies {
             for value in cookies(head.headers()).filter_map(|pair| cookie_value(pair, name)) {
-                add(Presented::One(Cow::Borrowed(value)));
+                add(Cow::Borrowed(value));
             }
         }
         for name in &self.query {
             for value in head.query().values(name) {
-                add(Presented::One(value));
+                add(value);
             }
         }
-        found
     }
 }
 
@@ -357,6 +393,14 @@ fn is_for_tokens(scheme: &str) -> bool {
     scheme.eq_ignore_ascii_case(BEARER)
 }
 
+/// One credential, if it may be one.
+fn one(credential: Cow<'_, [u8]>) -> Presented<'_> {
+    match is_one(&credential) {
+        true => Presented::One(credential),
+        false => Presented::Unreadable,
+    }
+}
+
 /// Whether this may be one credential: anything else in its place some reader may take for two, or for another.
 fn is_one(credential: &[u8]) -> bool {
     !credential.is_empty() && is_visible_without(credential, b',')
@@ -375,6 +419,14 @@ fn visible(text: &[u8]) -> &[u8] {
 
 /// The credential of an `Authorization` value (RFC 9110 section 11.6.2), if it is of this scheme, in any case.
 fn of_scheme<'a>(value: &'a [u8], wanted: &[u8]) -> Presented<'a> {
+    match under_scheme(value, wanted) {
+        Presented::One(sent) => one(sent),
+        other => other,
+    }
+}
+
+/// What follows this scheme in an `Authorization` value, which may not be one credential.
+fn under_scheme<'a>(value: &'a [u8], wanted: &[u8]) -> Presented<'a> {
     let value = visible(value);
     let Some((scheme, rest)) = value.split_at_checked(wanted.len()) else {
         return behind_another_scheme(value, wanted);
@@ -385,14 +437,7 @@ fn of_scheme<'a>(value: &'a [u8], wanted: &[u8]) -> Presented<'a> {
     match rest.split_first() {
         // `Bearer` and nothing more: meant as ours, and not a token.
         None => Presented::Unreadable,
-        Some((b' ', _)) => {
-            let token = rest.trim_ascii();
-            if is_one(token) {
-                Presented::One(Cow::Borrowed(token))
-            } else {
-                Presented::Unreadable
-            }
-        }
+        Some((b' ', _)) => Presented::One(Cow::Borrowed(rest.trim_ascii())),
         // `Bearer<tab>x`, `Bearer,x`, `Bearer=x`: some reader may take these for ours. `BearerX` is another scheme.
         Some((byte, _)) if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') => {
             behind_another_scheme(value, wanted)
@@ -446,7 +491,7 @@ mod tests {
 
     fn stripped(head: &RequestHead) -> (Vec<Vec<u8>>, Option<String>) {
         let mut edits = HeaderEdits::new();
-        let stripped = sources().strip(head, &mut edits).unwrap();
+        let stripped = sources().strip(head, true, &mut edits).unwrap();
         let names: Vec<_> = edits.iter().map(|edit| edit.name().to_vec()).collect();
         assert_eq!(stripped.any, !names.is_empty());
         (
@@ -600,7 +645,7 @@ mod tests {
         let head = head([("authorization", "Bearer opaque")]);
         assert_eq!(keys_only.token(&head), Presented::Nothing);
         let mut edits = HeaderEdits::new();
-        assert!(!keys_only.strip(&head, &mut edits).unwrap().any);
+        assert!(!keys_only.strip(&head, true, &mut edits).unwrap().any);
         assert!(edits.is_empty());
     }
 
@@ -610,7 +655,7 @@ mod tests {
         let mut edits = HeaderEdits::new();
         assert!(
             sources()
-                .strip(&head([(":path", path.as_str())]), &mut edits)
+                .strip(&head([(":path", path.as_str())]), true, &mut edits)
                 .is_err()
         );
     }

@@ -52,6 +52,7 @@ mod extraction;
 mod failed_attempts;
 mod fetched_keys;
 pub mod jws;
+mod key_callers;
 pub mod key_set;
 mod key_source;
 mod networks;

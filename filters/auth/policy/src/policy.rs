@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use filter_config::FieldPath;
 use http_message::{
-    GrpcStatus, HeaderEdits, HeaderMap, HeaderName, HeaderValue, Problem, RequestHead,
+    GrpcStatus, HeaderEdits, HeaderMap, HeaderName, HeaderValue, Occurrence, Problem, RequestHead,
 };
 use request_match::{Mode, Rules, TwinTable};
 
@@ -36,6 +36,9 @@ use crate::upstream::UpstreamHeaders;
 
 const CACHE_CONTROL: HeaderName = HeaderName::from_static("cache-control");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// A credential, its cache directive, and what is told of the caller: more than these are rare.
+const USUAL_EDITS: usize = 8;
 
 /// A configuration, checked and compiled. It decides, and does nothing.
 #[derive(Debug)]
@@ -107,8 +110,19 @@ impl Policy {
         now: Duration,
     ) -> Step<'_> {
         let mut edits = HeaderEdits::new();
-        self.upstream.remove_copies(head.headers(), &mut edits);
-        let Ok(stripped) = self.sources.strip(head, &mut edits) else {
+        // One look at the names, for most requests have no copies and few credentials.
+        let (mut copies, mut credentials) = (false, false);
+        for (name, _) in head.headers() {
+            copies |= self.upstream.is_copy(name);
+            credentials |= self.sources.is_in(name);
+        }
+        if copies || credentials || head.authorization() != Occurrence::Absent {
+            edits.reserve(USUAL_EDITS);
+        }
+        if copies {
+            self.upstream.remove_copies(head.headers(), &mut edits);
+        }
+        let Ok(stripped) = self.sources.strip(head, credentials, &mut edits) else {
             // In no mode may a credential go on to the upstream, so one that cannot be taken out stops the request.
             let path = head.raw_path().split(|byte| *byte == b'?').next();
             let path = path.map(<[u8]>::to_vec);
@@ -134,12 +148,15 @@ impl Policy {
                 let Allowed {
                     rule,
                     caller,
-                    values,
+                    told,
                     ignored,
                     deprecated,
                 } = allowed;
                 let mut edits = no_store(edits, stripped.any && !rule.value.cacheable);
-                edits.extend(values);
+                told.edit(
+                    caller.headers(&self.upstream).unwrap_or_default(),
+                    &mut edits,
+                );
                 Step::Forward(Forward {
                     edits,
                     caller,
@@ -166,7 +183,7 @@ impl Policy {
     pub fn clean_trailers(&self, trailers: &HeaderMap) -> HeaderEdits {
         let mut edits = HeaderEdits::new();
         self.upstream.remove_copies(trailers, &mut edits);
-        self.sources.strip_headers(trailers, &mut edits);
+        self.sources.strip_trailers(trailers, &mut edits);
         edits
     }
 
@@ -183,6 +200,8 @@ impl Policy {
     }
 
     /// A request that passes only because somebody is watching what would happen.
+    #[cold]
+    #[inline(never)]
     fn shadow<'p>(
         &'p self,
         head: &RequestHead,
@@ -210,6 +229,8 @@ impl Policy {
 }
 
 /// RFC 9745 section 2.1: a date of structured fields.
+#[cold]
+#[inline(never)]
 fn deprecation(since: Duration) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("@{}", since.as_secs()).as_str()).ok()
 }

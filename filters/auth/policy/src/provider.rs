@@ -166,6 +166,9 @@ impl Providers {
         checked
     }
 
+    /// Never inlined: most tokens are known, and their path is to be short.
+    #[cold]
+    #[inline(never)]
     fn try_check(
         &self,
         token: &[u8],

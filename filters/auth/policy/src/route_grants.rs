@@ -52,6 +52,11 @@ impl RouteGrants {
         if self.is_empty() {
             return Ok(());
         }
+        self.check_all(identity, metadata)
+    }
+
+    #[inline(never)]
+    fn check_all(&self, identity: &Identity, metadata: Option<&[u8]>) -> Result<(), Refused> {
         let grants = metadata
             .and_then(|bytes| HeaderMap::parse(bytes.to_vec()).ok())
             .and_then(|members| self.grants(&members))

@@ -1,10 +1,10 @@
 //! Tokens that were verified, so that each signature is checked once.
 
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ahash::RandomState;
 use filter_config::{ByteSize, ConfigError, FieldPath};
 use lru::LruCache;
 
@@ -12,6 +12,7 @@ use crate::caller::Caller;
 use crate::claims::{ClaimsError, Validity};
 use crate::config::TokenCacheConfig;
 use crate::extraction::Extracted;
+use crate::key_callers::KeyCallers;
 use crate::key_set::{KeyFingerprint, KeySet};
 
 const DEFAULT_ENTRIES: u64 = 4_096;
@@ -19,6 +20,9 @@ const DEFAULT_BYTES: ByteSize = ByteSize::new(4 << 20);
 
 /// A VM's memory ends at 4 GiB, and each worker has a VM.
 const MAX_BYTES: ByteSize = ByteSize::new(256 << 20);
+
+/// An odd number whose bits are spread: 2^64 divided by the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// What an entry takes beside its texts, in bytes: the map's slot, the list's links, the caller's own fields and short texts.
 const ENTRY_BYTES: usize = 1024;
@@ -37,11 +41,17 @@ pub struct TokenCacheLimits {
 /// Only what a key of the configuration has signed gets in, so that a flood of forged tokens pushes nothing out. An entry
 /// holds a verdict on the signature, never on the time: dates are looked at on each hit. It belongs to one configuration,
 /// whose keys and providers it was made with, and goes when that goes.
+///
+/// They are found by a number made of their last bytes, which are of their signatures: nobody but who has the key can make two
+/// tokens that end alike, and of two that do the cache holds one.
 pub struct TokenCache {
-    entries: LruCache<Box<[u8]>, Entry, RandomState>,
+    entries: LruCache<u64, Entry, BuildHasherDefault<AsItIs>>,
+    seeds: [u64; 4],
     bytes: usize,
     limits: TokenCacheLimits,
     uses: TokenCacheUses,
+    /// Kept beside the tokens, for the same configuration.
+    pub(crate) key_callers: KeyCallers,
 }
 
 /// How often a cache was of use, since it was last asked.
@@ -69,9 +79,15 @@ pub(crate) struct VerifiedToken {
 }
 
 struct Entry {
+    /// The exact bytes.
+    sent: Box<[u8]>,
     token: VerifiedToken,
     bytes: usize,
 }
+
+/// The hash of a number that is spread already: the number.
+#[derive(Default)]
+struct AsItIs(u64);
 
 impl TokenCacheLimits {
     pub(crate) fn compile(config: &TokenCacheConfig, at: &FieldPath) -> Result<Self, ConfigError> {
@@ -91,14 +107,15 @@ impl TokenCacheLimits {
 }
 
 impl TokenCache {
-    /// An empty cache. `seeds` have to be random: clients choose the keys of the map.
+    /// An empty cache. `seeds` have to be random: who signs tokens must not know which of them meet in the map.
     pub fn new(limits: TokenCacheLimits, seeds: [u64; 4]) -> Self {
-        let [a, b, c, d] = seeds;
         Self {
-            entries: LruCache::unbounded_with_hasher(RandomState::with_seeds(a, b, c, d)),
+            entries: LruCache::unbounded_with_hasher(BuildHasherDefault::default()),
+            seeds,
             bytes: 0,
             limits,
             uses: TokenCacheUses::default(),
+            key_callers: KeyCallers::default(),
         }
     }
 
@@ -119,7 +136,8 @@ impl TokenCache {
 
     /// Whether it holds the token, whatever the time. It is not used by this.
     pub(crate) fn holds(&self, token: &[u8]) -> bool {
-        self.entries.contains(token)
+        let entry = self.entries.peek(&self.number(token));
+        entry.is_some_and(|entry| are_same(&entry.sent, token))
     }
 
     /// What became of it since it was last asked.
@@ -133,13 +151,17 @@ impl TokenCache {
         token: &[u8],
         now: Duration,
     ) -> Option<Result<VerifiedToken, ClaimsError>> {
-        let entry = self.entries.get(token)?;
+        let number = self.number(token);
+        let entry = self.entries.get(&number)?;
+        if !are_same(&entry.sent, token) {
+            return None;
+        }
         self.uses.hits = self.uses.hits.saturating_add(1);
         match entry.token.validity.check(now) {
             Ok(()) => Some(Ok(entry.token.clone())),
             Err(fault) => {
                 if fault == ClaimsError::Expired {
-                    self.remove(token);
+                    self.remove(number);
                 }
                 Some(Err(fault))
             }
@@ -162,7 +184,8 @@ impl TokenCache {
         if bytes > self.limits.max_bytes || self.limits.max_entries == 0 {
             return;
         }
-        self.remove(token);
+        let number = self.number(token);
+        self.remove(number);
         while self.entries.len() >= self.limits.max_entries
             || self.bytes.saturating_add(bytes) > self.limits.max_bytes
         {
@@ -174,10 +197,11 @@ impl TokenCache {
         }
         self.bytes = self.bytes.saturating_add(bytes);
         let entry = Entry {
+            sent: token.into(),
             token: verified,
             bytes,
         };
-        self.entries.put(token.into(), entry);
+        self.entries.put(number, entry);
     }
 
     /// Forgets the tokens of a provider whose key is not among `keys`, at once: what a withdrawn key has signed proves nothing.
@@ -185,21 +209,60 @@ impl TokenCache {
         let gone = |token: &VerifiedToken| {
             token.provider == provider && !keys.is_some_and(|keys| keys.has(&token.key))
         };
-        let tokens: Vec<Box<[u8]>> = self
+        let numbers: Vec<u64> = self
             .entries
             .iter()
             .filter(|(_, entry)| gone(&entry.token))
-            .map(|(token, _)| token.clone())
+            .map(|(number, _)| *number)
             .collect();
-        for token in tokens {
-            self.remove(&token);
+        for number in numbers {
+            self.remove(number);
         }
     }
 
-    fn remove(&mut self, token: &[u8]) {
-        if let Some(entry) = self.entries.pop(token) {
+    fn remove(&mut self, number: u64) {
+        if let Some(entry) = self.entries.pop(&number) {
             self.bytes = self.bytes.saturating_sub(entry.bytes);
         }
+    }
+
+    /// The number of a token: its last 32 bytes, mixed.
+    fn number(&self, token: &[u8]) -> u64 {
+        let words = token.rchunks(8).zip(self.seeds);
+        let mixed = words.fold(0, |mixed: u64, (bytes, seed)| {
+            let word = match <[u8; 8]>::try_from(bytes) {
+                Ok(bytes) => u64::from_le_bytes(bytes),
+                Err(_) => bytes
+                    .iter()
+                    .fold(0, |word, byte| (word << 8) | u64::from(*byte)),
+            };
+            (mixed ^ word ^ seed).wrapping_mul(SPREAD).rotate_left(29)
+        });
+        mixed.wrapping_mul(SPREAD)
+    }
+}
+
+/// Eight bytes at once: tokens are long, and this crate is compiled for size.
+fn are_same(one: &[u8], other: &[u8]) -> bool {
+    let ((words, rest), (other_words, other_rest)) = (one.as_chunks(), other.as_chunks());
+    let differ =
+        |(one, other): (&[u8; 8], &[u8; 8])| u64::from_le_bytes(*one) != u64::from_le_bytes(*other);
+    one.len() == other.len() && !words.iter().zip(other_words).any(differ) && rest == other_rest
+}
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -321,6 +384,21 @@ mod tests {
         assert!(cache.get(b"a", NOW).is_none() && cache.bytes() == 0);
     }
 
+    // Tokens that end alike are found in one place: each byte in front of it decides too, and none is counted that was pushed out.
+    #[test]
+    fn tokens_that_end_alike_are_not_one() {
+        let end = "e".repeat(32);
+        let token = |start: &str| format!("{start}{end}").into_bytes();
+        let mut cache = cache(10, usize::MAX);
+        cache.insert(&token("one."), verified("a"));
+        assert!(cache.get(&token("two."), NOW).is_none() && !cache.holds(&token("two.")));
+        assert!(cache.holds(&token("one.")) && holds(&mut cache, &token("one.")));
+        let bytes = cache.bytes();
+        cache.insert(&token("two."), verified("a"));
+        assert_eq!((cache.len(), cache.bytes()), (1, bytes));
+        assert!(holds(&mut cache, &token("two.")) && !cache.holds(&token("one.")));
+    }
+
     // Bytes decide, not what they decode to: another spelling of the signature is another token.
     #[test]
     fn tokens_are_told_apart_by_every_byte() {
@@ -335,5 +413,6 @@ mod tests {
         ] {
             assert!(cache.get(other, NOW).is_none(), "{other:?}");
         }
+        assert!(holds(&mut cache, b"header.payload.signature"));
     }
 }

@@ -137,6 +137,17 @@ impl Tree {
         verified: &Verified,
         source: Option<&Source>,
     ) -> Result<Callers, Denial<'_>> {
+        match self.0.as_slice() {
+            // Most rules ask for one thing, and a group of one is what its member is.
+            [Node::Group(Group::Any | Group::All, _), Node::Ask(asked)] => {
+                Verdict::of(asked.meet(verified, source)).into_result()
+            }
+            _ => self.walk(verified, source),
+        }
+    }
+
+    #[inline(never)]
+    fn walk(&self, verified: &Verified, source: Option<&Source>) -> Result<Callers, Denial<'_>> {
         let mut stack = Stack {
             frames: [None; MAX_DEPTH],
             depth: 0,

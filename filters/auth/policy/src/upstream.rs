@@ -109,6 +109,11 @@ impl UpstreamHeaders {
         })
     }
 
+    /// Whether no client may send a header of this name.
+    pub(crate) fn is_copy(&self, name: &[u8]) -> bool {
+        self.kept_from_clients.matches(name)
+    }
+
     /// Removes a client's own copies, in every spelling.
     pub(crate) fn remove_copies(&self, headers: &HeaderMap, edits: &mut HeaderEdits) {
         remove_matching(&self.kept_from_clients, headers, edits);

@@ -89,6 +89,8 @@ impl Verified {
 }
 
 /// One caller out of two credentials: what the first does not say is taken from the second, lists are joined.
+#[cold]
+#[inline(never)]
 fn joined(first: Identity, second: &Identity) -> Identity {
     let mut both = first;
     let fill = |mine: &mut Option<String>, other: &Option<String>| {

@@ -14,6 +14,7 @@ pub struct Source {
 
 impl Source {
     /// Reads `192.0.2.1:80`, `[2001:db8::1]:80`, `[fe80::1%eth0]:80`; without a port it is nobody's connection.
+    #[inline(never)]
     pub fn parse(property: &[u8]) -> Option<Source> {
         let text = std::str::from_utf8(property).ok()?;
         let (address, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {

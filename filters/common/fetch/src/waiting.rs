@@ -55,6 +55,7 @@ impl<T> Waiting<T> {
     }
 
     /// Takes one out: it is decided on, or its stream is gone.
+    #[inline(never)]
     pub fn remove(&mut self, id: u32) -> Option<T> {
         let entry = self.entries.remove(&id)?;
         self.deadlines.remove(&(entry.deadline, id));

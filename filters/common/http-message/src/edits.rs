@@ -1,6 +1,6 @@
 //! Edits to a request's headers, and the host writes that carry them out.
 
-use crate::header_map::HeaderMap;
+use crate::header_map::{HeaderMap, same_name};
 use crate::name::HeaderName;
 use crate::value::HeaderValue;
 
@@ -43,6 +43,17 @@ pub enum HeaderEdit {
         /// The new method.
         value: HeaderValue,
     },
+}
+
+/// An edit that has an effect, and what the headers have of its name.
+struct Asked<'a, 'h> {
+    edit: &'a HeaderEdit,
+    /// Its place among all edits.
+    index: usize,
+    name: &'a [u8],
+    count: usize,
+    /// The last value.
+    value: &'h [u8],
 }
 
 /// Edits in order.
@@ -102,6 +113,11 @@ impl HeaderEdits {
         self.0.push(HeaderEdit::SetMethod { value });
     }
 
+    /// Makes room for so many edits more.
+    pub fn reserve(&mut self, more: usize) {
+        self.0.reserve(more);
+    }
+
     /// Whether there are no edits.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -159,32 +175,63 @@ impl HeaderEdits {
     /// Where there is none it is added: to replace it, Envoy would first look for it, and for that make an index of the map.
     pub fn writes<'a>(&'a self, headers: &HeaderMap) -> Vec<HeaderWrite<'a>> {
         let mut writes = Vec::new();
+        let mut asked = self.asked();
+        if asked.is_empty() {
+            return writes;
+        }
+        // Most headers are of a length that no name has.
+        let lengths = asked.iter().fold(0, |all, one| all | length_bit(one.name));
+        for (name, value) in headers
+            .iter()
+            .filter(|(name, _)| length_bit(name) & lengths != 0)
+        {
+            for asked in asked.iter_mut().filter(|asked| same_name(name, asked.name)) {
+                asked.count = asked.count.saturating_add(1);
+                asked.value = value;
+            }
+        }
         // One list of each kind for all names.
-        let mut present = Vec::new();
-        let mut values = Vec::new();
-        for (index, edit) in self.0.iter().enumerate() {
-            let name = edit.name();
-            let was_earlier = |edit: &HeaderEdit| edit.is_allowed() && is_name(edit, name);
-            if !edit.is_allowed() || self.0.iter().take(index).any(was_earlier) {
-                continue;
-            }
-            present.clear();
-            present.extend(
-                headers
-                    .iter()
-                    .filter(|(other, _)| other.eq_ignore_ascii_case(name))
-                    .map(|(_, value)| value),
-            );
-            values.clear();
-            let replaces = self.play(index, name, &mut values);
-            if !replaces && values.is_empty() || replaces && values == present {
-                continue;
-            }
+        let (mut present, mut values) = (Vec::new(), Vec::new());
+        for (place, one) in asked.iter().enumerate() {
+            let mut same = asked.iter().enumerate();
+            let other =
+                same.find(|(other, asked)| *other != place && same_name(asked.name, one.name));
             // Most edits write once; where none has to, there is no list.
-            writes.reserve(self.0.len().saturating_sub(index));
-            add_writes(name, replaces, &present, &values, &mut writes);
+            match other {
+                None => one.write(asked.len().saturating_sub(place), &mut writes),
+                Some((first, _)) if first < place => {}
+                Some(_) => {
+                    present.clear();
+                    values.clear();
+                    let all = headers.iter().filter(|(name, _)| same_name(name, one.name));
+                    present.extend(all.map(|(_, value)| value));
+                    let replaces = self.play(one.index, one.name, &mut values);
+                    if replaces && values != present || !replaces && !values.is_empty() {
+                        writes.reserve(asked.len().saturating_sub(place));
+                        add_writes(one.name, replaces, &present, &values, &mut writes);
+                    }
+                }
+            }
         }
         writes
+    }
+
+    /// What is asked for: the edits that have an effect.
+    fn asked(&self) -> Vec<Asked<'_, '_>> {
+        let mut asked = Vec::with_capacity(self.0.len());
+        let allowed = self
+            .0
+            .iter()
+            .enumerate()
+            .filter(|(_, edit)| edit.is_allowed());
+        asked.extend(allowed.map(|(index, edit)| Asked {
+            edit,
+            index,
+            name: edit.name(),
+            count: 0,
+            value: &[],
+        }));
+        asked
     }
 
     /// Plays all edits for one name, the first of which is at `first`; says whether the values that are there count no more.
@@ -210,6 +257,42 @@ impl HeaderEdits {
         }
         replaces
     }
+}
+
+impl<'a> Asked<'a, '_> {
+    /// The writes of the only edit for its name. `room` is for how many the first one makes.
+    fn write(&self, room: usize, writes: &mut Vec<HeaderWrite<'a>>) {
+        let value = match self.edit {
+            HeaderEdit::Remove { .. } if self.count == 0 => return,
+            HeaderEdit::Remove { .. } => None,
+            HeaderEdit::Append { value, .. } => Some(value.as_bytes()),
+            HeaderEdit::Set { value, .. }
+            | HeaderEdit::SetPath { value }
+            | HeaderEdit::SetAuthority { value }
+            | HeaderEdit::SetMethod { value } => {
+                let value = value.as_bytes();
+                match self.count {
+                    1 if value == self.value => return,
+                    1 => {
+                        writes.reserve(room);
+                        return writes.push(HeaderWrite::Replace(self.name, value));
+                    }
+                    _ => Some(value),
+                }
+            }
+        };
+        writes.reserve(room);
+        let appends = matches!(self.edit, HeaderEdit::Append { .. });
+        if self.count > 0 && !appends {
+            writes.push(HeaderWrite::Remove(self.name));
+        }
+        writes.extend(value.map(|value| HeaderWrite::Add(self.name, value)));
+    }
+}
+
+/// One bit for each length of a name up to 63, and then again.
+fn length_bit(name: &[u8]) -> u64 {
+    1_u64.rotate_left(u32::try_from(name.len() & 63).unwrap_or(0))
 }
 
 fn is_name(edit: &HeaderEdit, name: &[u8]) -> bool {

@@ -21,7 +21,7 @@ impl<'a> GrpcMethod<'a> {
 
     /// A service and a method by their names, if these are names that a path can have.
     pub fn new(service: &'a str, method: &'a str) -> Option<GrpcMethod<'a>> {
-        (is_full_name(service) && is_identifier(method)).then_some(GrpcMethod { service, method })
+        (is_identifier(method) && is_full_name(service)).then_some(GrpcMethod { service, method })
     }
 
     /// The package: `inventory.v1`; empty if there is none.

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::ops::Range;
 
-use crate::header_map::{HeaderMap, Occurrence};
+use crate::header_map::{HeaderMap, Occurrence, same_name};
 use crate::path::{CanonicalPath, PathError};
 use crate::protocol::Protocol;
 use crate::query::Query;
@@ -20,6 +20,9 @@ pub struct RequestHead {
     scheme: Field,
     raw_path: Field,
     content_type: Field,
+    authorization: Field,
+    /// Whether it has the header of unary Connect.
+    connect: bool,
     path: OnceCell<Result<CanonicalPath, PathError>>,
 }
 
@@ -43,15 +46,23 @@ impl RequestHead {
             scheme: Field::default(),
             raw_path: Field::default(),
             content_type: Field::default(),
+            authorization: Field::default(),
+            connect: false,
             path: OnceCell::new(),
         };
         for (name, value) in &headers {
-            let field = match name {
-                b":method" => &mut head.method,
-                b":authority" => &mut head.authority,
-                b":scheme" => &mut head.scheme,
-                b":path" => &mut head.raw_path,
-                b"content-type" => &mut head.content_type,
+            // By their lengths: most headers are none of these, and are not compared.
+            let field = match name.len() {
+                5 if name == b":path" => &mut head.raw_path,
+                7 if name == b":method" => &mut head.method,
+                7 if name == b":scheme" => &mut head.scheme,
+                10 if name == b":authority" => &mut head.authority,
+                12 if name == b"content-type" => &mut head.content_type,
+                13 if same_name(name, b"authorization") => &mut head.authorization,
+                24 => {
+                    head.connect |= same_name(name, b"connect-protocol-version");
+                    continue;
+                }
                 _ => continue,
             };
             let start = offset_in(headers.as_bytes(), value);
@@ -112,13 +123,23 @@ impl RequestHead {
         self.field(&self.content_type)
     }
 
+    /// `authorization`.
+    pub fn authorization(&self) -> Occurrence<'_> {
+        match &self.authorization {
+            field if !field.seen => Occurrence::Absent,
+            // No value starts where the map does.
+            field if field.range == (0..0) => Occurrence::Repeated,
+            field => Occurrence::Once(self.field(field)),
+        }
+    }
+
     /// What the request speaks.
     pub fn protocol(&self) -> Protocol {
         Protocol::of_request(
-            &self.headers,
+            self.connect,
             self.content_type(),
             self.method(),
-            self.query(),
+            self.raw_path(),
         )
     }
 
@@ -237,6 +258,28 @@ mod tests {
             head(&[(":method", "GET"), (":path", "/")]).protocol(),
             Protocol::Http
         );
+    }
+
+    // Of two credentials neither may count, and none sent is another thing than an empty one.
+    #[test]
+    fn authorization_is_absent_once_or_repeated() {
+        for pairs in [
+            &[][..],
+            &[("authorization", "")],
+            &[(":path", "/"), ("Authorization", "Bearer a")],
+            &[("authorization", ""), ("authorization", "")],
+            &[
+                ("authorization", "a"),
+                ("authorization", "b"),
+                ("authorization", "c"),
+            ],
+        ] {
+            let head = head(pairs);
+            assert_eq!(
+                head.authorization(),
+                head.headers().occurrence("authorization")
+            );
+        }
     }
 
     #[test]

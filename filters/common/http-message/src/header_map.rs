@@ -10,6 +10,12 @@ use thiserror::Error;
 /// Bytes of one integer of the wire form.
 const WORD: usize = 4;
 
+/// The lengths of one header.
+const PAIR: usize = WORD.saturating_mul(2);
+
+/// What the texts of most maps that are made here take, and one growth less for all others.
+const USUAL_BYTES: usize = 256;
+
 /// A header map that owns the host's buffer and allocates nothing for its headers.
 ///
 /// Names are as the host gave them (Envoy: lower-case, pseudo headers with their colon). Values are bytes.
@@ -94,8 +100,12 @@ impl HeaderMap {
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> HeaderMap {
         let mut count: u32 = 0;
-        let mut lengths = Vec::new();
-        let mut texts = Vec::new();
+        let pairs = pairs.into_iter();
+        let (few, _) = pairs.size_hint();
+        // The lengths with the count in front, and room for the texts of a reply.
+        let mut bytes = Vec::with_capacity(few.saturating_mul(PAIR).saturating_add(USUAL_BYTES));
+        bytes.extend_from_slice(&count.to_le_bytes());
+        let mut texts = Vec::with_capacity(USUAL_BYTES);
         for (name, value) in pairs {
             let (name, value) = (name.as_ref(), value.as_ref());
             let (Ok(name_length), Ok(value_length)) =
@@ -107,8 +117,8 @@ impl HeaderMap {
                 break;
             };
             count = next;
-            lengths.extend_from_slice(&name_length.to_le_bytes());
-            lengths.extend_from_slice(&value_length.to_le_bytes());
+            bytes.extend_from_slice(&name_length.to_le_bytes());
+            bytes.extend_from_slice(&value_length.to_le_bytes());
             for text in [name, value] {
                 texts.extend_from_slice(text);
                 texts.push(0);
@@ -117,12 +127,9 @@ impl HeaderMap {
         if count == 0 {
             return HeaderMap::default();
         }
-        let mut bytes = Vec::with_capacity(
-            WORD.saturating_add(lengths.len())
-                .saturating_add(texts.len()),
-        );
-        bytes.extend_from_slice(&count.to_le_bytes());
-        bytes.append(&mut lengths);
+        if let Some(first) = bytes.first_chunk_mut() {
+            *first = count.to_le_bytes();
+        }
         bytes.append(&mut texts);
         HeaderMap {
             bytes,
@@ -160,7 +167,7 @@ impl HeaderMap {
     /// Every value of the header, in order. Letter case of the name does not matter.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.iter()
-            .filter(move |(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
+            .filter(move |(other, _)| same_name(other, name.as_bytes()))
             .map(|(_, value)| value)
     }
 
@@ -168,7 +175,7 @@ impl HeaderMap {
     pub fn occurrence(&self, name: &str) -> Occurrence<'_> {
         let mut found = Occurrence::Absent;
         for (other, value) in self.iter() {
-            if other.eq_ignore_ascii_case(name.as_bytes()) {
+            if same_name(other, name.as_bytes()) {
                 found = match found {
                     Occurrence::Absent => Occurrence::Once(value),
                     Occurrence::Once(_) | Occurrence::Repeated => return Occurrence::Repeated,
@@ -205,9 +212,17 @@ impl<'a> IntoIterator for &'a HeaderMap {
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
+    /// `parse` has checked that all of it is there.
     fn next(&mut self) -> Option<Self::Item> {
-        let name = self.text()?;
-        let value = self.text()?;
+        let (name_length, lengths) = split_word(self.lengths)?;
+        let (value_length, lengths) = split_word(lengths)?;
+        let name_end = usize::try_from(name_length).ok()?;
+        let value_start = name_end.checked_add(1)?;
+        let value_end = value_start.checked_add(usize::try_from(value_length).ok()?)?;
+        let name = self.texts.get(..name_end)?;
+        let value = self.texts.get(value_start..value_end)?;
+        self.texts = self.texts.get(value_end.checked_add(1)?..)?;
+        self.lengths = lengths;
         Some((name, value))
     }
 
@@ -221,15 +236,13 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
-impl<'a> Iter<'a> {
-    /// The next name or value; `parse` has checked that it is there.
-    fn text(&mut self) -> Option<&'a [u8]> {
-        let (length, lengths) = split_word(self.lengths)?;
-        self.lengths = lengths;
-        let (text, after) = self.texts.split_at_checked(usize::try_from(length).ok()?)?;
-        self.texts = after.get(1..)?;
-        Some(text)
-    }
+/// Whether two names are one, in whatever letter case. Most differ in length, nearly all others in their first byte.
+pub(crate) fn same_name(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len()
+        && one
+            .iter()
+            .zip(other)
+            .all(|(one, other)| one == other || one.eq_ignore_ascii_case(other))
 }
 
 fn split_word(bytes: &[u8]) -> Option<(u32, &[u8])> {

@@ -107,12 +107,13 @@ impl NamePatterns {
 
     /// Whether a pattern stands for the name, in this or another spelling. Allocates nothing.
     pub fn matches(&self, name: &[u8]) -> bool {
-        !is_protected(name)
-            && (self.exact.iter().any(|folded| equals_folded(name, folded))
-                || self
-                    .prefixes
-                    .iter()
-                    .any(|folded| starts_with_folded(name, folded)))
+        // Last, because most names are none of the patterns'.
+        (self.exact.iter().any(|folded| equals_folded(name, folded))
+            || self
+                .prefixes
+                .iter()
+                .any(|folded| starts_with_folded(name, folded)))
+            && !is_protected(name)
     }
 
     /// The names of headers that a pattern stands for, as the map spells them, each as often as it occurs.

@@ -107,6 +107,9 @@ struct ConnectError {
     message: &'static str,
 }
 
+/// What most problem documents take.
+const USUAL_BODY_BYTES: usize = 320;
+
 /// Flags of the frame that carries a gRPC-Web answer's trailers.
 const WEB_TRAILERS: u8 = 0x80;
 /// Flags of the frame that ends a Connect stream.
@@ -173,8 +176,7 @@ impl Problem {
             status: self.status,
             details: self.code_details,
             headers: self.headers_with(&own),
-            // Strings and a number always serialize.
-            body: serde_json::to_vec(&body).unwrap_or_default(),
+            body: to_json(&body),
             grpc_status: None,
         }
     }
@@ -288,6 +290,13 @@ fn metadata<'a>(kind: &'a ProblemType, own: &[(&'a [u8], &'a [u8])]) -> Vec<(&'a
     let more = kind.grpc_metadata.iter();
     let more = more.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     own.iter().copied().chain(more).collect()
+}
+
+/// The document of a problem in one piece of memory, where it has no list. Strings and a number always serialize.
+fn to_json(body: &Body<'_>) -> Vec<u8> {
+    let mut json = Vec::with_capacity(USUAL_BODY_BYTES);
+    let _ = serde_json::to_writer(&mut json, body);
+    json
 }
 
 /// A message with its flags and its length in front.

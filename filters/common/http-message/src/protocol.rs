@@ -1,7 +1,6 @@
 //! The protocol that a request speaks over HTTP.
 
-use crate::header_map::{HeaderMap, Occurrence};
-use crate::query::Query;
+use crate::query::{Query, query_decodes_to};
 
 /// What a request speaks. It decides how an answer of ours must look and whether the path names a method of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +20,9 @@ impl Protocol {
     /// The protocol of a request with this content type, as far as that tells: `Http` also for unary Connect. Letter case
     /// does not matter.
     pub fn of_content_type(content_type: &[u8]) -> Protocol {
-        if is_media_type(content_type, b"application/grpc") {
+        if content_type.is_empty() {
+            Protocol::Http
+        } else if is_media_type(content_type, b"application/grpc") {
             Protocol::Grpc
         } else if is_media_type(content_type, b"application/grpc-web")
             || is_media_type(content_type, b"application/grpc-web-text")
@@ -34,19 +35,15 @@ impl Protocol {
         }
     }
 
-    /// The protocol of a request.
+    /// The protocol of a request; `connect` says whether it has the header `connect-protocol-version`.
     pub(crate) fn of_request(
-        headers: &HeaderMap,
+        connect: bool,
         content_type: &[u8],
         method: &[u8],
-        query: Query<'_>,
+        target: &[u8],
     ) -> Protocol {
         match Protocol::of_content_type(content_type) {
-            Protocol::Http
-                if headers.occurrence("connect-protocol-version") != Occurrence::Absent
-                    || (method == b"GET"
-                        && query.values("connect").any(|value| *value == b"v1"[..])) =>
-            {
+            Protocol::Http if connect || (method == b"GET" && asks_for_connect(target)) => {
                 Protocol::Connect
             }
             protocol => protocol,
@@ -62,6 +59,13 @@ impl Protocol {
     }
 }
 
+/// Whether a target has the query parameter `connect=v1`.
+#[inline(never)]
+fn asks_for_connect(target: &[u8]) -> bool {
+    let mut pairs = Query::of(target).iter();
+    pairs.any(|(name, value)| query_decodes_to(name, b"connect") && query_decodes_to(value, b"v1"))
+}
+
 /// Whether the value is the media type, alone, with a `+` suffix or with parameters.
 pub(crate) fn is_media_type(value: &[u8], media_type: &[u8]) -> bool {
     match strip_prefix_ignoring_case(value, media_type).map(|rest| rest.first()) {
@@ -70,6 +74,8 @@ pub(crate) fn is_media_type(value: &[u8], media_type: &[u8]) -> bool {
     }
 }
 
+/// Once in a module: there are many prefixes, and in its callers it would be unrolled for each.
+#[inline(never)]
 fn strip_prefix_ignoring_case<'a>(value: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     let (start, rest) = value.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)
@@ -78,6 +84,8 @@ fn strip_prefix_ignoring_case<'a>(value: &'a [u8], prefix: &[u8]) -> Option<&'a 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::head::RequestHead;
+    use crate::header_map::HeaderMap;
 
     #[test]
     fn content_types_tell_grpc_from_grpc_web_and_connect() {
@@ -114,16 +122,20 @@ mod tests {
     #[test]
     fn unary_connect_is_told_by_header_or_query() {
         let of = |headers: &[(&str, &str)], method: &str, target: &str| {
-            let headers = HeaderMap::from_pairs(headers.iter().copied());
-            Protocol::of_request(
-                &headers,
-                b"application/json",
-                method.as_bytes(),
-                Query::of(target.as_bytes()),
-            )
+            let pseudo = [
+                (":method", method),
+                (":path", target),
+                ("content-type", "application/json"),
+            ];
+            let pairs = pseudo.iter().chain(headers).copied();
+            RequestHead::new(HeaderMap::from_pairs(pairs)).protocol()
         };
         assert_eq!(
             of(&[("connect-protocol-version", "1")], "POST", "/p.S/M"),
+            Protocol::Connect
+        );
+        assert_eq!(
+            of(&[("Connect-Protocol-Version", "2")], "POST", "/p.S/M"),
             Protocol::Connect
         );
         assert_eq!(

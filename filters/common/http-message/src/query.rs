@@ -111,6 +111,7 @@ pub fn decode_query(raw: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Whether a raw name or value stands for `wanted`. Allocates nothing.
+#[inline(never)]
 pub fn query_decodes_to(raw: &[u8], wanted: &[u8]) -> bool {
     Decoded(raw).eq(wanted.iter().copied())
 }

@@ -1,7 +1,7 @@
 //! Properties: attributes of the request, and filter state.
 
-use crate::abi;
 use crate::error::HostError;
+use crate::{abi, written};
 
 /// The value at `path`, as the host's bytes: integers are 8 bytes little-endian, text is as on the wire.
 /// `None` if there is none.
@@ -32,7 +32,7 @@ pub fn get(path: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
 /// [`HostError::BadArgument`] for a NUL in `name`, or if the value is read-only and was written before;
 /// [`HostError::NotFound`] outside a stream.
 pub fn set(name: &str, value: &[u8]) -> Result<(), HostError> {
-    if name.as_bytes().contains(&0) {
+    if written::has_nul(name.as_bytes()) {
         return Err(HostError::BadArgument);
     }
     abi::set_property(name.as_bytes(), value)

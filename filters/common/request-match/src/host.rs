@@ -106,10 +106,9 @@ pub fn host_of(authority: &[u8]) -> Option<&[u8]> {
         }
     };
     let host = host.strip_suffix(b".").unwrap_or(host);
-    let unclear = |byte: &u8| {
-        matches!(byte, b'@' | b'/' | b'\\' | b'?' | b'#' | b',' | b'%') || !byte.is_ascii_graphic()
-    };
-    (!host.is_empty() && !host.iter().any(unclear)).then_some(host)
+    // Visible ASCII but for `#`, `%`, `,`, `/`, `?`, `@` and `\`.
+    let clear = |byte: &u8| matches!(byte, b'!'..=b'"' | b'$' | b'&'..=b'+' | b'-'..=b'.' | b'0'..=b'>' | b'A'..=b'[' | b']'..=b'~');
+    (!host.is_empty() && host.iter().all(clear)).then_some(host)
 }
 
 fn is_port(port: &[u8]) -> bool {

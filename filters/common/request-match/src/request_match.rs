@@ -25,6 +25,8 @@ pub struct RequestMatch {
     headers: Vec<HeaderTest>,
     query: Vec<QueryTest>,
     identity: Option<CallerTest>,
+    /// Whether there is a condition on anything but the method and the path.
+    looks_further: bool,
 }
 
 impl RequestMatch {
@@ -86,6 +88,12 @@ impl RequestMatch {
                 "name at least one condition, or leave match out",
             ));
         }
+        let of_target = RequestMatch {
+            methods: compiled.methods.clone(),
+            path: compiled.path.clone(),
+            ..RequestMatch::default()
+        };
+        compiled.looks_further = compiled != of_target;
         Ok(compiled)
     }
 
@@ -101,10 +109,17 @@ impl RequestMatch {
                 .path
                 .as_ref()
                 .is_none_or(|path| path.matches(subject.path()))
-            && (self.hosts.is_empty()
-                || subject
-                    .host()
-                    .is_some_and(|host| self.hosts.iter().any(|pattern| pattern.matches(host))))
+            && (!self.looks_further || self.others_hold(subject))
+    }
+
+    /// Whether the conditions hold that few rules have.
+    #[inline(never)]
+    fn others_hold(&self, subject: &Subject<'_>) -> bool {
+        let head = subject.head();
+        (self.hosts.is_empty()
+            || subject
+                .host()
+                .is_some_and(|host| self.hosts.iter().any(|pattern| pattern.matches(host))))
             && self
                 .route
                 .as_ref()

@@ -119,12 +119,22 @@ fn one_call<'a>(
     let (Some(by_name), Some(by_twin)) = (named, twin) else {
         return Ok((named.or(twin), twin.is_some()));
     };
+    one_of_two(head, by_name, by_twin, twins)
+}
+
+#[inline(never)]
+fn one_of_two<'a>(
+    head: &RequestHead,
+    by_name: GrpcMethod<'a>,
+    by_twin: GrpcMethod<'a>,
+    twins: &TwinTable,
+) -> Result<(Option<GrpcMethod<'a>>, bool), Ambiguity> {
     if by_name == by_twin || is_grpc_to_envoy(head.content_type()) {
-        return Ok((named, false));
+        return Ok((Some(by_name), false));
     }
     let may_be_mapped = head.method() == b"POST" && twins.knows(by_name.service);
     if head.protocol() == Protocol::Http && !may_be_mapped {
-        return Ok((twin, true));
+        return Ok((Some(by_twin), true));
     }
     // A bridge makes it gRPC, or the transcoder takes it as it is: it depends on what stands there.
     Err(Ambiguity::Call)

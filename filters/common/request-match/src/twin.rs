@@ -132,6 +132,16 @@ impl TwinTable {
         if self.0.is_empty() {
             return Ok(None);
         }
+        self.find(method, raw, path)
+    }
+
+    #[inline(never)]
+    fn find<'a>(
+        &'a self,
+        method: &[u8],
+        raw: &[u8],
+        path: &CanonicalPath,
+    ) -> Result<Option<GrpcMethod<'a>>, Ambiguity> {
         let as_written = self.lookup(method, raw, Writing::Raw);
         if raw == path.as_bytes() {
             return Ok(as_written);

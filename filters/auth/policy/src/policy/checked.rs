@@ -16,9 +16,13 @@ use crate::token_cache::TokenCache;
 use crate::verified::Verified;
 
 /// What checking the credentials of a request came to.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is moved once; a box would be one more allocation on every request"
+)]
 pub(super) enum Checked {
     /// With the reason why another credential counts as none.
-    Good(Box<Verified>, Option<Reason>),
+    Good(Verified, Option<Reason>),
     Bad {
         reason: Reason,
         bearer: bool,
@@ -53,7 +57,8 @@ impl Policy {
         let api_key = self.sources.api_key(head);
         let token = self.sources.token(head);
         // Before any work: sending credentials twice costs nothing.
-        if (api_key == Presented::Several || token == Presented::Several)
+        let is_several = |sent: &Presented<'_>| matches!(sent, Presented::Several);
+        if (is_several(&api_key) || is_several(&token))
             && let Some(refused) = bad(Reason::CredentialRepeated, false)
         {
             return refused;
@@ -67,14 +72,7 @@ impl Policy {
             Presented::One(key) if key.is_empty() || key.len() > MAX_API_KEY_BYTES => {
                 Some(Reason::ApiKeyMalformed)
             }
-            Presented::One(key) => match self.api_keys.find(&key, now) {
-                Ok(known) => {
-                    verified.api_key = known.caller();
-                    verified.deprecated = known.deprecated();
-                    verified.api_key.is_none().then_some(Reason::ApiKeyUnknown)
-                }
-                Err(reason) => Some(reason),
-            },
+            Presented::One(key) => self.check_key(&key, tokens, now, &mut verified),
             Presented::Unreadable => Some(Reason::ApiKeyMalformed),
         };
         if let Some(refused) = fault.and_then(|reason| bad(reason, false)) {
@@ -96,7 +94,26 @@ impl Policy {
         if let Some(refused) = fault.and_then(|reason| bad(reason, true)) {
             return refused;
         }
-        Checked::Good(Box::new(verified), ignored)
+        Checked::Good(verified, ignored)
+    }
+
+    /// Who has the key, or why it is not good.
+    #[inline(never)]
+    fn check_key(
+        &self,
+        key: &[u8],
+        tokens: &mut TokenCache,
+        now: Duration,
+        verified: &mut Verified,
+    ) -> Option<Reason> {
+        match self.api_keys.find(key, now) {
+            Ok((place, known)) => {
+                verified.api_key = tokens.key_callers.of(place, known);
+                verified.deprecated = known.deprecated();
+                verified.api_key.is_none().then_some(Reason::ApiKeyUnknown)
+            }
+            Err(reason) => Some(reason),
+        }
     }
 
     /// Why no credential is looked at, or not yet. A token that was verified before costs nothing, and a forger cannot make one: it
@@ -109,6 +126,16 @@ impl Policy {
         tokens: &TokenCache,
     ) -> Option<Checked> {
         self.failed_attempts.as_ref()?;
+        Self::may_try_now(api_key, bearer, evidence, tokens)
+    }
+
+    #[inline(never)]
+    fn may_try_now(
+        api_key: &Presented<'_>,
+        bearer: &Presented<'_>,
+        evidence: &Evidence,
+        tokens: &TokenCache,
+    ) -> Option<Checked> {
         let tries_key = matches!(api_key, Presented::One(_));
         let tries_token = matches!(bearer, Presented::One(token) if !tokens.holds(token));
         if !tries_key && !tries_token {

@@ -31,6 +31,7 @@ pub(super) struct Denied<'p> {
 }
 
 impl Policy {
+    #[inline(never)]
     pub(super) fn refusal<'p>(
         &'p self,
         head: &RequestHead,

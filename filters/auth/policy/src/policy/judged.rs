@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_message::{HeaderEdits, RequestHead};
+use http_message::{HeaderEdits, HeaderName, HeaderValue, RequestHead};
 use request_match::{Ambiguity, Rule, Subject};
 
 use crate::caller::Caller;
@@ -36,11 +36,34 @@ pub(super) enum Judged<'p> {
 pub(super) struct Allowed<'p> {
     pub(super) rule: &'p Rule<Access>,
     pub(super) caller: Arc<Caller>,
-    pub(super) values: HeaderEdits,
+    pub(super) told: Told,
     /// Why a credential that was sent counts as none.
     pub(super) ignored: Option<Reason>,
     /// From when on another API key should be used.
     pub(super) deprecated: Option<Duration>,
+}
+
+/// What the upstream is told of a caller beside who it is. All of it fits into headers.
+#[derive(Default)]
+pub(super) struct Told {
+    extracted: Option<Arc<Extracted>>,
+    payload: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Told {
+    /// Tells it, behind who the caller is.
+    pub(super) fn edit(self, caller: &[(HeaderName, HeaderValue)], edits: &mut HeaderEdits) {
+        let of_token = self
+            .extracted
+            .as_deref()
+            .map_or(&[][..], Extracted::headers);
+        for (name, value) in caller.iter().chain(of_token) {
+            edits.set(name.clone(), value.clone());
+        }
+        if let Some((name, value)) = self.payload {
+            edits.set(name, value);
+        }
+    }
 }
 
 impl Policy {
@@ -105,11 +128,11 @@ impl Policy {
                 failed_attempt,
                 ..Denied::anonymous(reason)
             })?;
-        match self.values(head, &caller, &verified, callers) {
-            Ok(values) => Ok(Judged::Allowed(Allowed {
+        match self.told(head, &caller, &verified, callers) {
+            Ok(told) => Ok(Judged::Allowed(Allowed {
                 rule,
                 caller,
-                values,
+                told,
                 ignored,
                 deprecated: verified.deprecated,
             })),
@@ -122,36 +145,40 @@ impl Policy {
         }
     }
 
-    /// The headers for the upstream: of a token's claims those of the token by which the caller is known.
-    fn values(
+    /// What is told the upstream: of a token's claims those of the token by which the caller is known.
+    fn told(
         &self,
         head: &RequestHead,
         caller: &Caller,
         verified: &Verified,
         callers: Callers,
-    ) -> Result<HeaderEdits, ValueTooLong> {
-        let mut edits = HeaderEdits::new();
+    ) -> Result<Told, ValueTooLong> {
         if caller.is_anonymous() {
-            return Ok(edits);
+            return Ok(Told::default());
         }
+        caller.headers(&self.upstream)?;
         let token = verified.token_of(callers);
-        let extracted = token.and_then(|token| token.extracted.as_deref());
-        let sent = match token.is_some() && self.upstream.wants_payload() {
-            true => Some(self.sources.token(head)),
+        let payload = match token.is_some() && self.upstream.wants_payload() {
+            true => self.payload(head)?,
             false => None,
         };
+        Ok(Told {
+            extracted: token.and_then(|token| token.extracted.clone()),
+            payload,
+        })
+    }
+
+    #[inline(never)]
+    fn payload(
+        &self,
+        head: &RequestHead,
+    ) -> Result<Option<(HeaderName, HeaderValue)>, ValueTooLong> {
+        let sent = self.sources.token(head);
         // It was read as `header.payload.signature`, the payload being canonical base64url.
         let payload = match &sent {
-            Some(Presented::One(sent)) => sent.split(|byte| *byte == b'.').nth(1),
+            Presented::One(sent) => sent.split(|byte| *byte == b'.').nth(1),
             _ => None,
         };
-        let of_token = extracted.map_or(&[][..], Extracted::headers);
-        for (name, value) in caller.headers(&self.upstream)?.iter().chain(of_token) {
-            edits.set(name.clone(), value.clone());
-        }
-        if let Some((name, value)) = self.upstream.of_payload(payload)? {
-            edits.set(name, value);
-        }
-        Ok(edits)
+        self.upstream.of_payload(payload)
     }
 }
