@@ -77,6 +77,14 @@ impl HeaderEdits {
         });
     }
 
+    /// The same, where `headers` have one or an edit before this makes one: elsewhere there is nothing to do.
+    pub fn remove_from(&mut self, headers: &HeaderMap, name: &[u8]) {
+        let is_there = headers.values(name).next().is_some();
+        if is_there || self.0.iter().any(|edit| is_name(edit, name)) {
+            self.remove(name);
+        }
+    }
+
     /// Makes this the only header of the name.
     pub fn set(&mut self, name: HeaderName, value: HeaderValue) {
         self.0.push(HeaderEdit::Set { name, value });
@@ -116,13 +124,11 @@ impl HeaderEdits {
     /// One that no header may have is left out.
     pub fn values(&self, name: &[u8], headers: &HeaderMap) -> Vec<HeaderValue> {
         let mut values = Vec::new();
-        for (other, value) in headers {
-            if other.eq_ignore_ascii_case(name)
-                && let Ok(value) = HeaderValue::try_from(value)
-            {
-                values.push(value);
-            }
-        }
+        values.extend(
+            headers
+                .values(name)
+                .filter_map(|value| HeaderValue::try_from(value).ok()),
+        );
         for edit in self.0.iter().filter(|edit| edit.is_allowed()) {
             if !is_name(edit, name) {
                 continue;
@@ -146,10 +152,9 @@ impl HeaderEdits {
     pub fn knows_all(&self, name: &[u8], headers: &HeaderMap) -> bool {
         let is_of = |edit: &HeaderEdit| edit.is_allowed() && is_name(edit, name);
         let replaces = |edit: &HeaderEdit| !matches!(edit, HeaderEdit::Append { .. });
-        let mut of = headers
-            .iter()
-            .filter(|(other, _)| other.eq_ignore_ascii_case(name));
-        of.all(|(_, value)| HeaderValue::check(value).is_ok())
+        headers
+            .values(name)
+            .all(|value| HeaderValue::check(value).is_ok())
             || self.0.iter().any(|edit| is_of(edit) && replaces(edit))
     }
 
@@ -164,17 +169,18 @@ impl HeaderEdits {
         let mut values = Vec::new();
         for (index, edit) in self.0.iter().enumerate() {
             let name = edit.name();
+            present.clear();
+            present.extend(headers.values(name));
+            // Nearly every edit removes what is not there, and nothing puts it there.
+            let is_removal = |edit: &HeaderEdit| matches!(edit, HeaderEdit::Remove { .. });
+            let mut later = self.0.iter().skip(index);
+            if present.is_empty() && later.all(|edit| is_removal(edit) || !is_name(edit, name)) {
+                continue;
+            }
             let was_earlier = |edit: &HeaderEdit| edit.is_allowed() && is_name(edit, name);
             if !edit.is_allowed() || self.0.iter().take(index).any(was_earlier) {
                 continue;
             }
-            present.clear();
-            present.extend(
-                headers
-                    .iter()
-                    .filter(|(other, _)| other.eq_ignore_ascii_case(name))
-                    .map(|(_, value)| value),
-            );
             values.clear();
             let replaces = self.play(index, name, &mut values);
             if !replaces && values.is_empty() || replaces && values == present {

@@ -51,6 +51,12 @@ pub struct Iter<'a> {
     texts: &'a [u8],
 }
 
+/// The values of one header in order; see [`HeaderMap::values`].
+struct Values<'a, 'n> {
+    headers: Iter<'a>,
+    name: &'n [u8],
+}
+
 impl HeaderMap {
     /// Reads the host's wire form. Empty input is an empty map: hosts answer so where there are no headers.
     ///
@@ -159,23 +165,28 @@ impl HeaderMap {
 
     /// Every value of the header, in order. Letter case of the name does not matter.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter()
-            .filter(move |(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| value)
+        self.values(name.as_bytes())
+    }
+
+    /// The same for a name that need not be text.
+    pub(crate) fn values<'a, 'n>(
+        &'a self,
+        name: &'n [u8],
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        Values {
+            headers: self.iter(),
+            name,
+        }
     }
 
     /// Whether the header is absent, there once, or repeated. Letter case of the name does not matter.
     pub fn occurrence(&self, name: &str) -> Occurrence<'_> {
-        let mut found = Occurrence::Absent;
-        for (other, value) in self.iter() {
-            if other.eq_ignore_ascii_case(name.as_bytes()) {
-                found = match found {
-                    Occurrence::Absent => Occurrence::Once(value),
-                    Occurrence::Once(_) | Occurrence::Repeated => return Occurrence::Repeated,
-                };
-            }
+        let mut values = self.values(name.as_bytes());
+        match (values.next(), values.next()) {
+            (None, _) => Occurrence::Absent,
+            (Some(value), None) => Occurrence::Once(value),
+            (Some(_), Some(_)) => Occurrence::Repeated,
         }
-        found
     }
 }
 
@@ -206,9 +217,8 @@ impl<'a> Iterator for Iter<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let name = self.text()?;
-        let value = self.text()?;
-        Some((name, value))
+        let (name, value) = self.lengths()?;
+        self.header(name, value)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -222,13 +232,40 @@ impl<'a> Iterator for Iter<'a> {
 }
 
 impl<'a> Iter<'a> {
-    /// The next name or value; `parse` has checked that it is there.
-    fn text(&mut self) -> Option<&'a [u8]> {
-        let (length, lengths) = split_word(self.lengths)?;
+    /// How long the next name and its value are.
+    fn lengths(&mut self) -> Option<(usize, usize)> {
+        let (name, lengths) = split_word(self.lengths)?;
+        let (value, lengths) = split_word(lengths)?;
         self.lengths = lengths;
-        let (text, after) = self.texts.split_at_checked(usize::try_from(length).ok()?)?;
+        Some((usize::try_from(name).ok()?, usize::try_from(value).ok()?))
+    }
+
+    /// The next header, of these lengths; `parse` has checked that it is there.
+    fn header(&mut self, name: usize, value: usize) -> Option<(&'a [u8], &'a [u8])> {
+        let (name, after) = self.texts.split_at_checked(name)?;
+        let (value, after) = after.get(1..)?.split_at_checked(value)?;
         self.texts = after.get(1..)?;
-        Some(text)
+        Some((name, value))
+    }
+}
+
+impl<'a> Iterator for Values<'a, '_> {
+    type Item = &'a [u8];
+
+    /// Most headers are told from the one by the length of their name alone.
+    fn next(&mut self) -> Option<&'a [u8]> {
+        loop {
+            let (name, value) = self.headers.lengths()?;
+            if name != self.name.len() {
+                let both = name.saturating_add(value).saturating_add(2);
+                self.headers.texts = self.headers.texts.get(both..)?;
+                continue;
+            }
+            let (name, value) = self.headers.header(name, value)?;
+            if name.eq_ignore_ascii_case(self.name) {
+                return Some(value);
+            }
+        }
     }
 }
 

@@ -17,7 +17,9 @@ use crate::position_set::PositionSet;
 
 mod captures;
 mod cut;
+mod frame;
 mod key;
+mod members;
 mod names;
 mod number;
 mod place;
@@ -30,6 +32,7 @@ pub use captures::Captured;
 use captures::Captures;
 pub(crate) use captures::{Capture, Keep};
 pub(crate) use cut::Cut;
+use frame::{Active, Frame};
 use key::Key;
 use names::Names;
 use number::Number;
@@ -44,6 +47,8 @@ pub struct JsonRewriter {
     bindings: Bindings,
     state: State,
     open: Vec<Frame>,
+    /// Of those of the open containers that are active, the innermost last.
+    active: Vec<Active>,
     /// What becomes of the value that comes next.
     next: Next,
     /// What of the program applies to what is inside the value that comes next, if that says so.
@@ -73,26 +78,6 @@ pub struct JsonRewriter {
     /// An operation has changed something of the document.
     touched: bool,
     broken: Option<Broken>,
-}
-
-#[derive(Debug)]
-struct Frame {
-    is_object: bool,
-    /// Something of the program applies to its children.
-    is_active: bool,
-    /// What of the program applies inside a member that it has no name of, if that can be told of all.
-    inside_others: Option<PositionSet>,
-    /// Whether a child has gone out.
-    kept: bool,
-    /// What of the program applies to its children.
-    active: PositionSet,
-    /// What of it has ended at one.
-    seen: PositionSet,
-    /// How many it has had.
-    children: u64,
-    /// Where its own name begins in the place, and those of its members among all.
-    name: usize,
-    names: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +134,7 @@ impl JsonRewriter {
             bindings,
             state: State::Value { or_end: false },
             open: Vec::new(),
+            active: Vec::new(),
             next: Next::Keep,
             inside: PositionSet::EMPTY,
             muted: None,
@@ -221,7 +207,9 @@ impl JsonRewriter {
     /// level, and the names that are told apart; and the values of the bindings.
     pub fn held_bytes(&self) -> usize {
         let frames = self.open.capacity().saturating_mul(size_of::<Frame>());
+        let active = self.active.capacity().saturating_mul(size_of::<Active>());
         let more = [
+            active,
             self.held.capacity(),
             self.bindings.held_bytes(),
             self.place.held_bytes(),
@@ -303,6 +291,7 @@ impl JsonRewriter {
     /// Forgets the document, for another behind it.
     pub(crate) fn restart(&mut self, cut: &Cut<'_, '_>) {
         self.open.clear();
+        self.active.clear();
         self.muted = None;
         self.key = None;
         self.value = None;
@@ -418,10 +407,7 @@ impl JsonRewriter {
             frame.children = index.saturating_add(1);
             self.state = State::After;
             if frame.is_active {
-                let verdict = self
-                    .program
-                    .judge(frame.active, frame.seen, Child::Element(index));
-                self.apply(verdict, cut)?;
+                self.judge(Child::Element(index), cut)?;
             }
         }
         let next = std::mem::replace(&mut self.next, Next::Keep);
@@ -504,13 +490,15 @@ impl JsonRewriter {
             Next::Open | Next::Convert(_) | Next::Capture(_) if self.muted.is_none() => self.inside,
             _ => PositionSet::EMPTY,
         };
+        let is_active = !active.is_empty();
+        if is_active {
+            let active = Active::new(active, is_object, &self.program);
+            self.active.push(active);
+        }
         self.open.push(Frame {
             is_object,
-            is_active: !active.is_empty(),
-            inside_others: self.program.inside_others(active),
+            is_active,
             kept: false,
-            active,
-            seen: PositionSet::EMPTY,
             children: 0,
             name: self.place.open(cut.chunk()),
             names: self.names.as_ref().map_or(0, Names::open),
@@ -579,7 +567,7 @@ impl JsonRewriter {
 
     fn before_key(&mut self, byte: u8, or_end: bool, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         match byte {
-            b'"' => self.begin_key(cut),
+            b'"' => self.members(cut),
             b'}' if or_end => self.close(cut),
             _ if is_blank(byte) => {
                 self.blanks(false, cut);
@@ -615,7 +603,7 @@ impl JsonRewriter {
             }
             self.state = State::Colon;
             if holds {
-                self.judge_member(name, cut)?;
+                self.judge(Child::Member(name), cut)?;
             }
             if cut.rest().first() != Some(&b':') {
                 return Ok(());
@@ -646,16 +634,17 @@ impl JsonRewriter {
                 }
                 cut.skip(1);
                 // Nearly always more of the same follows at once.
+                let next = cut.rest().first();
                 if is_object {
                     self.place.no_member();
                     self.state = State::Key { or_end: false };
-                    match cut.rest().first() {
-                        Some(b'"') => self.begin_key(cut),
+                    match next {
+                        Some(b'"') => self.members(cut),
                         _ => Ok(()),
                     }
                 } else {
                     self.state = State::Value { or_end: false };
-                    Ok(())
+                    next.map_or(Ok(()), |byte| self.before_value(*byte, false, cut))
                 }
             }
             (b'}', Some(true)) | (b']', Some(false)) => self.close(cut),
@@ -671,8 +660,11 @@ impl JsonRewriter {
     fn close(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         cut.release(&mut self.held, false);
         if let Some(frame) = self.open.pop() {
-            if frame.is_object && frame.is_active && self.muted.is_none() {
-                self.add_missing(&frame, cut)?;
+            if let Some(active) = self.active.pop_if(|_| frame.is_active)
+                && frame.is_object
+                && self.muted.is_none()
+            {
+                self.add_missing(&frame, &active, cut)?;
             }
             self.place.close(frame.name);
             if let Some(names) = self.names.as_mut().filter(|_| frame.is_object) {
@@ -683,10 +675,18 @@ impl JsonRewriter {
         self.value_ended(cut)
     }
 
-    fn add_missing(&mut self, frame: &Frame, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
+    fn add_missing(
+        &mut self,
+        frame: &Frame,
+        active: &Active,
+        cut: &mut Cut<'_, '_>,
+    ) -> Result<(), Fault> {
+        if !self.program.adds_any() {
+            return Ok(());
+        }
         let mut comma = frame.kept;
         let program = Rc::clone(&self.program);
-        for (name, value) in program.missing(frame.active, frame.seen) {
+        for (name, value) in program.missing(active.positions, active.seen) {
             self.touched = true;
             let length = self.bindings.text(value).len();
             self.count_written(name.len().saturating_add(length), cut)?;
@@ -848,7 +848,7 @@ impl JsonRewriter {
                 names.add(name, frame.names)?;
             }
             if key.is_open {
-                self.judge_member(key.text(), cut)?;
+                self.judge(Child::Member(key.text()), cut)?;
             }
         }
         Ok(())
@@ -866,7 +866,7 @@ impl JsonRewriter {
         match self.key.take_if(is_long) {
             Some(mut key) => {
                 key.is_open = false;
-                let judged = self.judge_member(key.text(), cut);
+                let judged = self.judge(Child::Member(key.text()), cut);
                 self.key = Some(key);
                 judged
             }
@@ -898,23 +898,26 @@ impl JsonRewriter {
         Ok(())
     }
 
-    /// Decides what becomes of a member of that name, or of any that begins so and is longer than every name of the program.
-    fn judge_member(&mut self, name: &[u8], cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
-        let Some(frame) = self.open.last_mut() else {
+    /// Decides what becomes of a child of the innermost container. A member may be any that begins so, where that is longer than
+    /// every name of the program.
+    fn judge(&mut self, child: Child<'_>, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
+        let (Some(frame), Some(active)) = (self.open.last_mut(), self.active.last()) else {
             return Ok(());
         };
-        if let Some(inside) = frame.inside_others.filter(|_| frame.kept)
-            && !self.program.may_name(name)
+        // The first of all has no comma that might have to go.
+        let stays = frame.kept || frame.children <= 1;
+        if let Some(inside) = active.inside_others.as_ref().filter(|_| stays)
+            && !matches!(child, Child::Member(name) if self.program.may_name(name))
         {
+            frame.kept = true;
             cut.release(&mut self.held, false);
             if !inside.is_empty() {
-                self.inside = inside;
+                self.inside = *inside;
                 self.next = Next::Open;
             }
             return Ok(());
         }
-        let child = Child::Member(name);
-        let verdict = self.program.judge(frame.active, frame.seen, child);
+        let verdict = self.program.judge(active.positions, active.seen, child);
         self.apply(verdict, cut)
     }
 
@@ -925,7 +928,9 @@ impl JsonRewriter {
         let Some(frame) = self.open.last_mut() else {
             return Ok(());
         };
-        frame.seen.extend(verdict.here);
+        if let Some(active) = self.active.last_mut() {
+            active.seen.extend(verdict.here);
+        }
         if is_removed {
             self.touched = true;
             cut.drop_held(&mut self.held);

@@ -68,6 +68,10 @@ pub struct Program {
     /// The positions that stand for other children than one of a name, and those that stand for any number of levels.
     wild: PositionSet,
     deep: PositionSet,
+    /// Those that not all elements of an array are alike to, or that end at one.
+    elements: PositionSet,
+    /// An operation may add a member.
+    adds: bool,
     limits: Limits,
 }
 
@@ -250,9 +254,20 @@ impl Program {
             positions,
             wild: PositionSet::EMPTY,
             deep: PositionSet::EMPTY,
+            elements: PositionSet::EMPTY,
+            adds: false,
             limits: Limits::default(),
         };
+        program.adds = program
+            .operations
+            .iter()
+            .any(|operation| matches!(operation.change, Change::Set(_) | Change::Add(_)));
         for position in 0..program.positions.len() {
+            if let Some((_, segment, is_last)) = program.at(position)
+                && segment.tells_elements(is_last)
+            {
+                program.elements.insert(position);
+            }
             match program.at(position) {
                 Some((_, Segment::Any | Segment::Except(_), _)) => program.wild.insert(position),
                 Some((_, Segment::AnyDepth, _)) => program.deep.insert(position),
@@ -299,6 +314,22 @@ impl Program {
             deep.for_each(|position| self.insert(&mut inside, position));
         }
         Some(inside)
+    }
+
+    /// What applies inside each element of an array; `None` if that is for [`Program::judge`] to say.
+    pub(crate) fn inside_elements(&self, active: PositionSet) -> Option<PositionSet> {
+        if active.meets(self.elements) {
+            return None;
+        }
+        Some(
+            self.judge(active, PositionSet::EMPTY, Child::Element(0))
+                .inside,
+        )
+    }
+
+    /// Whether an object may have a member more at its end.
+    pub(crate) fn adds_any(&self) -> bool {
+        self.adds
     }
 
     /// Whether an operation may have that name: most members are told by the length of theirs.

@@ -331,7 +331,7 @@ impl Policy {
             plan.transform.request.removals(trailers, &mut edits);
         }
         if body == Some(Ended::Rewritten) {
-            remove_what_is_about_the_body(&mut edits);
+            remove_what_is_about_the_body(trailers, &mut edits);
         }
         edits
     }
@@ -445,7 +445,7 @@ impl Plan {
         let mut edits = HeaderEdits::new();
         self.transform.response.removals(trailers, &mut edits);
         if body == Some(Ended::Rewritten) {
-            remove_what_is_about_the_body(&mut edits);
+            remove_what_is_about_the_body(trailers, &mut edits);
         }
         edits
     }

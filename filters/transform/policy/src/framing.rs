@@ -55,30 +55,33 @@ pub(crate) fn reads_coding_of(headers: &HeaderMap, codings: &CodingRule) -> bool
     }
 }
 
-/// Removes what a head says about the body that came.
-pub(crate) fn remove_what_is_about_the_body(edits: &mut HeaderEdits) {
+/// Removes what a head, or trailers, say about the body that came.
+pub(crate) fn remove_what_is_about_the_body(headers: &HeaderMap, edits: &mut HeaderEdits) {
     for name in ABOUT_THE_BODY {
-        edits.remove(name.as_bytes());
+        edits.remove_from(headers, name.as_bytes());
     }
 }
 
 /// The edits of the head of a message whose body is changed, or would be if it were there.
 pub(crate) fn reframe(headers: &HeaderMap, codings: &CodingRule, edits: &mut HeaderEdits) {
-    remove_what_is_about_the_body(edits);
+    remove_what_is_about_the_body(headers, edits);
     if codings.out == Outgoing::Identity && reads_coding_of(headers, codings) {
-        edits.remove(b"content-encoding");
+        edits.remove_from(headers, b"content-encoding");
     }
 }
 
 /// Has caches know that a coded answer is for those who accept it (RFC 9110 section 12.5.5), where the upstream forgot.
 pub(crate) fn vary(headers: &HeaderMap, codings: &CodingRule, edits: &mut HeaderEdits) {
+    if codings.out != Outgoing::Same {
+        return;
+    }
     let is_coded = matches!(ContentCoding::of(headers), ContentCoding::Coded(_));
     let says_so = headers
         .get_all("vary")
         .flat_map(|value| value.split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
         .any(|name| name == b"*" || name.eq_ignore_ascii_case(b"accept-encoding"));
-    if is_coded && codings.out == Outgoing::Same && !says_so {
+    if is_coded && !says_so {
         edits.append(VARY, ON_ACCEPT_ENCODING);
     }
 }
@@ -90,7 +93,7 @@ pub(crate) fn ask_for_what_can_be_read(
     edits: &mut HeaderEdits,
 ) {
     for name in ASKING_FOR_A_PART {
-        edits.remove(name.as_bytes());
+        edits.remove_from(headers, name.as_bytes());
     }
     let accepted = content_coding::accepted(headers, codings.read);
     edits.set(ACCEPT_ENCODING, accepted);
