@@ -918,10 +918,10 @@ impl JsonRewriter {
             return Ok(());
         }
         let verdict = self.program.judge(active.positions, active.seen, child);
-        self.apply(verdict, cut)
+        self.apply(&verdict, cut)
     }
 
-    fn apply(&mut self, verdict: Verdict, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
+    fn apply(&mut self, verdict: &Verdict, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         let program = Rc::clone(&self.program);
         let change = |operation: Option<usize>| program.change(operation?);
         let is_removed = verdict.is_second || change(verdict.value) == Some(&Change::Remove);
@@ -929,7 +929,7 @@ impl JsonRewriter {
             return Ok(());
         };
         if let Some(active) = self.active.last_mut() {
-            active.seen.extend(verdict.here);
+            active.seen.extend(&verdict.here);
         }
         if is_removed {
             self.touched = true;

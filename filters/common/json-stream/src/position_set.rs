@@ -32,7 +32,7 @@ impl PositionSet {
         words.any(|(word, other)| word & other != 0)
     }
 
-    pub(crate) fn extend(&mut self, other: PositionSet) {
+    pub(crate) fn extend(&mut self, other: &PositionSet) {
         for (word, other) in self.0.iter_mut().zip(other.0) {
             *word |= other;
         }
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(set.iter().collect::<Vec<_>>(), [0, 63, 64, 200, 255]);
         assert!(set.contains(64) && !set.contains(65) && !set.contains(256));
         let mut other = PositionSet::default();
-        other.extend(set);
+        other.extend(&set);
         assert_eq!(other, set);
         let mut one = PositionSet::default();
         one.insert(64);
