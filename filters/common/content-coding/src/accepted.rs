@@ -1,7 +1,5 @@
 //! What is left of `accept-encoding` where an answer has to be read on its way (RFC 9110 section 12.5.3).
 
-use std::fmt::Write as _;
-
 use http_message::{HeaderMap, HeaderValue};
 
 use crate::coding::{Coding, Codings};
@@ -40,7 +38,10 @@ pub fn accepted(headers: &HeaderMap, readable: Codings) -> HeaderValue {
     for member in members().filter(|member| is_readable(member.name)) {
         list.add(member.name, member.weight);
     }
-    if let Some(any) = members().find(|member| member.name == "*") {
+    let mut values = headers.get_all("accept-encoding");
+    if values.any(|value| value.contains(&b'*'))
+        && let Some(any) = members().find(|member| member.name == "*")
+    {
         if any.is_refused() {
             list.add("*", any.weight);
         } else {
@@ -71,12 +72,14 @@ impl List {
     fn add(&mut self, name: &str, weight: &str) {
         let member = Member { name, weight };
         self.accepts |= !member.is_refused();
-        let comma = if self.text.is_empty() { "" } else { ", " };
-        // Writing into a String cannot fail.
-        let _ = match weight {
-            "1" => write!(self.text, "{comma}{name}"),
-            _ => write!(self.text, "{comma}{name};q={weight}"),
-        };
+        if !self.text.is_empty() {
+            self.text.push_str(", ");
+        }
+        self.text.push_str(name);
+        if weight != "1" {
+            self.text.push_str(";q=");
+            self.text.push_str(weight);
+        }
     }
 }
 

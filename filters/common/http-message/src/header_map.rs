@@ -217,8 +217,9 @@ impl<'a> Iterator for Iter<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (name, value) = self.lengths()?;
-        self.header(name, value)
+        let name = self.text()?;
+        let value = self.text()?;
+        Some((name, value))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -232,20 +233,13 @@ impl<'a> Iterator for Iter<'a> {
 }
 
 impl<'a> Iter<'a> {
-    /// How long the next name and its value are.
-    fn lengths(&mut self) -> Option<(usize, usize)> {
-        let (name, lengths) = split_word(self.lengths)?;
-        let (value, lengths) = split_word(lengths)?;
+    /// The next name or value; `parse` has checked that it is there.
+    fn text(&mut self) -> Option<&'a [u8]> {
+        let (length, lengths) = split_word(self.lengths)?;
         self.lengths = lengths;
-        Some((usize::try_from(name).ok()?, usize::try_from(value).ok()?))
-    }
-
-    /// The next header, of these lengths; `parse` has checked that it is there.
-    fn header(&mut self, name: usize, value: usize) -> Option<(&'a [u8], &'a [u8])> {
-        let (name, after) = self.texts.split_at_checked(name)?;
-        let (value, after) = after.get(1..)?.split_at_checked(value)?;
+        let (text, after) = self.texts.split_at_checked(usize::try_from(length).ok()?)?;
         self.texts = after.get(1..)?;
-        Some((name, value))
+        Some(text)
     }
 }
 
@@ -254,18 +248,21 @@ impl<'a> Iterator for Values<'a, '_> {
 
     /// Most headers are told from the one by the length of their name alone.
     fn next(&mut self) -> Option<&'a [u8]> {
-        loop {
-            let (name, value) = self.headers.lengths()?;
-            if name != self.name.len() {
-                let both = name.saturating_add(value).saturating_add(2);
-                self.headers.texts = self.headers.texts.get(both..)?;
-                continue;
-            }
-            let (name, value) = self.headers.header(name, value)?;
-            if name.eq_ignore_ascii_case(self.name) {
-                return Some(value);
+        let Values { headers, name } = self;
+        while let Some((lengths, after)) = headers.lengths.split_first_chunk() {
+            let both = u64::from_le_bytes(*lengths);
+            let length = usize::try_from(both & u64::from(u32::MAX)).ok()?;
+            let value = usize::try_from(both >> 32).ok()?;
+            headers.lengths = after;
+            // Each ends with a NUL.
+            let end = length.saturating_add(value).saturating_add(2);
+            let (header, after) = headers.texts.split_at_checked(end)?;
+            headers.texts = after;
+            if length == name.len() && header.get(..length)?.eq_ignore_ascii_case(name) {
+                return header.get(length.saturating_add(1)..end.saturating_sub(1));
             }
         }
+        None
     }
 }
 

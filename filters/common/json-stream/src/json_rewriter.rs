@@ -32,7 +32,7 @@ pub use captures::Captured;
 use captures::Captures;
 pub(crate) use captures::{Capture, Keep};
 pub(crate) use cut::Cut;
-use frame::{Active, Frame};
+use frame::{ActiveStack, Frame};
 use key::Key;
 use names::Names;
 use number::Number;
@@ -47,8 +47,7 @@ pub struct JsonRewriter {
     bindings: Bindings,
     state: State,
     open: Vec<Frame>,
-    /// Of those of the open containers that are active, the innermost last.
-    active: Vec<Active>,
+    active: ActiveStack,
     /// What becomes of the value that comes next.
     next: Next,
     /// What of the program applies to what is inside the value that comes next, if that says so.
@@ -134,7 +133,7 @@ impl JsonRewriter {
             bindings,
             state: State::Value { or_end: false },
             open: Vec::new(),
-            active: Vec::new(),
+            active: ActiveStack::default(),
             next: Next::Keep,
             inside: PositionSet::EMPTY,
             muted: None,
@@ -207,9 +206,8 @@ impl JsonRewriter {
     /// level, and the names that are told apart; and the values of the bindings.
     pub fn held_bytes(&self) -> usize {
         let frames = self.open.capacity().saturating_mul(size_of::<Frame>());
-        let active = self.active.capacity().saturating_mul(size_of::<Active>());
         let more = [
-            active,
+            self.active.held_bytes(),
             self.held.capacity(),
             self.bindings.held_bytes(),
             self.place.held_bytes(),
@@ -486,14 +484,11 @@ impl JsonRewriter {
     }
 
     fn open(&mut self, is_object: bool, next: Next, cut: &mut Cut<'_, '_>) {
-        let active = match next {
-            Next::Open | Next::Convert(_) | Next::Capture(_) if self.muted.is_none() => self.inside,
-            _ => PositionSet::EMPTY,
-        };
-        let is_active = !active.is_empty();
+        let is_active = matches!(next, Next::Open | Next::Convert(_) | Next::Capture(_))
+            && self.muted.is_none()
+            && !self.inside.is_empty();
         if is_active {
-            let active = Active::new(active, is_object, &self.program);
-            self.active.push(active);
+            self.active.open(&self.inside, is_object, &self.program);
         }
         self.open.push(Frame {
             is_object,
@@ -660,11 +655,8 @@ impl JsonRewriter {
     fn close(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         cut.release(&mut self.held, false);
         if let Some(frame) = self.open.pop() {
-            if let Some(active) = self.active.pop_if(|_| frame.is_active)
-                && frame.is_object
-                && self.muted.is_none()
-            {
-                self.add_missing(&frame, &active, cut)?;
+            if frame.is_active {
+                self.close_active(&frame, cut)?;
             }
             self.place.close(frame.name);
             if let Some(names) = self.names.as_mut().filter(|_| frame.is_object) {
@@ -675,18 +667,17 @@ impl JsonRewriter {
         self.value_ended(cut)
     }
 
-    fn add_missing(
-        &mut self,
-        frame: &Frame,
-        active: &Active,
-        cut: &mut Cut<'_, '_>,
-    ) -> Result<(), Fault> {
-        if !self.program.adds_any() {
+    fn close_active(&mut self, frame: &Frame, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
+        let Some(active) = self.active.close() else {
+            return Ok(());
+        };
+        if !frame.is_object || self.muted.is_some() || !self.program.adds_any() {
             return Ok(());
         }
+        let (positions, seen) = (active.positions, active.seen);
         let mut comma = frame.kept;
         let program = Rc::clone(&self.program);
-        for (name, value) in program.missing(active.positions, active.seen) {
+        for (name, value) in program.missing(positions, seen) {
             self.touched = true;
             let length = self.bindings.text(value).len();
             self.count_written(name.len().saturating_add(length), cut)?;
