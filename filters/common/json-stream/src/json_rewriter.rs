@@ -609,6 +609,7 @@ impl JsonRewriter {
                 cut.skip(1);
             }
             return match cut.rest().first() {
+                Some(_) if self.replace_plain(cut)? => Ok(()),
                 Some(byte) => self.before_value(*byte, false, cut),
                 None => Ok(()),
             };
@@ -677,7 +678,7 @@ impl JsonRewriter {
         let (positions, seen) = (active.positions, active.seen);
         let mut comma = frame.kept;
         let program = Rc::clone(&self.program);
-        for (name, value) in program.missing(positions, seen) {
+        for (name, value) in program.missing(&positions, &seen) {
             self.touched = true;
             let length = self.bindings.text(value).len();
             self.count_written(name.len().saturating_add(length), cut)?;
@@ -908,7 +909,7 @@ impl JsonRewriter {
             }
             return Ok(());
         }
-        let verdict = self.program.judge(active.positions, active.seen, child);
+        let verdict = self.program.judge(&active.positions, &active.seen, child);
         self.apply(&verdict, cut)
     }
 

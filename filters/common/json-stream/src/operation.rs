@@ -322,7 +322,7 @@ impl Program {
             return None;
         }
         Some(
-            self.judge(active, PositionSet::EMPTY, Child::Element(0))
+            self.judge(&active, &PositionSet::EMPTY, Child::Element(0))
                 .inside,
         )
     }
@@ -359,8 +359,8 @@ impl Program {
     /// an earlier child.
     pub(crate) fn judge(
         &self,
-        active: PositionSet,
-        seen: PositionSet,
+        active: &PositionSet,
+        seen: &PositionSet,
         child: Child<'_>,
     ) -> Verdict {
         let mut verdict = Verdict::default();
@@ -409,8 +409,8 @@ impl Program {
     /// member of it.
     pub(crate) fn missing(
         &self,
-        active: PositionSet,
-        seen: PositionSet,
+        active: &PositionSet,
+        seen: &PositionSet,
     ) -> impl Iterator<Item = (&str, &Text)> {
         active
             .iter()
@@ -428,7 +428,7 @@ impl Program {
     }
 
     /// Whether no earlier operation for a member of that name has decided already, and none was renamed to it.
-    fn adds(&self, operation: usize, name: &str, active: PositionSet, seen: PositionSet) -> bool {
+    fn adds(&self, operation: usize, name: &str, active: &PositionSet, seen: &PositionSet) -> bool {
         active.iter().all(|position| {
             let Some((other, segment, true)) = self.at(position) else {
                 return true;
