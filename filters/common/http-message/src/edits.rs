@@ -350,6 +350,31 @@ mod tests {
         assert!(twice.is_empty());
     }
 
+    // What says how long a body was must not come back by the edit before, nor by other letters.
+    #[test]
+    fn a_removal_is_made_where_there_is_something_to_remove() {
+        let removed = |edits: &mut HeaderEdits, name: &[u8]| edits.remove_from(&headers(), name);
+        let count = |make: &dyn Fn(&mut HeaderEdits)| {
+            let mut edits = HeaderEdits::new();
+            make(&mut edits);
+            edits.iter().count()
+        };
+        assert_eq!(count(&|edits| removed(edits, b"x-none")), 0);
+        assert_eq!(count(&|edits| removed(edits, b"X-One")), 1);
+        let set_before = writes(|edits| {
+            edits.set(name("x-new"), value("1"));
+            removed(edits, b"X-New");
+        });
+        assert!(set_before.is_empty());
+        let set_behind = writes(|edits| {
+            removed(edits, b"x-one");
+            removed(edits, b"x-new");
+            edits.append(name("x-one"), value("2"));
+            edits.append(name("x-new"), value("2"));
+        });
+        assert_eq!(set_behind, ["x-one=2", "x-new+2"]);
+    }
+
     #[test]
     fn one_write_for_each_change() {
         assert_eq!(writes(|edits| edits.remove(b"x-one")), ["-x-one"]);

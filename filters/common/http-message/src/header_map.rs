@@ -234,6 +234,7 @@ impl<'a> Iterator for Iter<'a> {
 
 impl<'a> Iter<'a> {
     /// The next name or value; `parse` has checked that it is there.
+    #[inline(always)]
     fn text(&mut self) -> Option<&'a [u8]> {
         let (length, lengths) = split_word(self.lengths)?;
         self.lengths = lengths;
@@ -266,6 +267,7 @@ impl<'a> Iterator for Values<'a, '_> {
     }
 }
 
+#[inline(always)]
 fn split_word(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let (word, rest) = bytes.split_first_chunk::<WORD>()?;
     Some((u32::from_le_bytes(*word), rest))
@@ -304,6 +306,27 @@ mod tests {
             HeaderMap::from_pairs([("a", "bc"), ("de", "")]).as_bytes(),
             wire
         );
+    }
+
+    // A header that is overlooked, or taken for another of the same length, decides as if a client had not sent it.
+    #[test]
+    fn values_are_those_of_one_name_in_any_letters() {
+        let map = HeaderMap::from_pairs([
+            ("a", "1"),
+            ("X-One", "2"),
+            ("x-two", ""),
+            ("x-one", ""),
+            ("", "3"),
+            ("x_one", "4"),
+            ("X-ONE", "5"),
+        ]);
+        let of = |name: &'static str| map.get_all(name).collect::<Vec<_>>();
+        assert_eq!(of("x-one"), [&b"2"[..], b"", b"5"]);
+        assert_eq!(of("x-two"), [b""]);
+        assert_eq!(of(""), [b"3"]);
+        assert_eq!(map.occurrence("A"), Occurrence::Once(b"1"));
+        assert_eq!(map.occurrence("x-one"), Occurrence::Repeated);
+        assert_eq!(map.occurrence("x-six"), Occurrence::Absent);
     }
 
     #[test]

@@ -81,8 +81,15 @@ impl CanonicalPath {
             return Err(PathError::NotAbsolute);
         }
         check_target(target)?;
-        let decoded = decode(raw)?;
-        check_decoded_once(&decoded)?;
+        // Nearly every path is written as it is read.
+        let decoded = match memchr::memchr2(b'%', b'\\', raw) {
+            None => raw.to_vec(),
+            Some(_) => {
+                let decoded = decode(raw)?;
+                check_decoded_once(&decoded)?;
+                decoded
+            }
+        };
         let decoded = String::from_utf8(decoded).map_err(|_| PathError::InvalidUtf8)?;
         check_segments(&decoded)?;
         Ok(CanonicalPath(decoded))
@@ -196,14 +203,16 @@ fn check_decoded_once(decoded: &[u8]) -> Result<(), PathError> {
 }
 
 fn check_segments(decoded: &str) -> Result<(), PathError> {
-    let mut segments = decoded
-        .strip_prefix('/')
+    let text = decoded.as_bytes();
+    let mut segments = text
+        .strip_prefix(b"/")
         .unwrap_or_default()
-        .split('/')
+        .split(|byte| *byte == b'/')
         .peekable();
     while let Some(segment) = segments.next() {
-        let name = segment.split(';').next().unwrap_or_default();
-        if matches!(name, "." | "..") {
+        let name = segment.split(|byte| *byte == b';').next();
+        let name = name.unwrap_or_default();
+        if matches!(name, b"." | b"..") {
             return Err(PathError::DotSegment);
         }
         if name.len() != segment.len() {
