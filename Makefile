@@ -1,6 +1,6 @@
 # `make` alone prints what each target does. Everything honours CARGO_TARGET_DIR.
 .DEFAULT_GOAL := help
-.PHONY: help setup build images demo test check interop long bench fuzz compose-test lint deny clean
+.PHONY: help setup build images demo test check interop long bench order fuzz compose-test lint deny clean
 # Cargo uses all processors by itself, and the count of passed tests is the last line.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
@@ -37,6 +37,11 @@ bench: build ## what a request costs beside Envoy's own filters, and how it grow
 	@cargo rustc --locked --quiet $(WASM) -p floor-filter --lib --crate-type cdylib
 	@QUICK=$(QUICK) GROWTH=$(GROWTH) ONLY='$(ONLY)' $(if $(BEFORE),BEFORE='$(abspath $(BEFORE))') \
 	  cargo run --locked --quiet -p load --bin bench
+
+order: build ## record which functions requests run (filters/*/order.txt), so that they lie side by side in a module
+	@cargo run --locked --quiet -p packager -- trace $(or $(CARGO_TARGET_DIR),target)/traced
+	@TRACED='$(abspath $(or $(CARGO_TARGET_DIR),target)/traced)' cargo run --locked --quiet -p load --bin bench
+	@cargo run --locked --quiet -p packager
 
 long: build ## the limiter under ten times the load, a million keys; bodies of 1 GiB: too long for check
 	GATEHOUSE_LONG=1 GATEHOUSE_REQUIRE_ALL=1 tools/run-tests -p envoy-harness --test real_envoy -- rate_limit:: transform::large::

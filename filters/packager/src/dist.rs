@@ -10,7 +10,9 @@ use std::{fs, io};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::{Built, Fault, Outline, StripError, Unfit, callbacks_in, strip};
+use crate::{
+    Built, Fault, Order, OrderError, Outline, StripError, Unfit, callbacks_in, strip, trace,
+};
 
 /// Says of each module of what it was made, so that nobody takes one for another.
 const RECORD: &str = "packaged.json";
@@ -32,6 +34,10 @@ pub struct Packaged {
     pub outline: Outline,
     /// What came out.
     pub module: Vec<u8>,
+    /// How many functions its order names.
+    pub ordered: usize,
+    /// How many of them it has.
+    pub found: usize,
 }
 
 /// Why a filter was not packaged.
@@ -51,40 +57,37 @@ pub enum PackageError {
     /// It cannot be stripped.
     #[error("{0}: {1}")]
     Unstripped(String, StripError),
+    /// Its functions cannot be put into order.
+    #[error("{0}: {1}")]
+    Unordered(String, OrderError),
     /// It must not be shipped.
     #[error("{0}: {1}")]
     Faulty(String, Fault),
 }
 
 impl Packaged {
-    /// Strips and checks the module that cargo has built of `filter` below `target`.
+    /// Strips, orders and checks the module that cargo has built of `filter` below `target`. Its order is the `order.txt`
+    /// beside the filter's manifest, if there is one.
     ///
     /// # Errors
     /// There is no module that is as new as its sources, or it cannot be stripped, or Envoy would not take it.
-    pub fn make(target: &Path, filter: &str) -> Result<Self, PackageError> {
-        let read = |path: &Path| {
-            fs::read(path).map_err(|source| PackageError::Unreadable {
-                path: path.to_owned(),
-                source,
-            })
-        };
+    pub fn make(workspace: &Path, target: &Path, filter: &str) -> Result<Self, PackageError> {
         let faulty = |fault| PackageError::Faulty(filter.to_owned(), fault);
-        let built = Built::find(target, &format!("gatehouse-{filter}"))?;
-        let mut callbacks = BTreeSet::new();
-        for source in &built.sources {
-            callbacks.extend(callbacks_in([&*String::from_utf8_lossy(&read(source)?)]));
-        }
-        let original = read(&built.module)?;
-        let module = strip(&original, &callbacks)
-            .map_err(|error| PackageError::Unstripped(filter.to_owned(), error))?;
-        let outline = Outline::of(&module).map_err(faulty)?;
+        let (original, stripped) = stripped(target, filter)?;
+        let order = Order::parse(&list_of(workspace, filter)?);
+        let ordered = order
+            .apply(&stripped)
+            .map_err(|error| PackageError::Unordered(filter.to_owned(), error))?;
+        let outline = Outline::of(&ordered.module).map_err(faulty)?;
         outline.check().map_err(faulty)?;
         Ok(Self {
             filter: filter.to_owned(),
             built: Outline::of(&original).map_err(faulty)?,
             built_sha256: sha256(&original),
             outline,
-            module,
+            module: ordered.module,
+            ordered: order.len(),
+            found: ordered.found,
         })
     }
 
@@ -155,6 +158,48 @@ impl Dist {
             false => Err(Unfit::NotPackaged(module)),
         }
     }
+}
+
+/// Where the order of a filter's functions is.
+pub fn order_of(workspace: &Path, filter: &str) -> PathBuf {
+    workspace.join("filters").join(filter).join("order.txt")
+}
+
+/// The module of a filter, built as for [`Packaged::make`], as it says what of it requests run: see [`trace()`].
+///
+/// # Errors
+/// As those of [`Packaged::make`].
+pub fn traced(target: &Path, filter: &str) -> Result<Vec<u8>, PackageError> {
+    let (_, module) = stripped(target, filter)?;
+    trace(&module).map_err(|error| PackageError::Unstripped(filter.to_owned(), error))
+}
+
+/// The module that cargo has built of a filter, and the same stripped.
+fn stripped(target: &Path, filter: &str) -> Result<(Vec<u8>, Vec<u8>), PackageError> {
+    let built = Built::find(target, &format!("gatehouse-{filter}"))?;
+    let mut callbacks = BTreeSet::new();
+    for source in &built.sources {
+        callbacks.extend(callbacks_in([&*String::from_utf8_lossy(&read(source)?)]));
+    }
+    let original = read(&built.module)?;
+    let module = strip(&original, &callbacks)
+        .map_err(|error| PackageError::Unstripped(filter.to_owned(), error))?;
+    Ok((original, module))
+}
+
+fn list_of(workspace: &Path, filter: &str) -> Result<String, PackageError> {
+    let path = order_of(workspace, filter);
+    match fs::read_to_string(&path) {
+        Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read.map_err(|source| PackageError::Unreadable { path, source }),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, PackageError> {
+    fs::read(path).map_err(|source| PackageError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The sha256 of `bytes`, in hexadecimal.

@@ -13,15 +13,15 @@ const SHOWN: usize = 12;
 
 pub(crate) fn modules(modules: &[Packaged]) {
     println!(
-        "{HEAD}{:<22} {:>10} {:>10} {:>5}  {:>9}  sha256{HEAD:#}",
-        "module", "built", "packaged", "", "exports"
+        "{HEAD}{:<22} {:>10} {:>10} {:>5}  {:>9}  {:>9}  sha256{HEAD:#}",
+        "module", "built", "packaged", "", "exports", "ordered"
     );
     for packaged in modules {
         let (before, after) = (packaged.built.size, packaged.outline.size);
         let style = if after > MAX_MODULE_BYTES { BAD } else { GOOD };
         let sha256 = packaged.sha256();
         println!(
-            "{:<22} {:>10} {style}{:>10}{style:#} {:>3} %  {:>9}  {}…",
+            "{:<22} {:>10} {style}{:>10}{style:#} {:>3} %  {:>9}  {:>9}  {}…",
             format!("dist/{}.wasm", packaged.filter),
             grouped(before),
             grouped(after),
@@ -31,6 +31,7 @@ pub(crate) fn modules(modules: &[Packaged]) {
                 packaged.built.exports.len(),
                 packaged.outline.exports.len()
             ),
+            format!("{} / {}", packaged.found, packaged.ordered),
             sha256.get(..SHOWN).unwrap_or(&sha256)
         );
     }

@@ -22,16 +22,14 @@ pub enum StripError {
     MissingCallback(&'static str),
 }
 
-/// The module without the callbacks that are not in `callbacks`, without what only they reach, and without names and
-/// notes on how it was built. The same bytes for the same module.
+/// The module without the callbacks that are not in `callbacks`, without what only they reach, and without notes on how it
+/// was built. Names of functions stay, until the functions are in their order. The same bytes for the same module.
 ///
 /// # Errors
 /// See [`StripError`]; nothing is stripped by guess.
 pub fn strip(module: &[u8], callbacks: &BTreeSet<&'static str>) -> Result<Vec<u8>, StripError> {
     let mut config = ModuleConfig::new();
-    config
-        .generate_name_section(false)
-        .generate_producers_section(false);
+    config.generate_producers_section(false);
     let mut module = config
         .parse(module)
         .map_err(|error| StripError::Unreadable(format!("{error:#}")))?;

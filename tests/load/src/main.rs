@@ -4,6 +4,7 @@
 //! of all variants follow one another, so that whatever else the machine does falls on all of them; ratios are taken of few
 //! rounds at a time. `QUICK=1` takes fewer and shorter rounds; `ONLY=auth,mask*` measures those variants alone, and
 //! `BEFORE=folder` beside each of ours the same with the modules of another build, `folder/auth.wasm` and so on.
+//! `TRACED=folder` measures nothing and writes the `order.txt` of each filter, with the modules of `packager trace folder`.
 #![allow(clippy::disallowed_methods)] // Drives real processes over real sockets.
 
 mod bootstrap;
@@ -17,6 +18,7 @@ mod machine;
 mod measure;
 mod modules;
 mod native;
+mod orders;
 mod ours;
 mod processors;
 mod progress;
@@ -68,20 +70,21 @@ fn run() -> Result<(), String> {
     for warning in machine.warnings() {
         eprintln!("bench: {warning}");
     }
+    if let Some(folder) = folder("TRACED") {
+        return orders::record(&folder, &QUICK, &processors);
+    }
     modules::write_floors()?;
     let mut compared = chosen(comparison::variants());
-    if let Some(folder) = std::env::var("BEFORE")
-        .ok()
-        .filter(|folder| !folder.is_empty())
-    {
+    if let Some(folder) = folder("BEFORE") {
         let before: Vec<Variant> = compared
             .iter()
             .filter_map(|variant| variant.before(&folder))
             .collect();
         compared.extend(before);
     }
-    let (version, rounds) = measure(&plan, 1, &processors, &compared)?;
-    machine.envoy = version;
+    let (envoy, rounds) = measure(&plan, 1, &processors, &compared)?;
+    machine.envoy = machine::version_of(&envoy);
+    drop(envoy);
     let mut report = Report::new(machine, quick);
     report.add(&compared, &rounds);
     if is_set("GROWTH") || !(quick || is_set("ONLY")) {
@@ -106,6 +109,10 @@ fn run() -> Result<(), String> {
         folder.display()
     );
     Ok(())
+}
+
+fn folder(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|folder| !folder.is_empty())
 }
 
 fn is_set(name: &str) -> bool {
@@ -137,14 +144,14 @@ fn chosen(mut variants: Vec<Variant>) -> Vec<Variant> {
     variants
 }
 
-/// Starts an Envoy with these variants and measures them: its version, and what was found. The end of its log is shown if
+/// Starts an Envoy with these variants and measures them: the Envoy, and what was found. The end of its log is shown if
 /// that failed.
 fn measure(
     plan: &Plan,
     workers: usize,
     processors: &Processors,
     variants: &[Variant],
-) -> Result<(String, Vec<Vec<Sample>>), String> {
+) -> Result<(Envoy, Vec<Vec<Sample>>), String> {
     eprintln!(
         "bench: starting Envoy with {} variants, workers: {workers}",
         variants.len()
@@ -169,6 +176,6 @@ fn measure(
         .find(|line| line.contains("a floor call failed"))
     {
         Some(line) => Err(format!("a floor module could not make its calls: {line}")),
-        None => Ok((machine::version_of(&envoy), rounds)),
+        None => Ok((envoy, rounds)),
     }
 }
