@@ -242,7 +242,7 @@ impl TokenCache {
 }
 
 /// Eight bytes at once: tokens are long, and this crate is compiled for size.
-fn are_same(one: &[u8], other: &[u8]) -> bool {
+pub(crate) fn are_same(one: &[u8], other: &[u8]) -> bool {
     let ((words, rest), (other_words, other_rest)) = (one.as_chunks(), other.as_chunks());
     let differ =
         |(one, other): (&[u8; 8], &[u8; 8])| u64::from_le_bytes(*one) != u64::from_le_bytes(*other);

@@ -14,10 +14,6 @@ use crate::template::{Facts, Sources};
 #[derive(Debug)]
 pub struct Plan {
     pub(crate) transform: Rc<Transform>,
-    /// A response to HEAD has no body, whatever its headers say.
-    pub(crate) is_head: bool,
-    /// The client asked by https.
-    pub(crate) is_https: bool,
     /// What the response may be made of beside the heads.
     pub(crate) kept: Option<Box<Kept>>,
 }
@@ -34,8 +30,6 @@ impl Plan {
     pub(crate) fn new(transform: &Rc<Transform>, sources: &Sources<'_>) -> Plan {
         Plan {
             transform: Rc::clone(transform),
-            is_head: sources.head.method() == b"HEAD",
-            is_https: sources.head.scheme() == b"https",
             kept: match transform.response_needs.is_empty() {
                 true => None,
                 false => Some(Kept::of(sources)),

@@ -95,7 +95,7 @@ impl Policy {
     ) -> Result<Respond, Reason> {
         let transform = &*plan.transform;
         let content = match transform.reads_response() {
-            true => Content::of(plan, headers, end_of_stream),
+            true => Content::of(plan, sources.head, headers, end_of_stream),
             false => Content::UNREAD,
         };
         let mut onward = Onward::default();
@@ -109,7 +109,8 @@ impl Policy {
             .apply(headers, sources, &mut onward.edits)
             .map_err(|InvalidValue| Reason::InvalidResponseValue)?;
         if transform.security_headers {
-            add_security_headers(headers, plan.is_https, &mut onward.edits);
+            let is_https = sources.head.scheme() == b"https";
+            add_security_headers(headers, is_https, &mut onward.edits);
         }
         if let Some(captured) = captured {
             captured.edit(&mut onward.edits);
@@ -262,7 +263,9 @@ impl Content {
     };
 
     #[inline(never)]
-    fn of(plan: &Plan, headers: &HeaderMap, end_of_stream: bool) -> Content {
+    fn of(plan: &Plan, request: &RequestHead, headers: &HeaderMap, end_of_stream: bool) -> Content {
+        // A response to HEAD has no body, whatever its headers say.
+        let is_head = request.method() == b"HEAD";
         let codings = &plan.transform.response_codings;
         let status = headers.get_all(":status").next().unwrap_or_default();
         // 101: what follows is another protocol's. 206: a part of a document.
@@ -272,9 +275,9 @@ impl Content {
         let reading = Reading::of(headers, codings)
             .filter(|reading| is_whole && (any_form || reading.form == JsonForm::Document));
         let is_unchanged = status == b"304";
-        let bodiless = plan.is_head || is_unchanged || status == b"204";
+        let bodiless = is_head || is_unchanged || status == b"204";
         if end_of_stream || bodiless || content::is_empty(headers) {
-            let described = match (is_unchanged, plan.is_head, reading.is_some()) {
+            let described = match (is_unchanged, is_head, reading.is_some()) {
                 (true, ..) => Described::Unchanged,
                 (_, true, true) => Described::Readable,
                 (_, true, false) => Described::Unreadable,

@@ -911,3 +911,30 @@ fn a_request_that_passes_is_counted_once() {
     let expected = [Counter::RequestBodyPassed, Counter::Matched];
     assert_eq!(forward.counters, expected);
 }
+
+// One that finds no room would be counted nowhere.
+#[test]
+fn all_that_can_be_said_of_a_request_is_counted() {
+    let config = r#"{"version":1,"host_allows_stop_iteration":true,"rules":[
+        {"name":"trial","mode":"shadow","request":{"body":[{"remove":"/b"}]}},
+        {"name":"all","request":{
+            "capture":[{"member":"/a","header":"x-a"}],"body":[{"remove":"/b"}],"on_undecodable":"pass",
+            "path":{"replace_prefix":{"from":"/api","to":"/"},"allowed_paths":["/users"]},
+            "query":[{"set":"a","value":"1"}],"host":"b.test","method":"PUT"}}]}"#;
+    let policy = Policy::from_bytes(config.as_bytes()).unwrap();
+    let head = head("POST", "/api/users", &[("content-type", "text/plain")]);
+    let Step::Forward(forward) = policy.request(&head, &Facts::default(), false, None) else {
+        panic!("not forwarded")
+    };
+    let expected = [
+        Counter::Shadowed,
+        Counter::ShadowRefused,
+        Counter::RequestBodyPassed,
+        Counter::Matched,
+        Counter::PathRewritten,
+        Counter::QueryEdited,
+        Counter::HostChanged,
+        Counter::MethodChanged,
+    ];
+    assert_eq!(forward.counters, expected);
+}
