@@ -4,8 +4,8 @@ mod support;
 
 use std::time::Duration;
 
-use auth_policy::{Policy, Step};
-use http_message::{HeaderMap, HeaderWrite};
+use auth_policy::{Evidence, Facts, Policy, Step};
+use http_message::{HeaderMap, HeaderName, HeaderValue, HeaderWrite};
 use serde_json::{Value, json};
 use support::{API_KEY, NOW, config, decide, request, sha256, summary};
 
@@ -81,6 +81,41 @@ fn a_key_is_good_from_not_before_to_expires() {
     assert_eq!(at(0), "allow api_key:k by keys");
     assert_eq!(at(9), "allow api_key:k by keys");
     assert_eq!(at(10), "401 api_key_expired by keys");
+}
+
+// Callers are kept for the next request in fewer places than there are keys: one key's would be told of another, or of a key that
+// has expired since.
+#[test]
+fn a_kept_caller_is_that_of_its_key_alone() {
+    let many: Vec<Value> = (0..600)
+        .map(|number| {
+            json!({ "id": format!("k{number}"), "sha256": sha256(&format!("key-{number}")),
+                    "labels": { "team": format!("t{number}") }, "expires": "2027-01-15T08:00:10Z" })
+        })
+        .collect();
+    let mut config = keys(header(), None, json!(many));
+    config["upstream_headers"]["labels"] = json!({ "team": "x-team" });
+    let policy = compile(&config).unwrap();
+    let mut kept = policy.token_cache([1, 2, 3, 4]);
+    let team = HeaderName::from_static("x-team");
+    for number in (0..600).chain((0..600).rev()).chain(0..600) {
+        let head = request("/", &[("x-api-key", &format!("key-{number}"))]);
+        let (facts, evidence) = (Facts::default(), Evidence::new());
+        let step = policy.decide(&head, &facts, &evidence, &mut kept, NOW);
+        let caller = format!("allow api_key:k{number} by keys");
+        assert_eq!(summary(&step), caller);
+        let Step::Forward(forward) = step else {
+            panic!("{caller}")
+        };
+        let told = forward.edits.values(team.as_bytes(), head.headers());
+        assert_eq!(
+            told,
+            [HeaderValue::try_from(format!("t{number}").as_str()).unwrap()]
+        );
+        let late = NOW + Duration::from_secs(10);
+        let step = policy.decide(&head, &facts, &evidence, &mut kept, late);
+        assert_eq!(summary(&step), "401 api_key_expired by keys");
+    }
 }
 
 // While clients change over, both keys are good, and only who uses the old one is told.

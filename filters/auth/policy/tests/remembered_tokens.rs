@@ -1,11 +1,11 @@
-//! What the tokens that a worker remembers take.
+//! What the tokens that a worker remembers take, and the callers of API keys.
 
 mod support;
 
 use auth_policy::{Evidence, Facts, Policy, Step, TokenCache};
 use http_message::RequestHead;
-use serde_json::json;
-use support::{NOW, config, policy, request, secret_token, summary};
+use serde_json::{Value, json};
+use support::{NOW, config, policy, request, secret_token, sha256, summary};
 
 /// A request whose token lists as many short texts as are read.
 fn head(number: usize) -> RequestHead {
@@ -59,4 +59,32 @@ fn remembered_tokens_take_no_more_than_is_counted() {
         "{kept} bytes kept, {} counted",
         tokens.bytes()
     );
+}
+
+// The callers of API keys are kept too, without being counted: only so many, and none that is large.
+#[test]
+fn kept_callers_of_keys_are_bounded() {
+    let key = |number: usize| format!("key-{number}");
+    for length in [2, 100] {
+        let texts: Vec<String> = (0..32).map(|n| format!("{n:0length$}")).collect();
+        let keys: Vec<Value> = (0..300)
+            .map(|number| {
+                json!({ "id": format!("k{number}"), "sha256": sha256(&key(number)),
+                        "groups": texts, "scopes": texts })
+            })
+            .collect();
+        let mut config = config();
+        config["api_keys"]["keys"] = json!(keys);
+        let policy = policy(&config);
+        let mut tokens = policy.token_cache([1, 2, 3, 4]);
+        let heads = (0..300).map(|number| request("/orders", &[("x-api-key", &key(number))]));
+        let heads: Vec<RequestHead> = heads.collect();
+        let reading = allocation_counter::measure(|| {
+            for head in &heads {
+                pass(&policy, head, &mut tokens);
+            }
+        });
+        let kept = reading.bytes_current;
+        assert!(kept < 3 << 19, "{kept} bytes kept");
+    }
 }

@@ -583,6 +583,32 @@ mod tests {
         ]
     }
 
+    // Most headers are passed over by their lengths: a forged one of any length, in any letter case, must not be.
+    #[test]
+    fn a_header_of_any_length_is_found() {
+        for length in 1..=HeaderName::MAX_BYTES {
+            let ours = "x".repeat(length);
+            for others in [1, length + 64, length.saturating_sub(64).max(1), 300] {
+                let headers = HeaderMap::from_pairs([
+                    ("y".repeat(others), "1"),
+                    (ours.to_uppercase(), "forged"),
+                    (ours.clone(), "forged"),
+                ]);
+                let mut edits = HeaderEdits::new();
+                edits.remove("z".repeat(others).as_bytes());
+                edits.set(name(&ours), value("2"));
+                assert_eq!(
+                    edits.writes(&headers),
+                    [
+                        HeaderWrite::Remove(ours.as_bytes()),
+                        HeaderWrite::Add(ours.as_bytes(), b"2")
+                    ],
+                    "{length}"
+                );
+            }
+        }
+    }
+
     // A client's header of a protected name must not undo what we set.
     #[test]
     fn an_edit_without_effect_does_not_undo_another() {

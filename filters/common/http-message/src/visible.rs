@@ -20,8 +20,8 @@ pub fn is_visible_without(text: &[u8], except: u8) -> bool {
 /// The same of eight bytes at once. Where none has its highest bit, no sum carries into the next byte: each sets that bit for the
 /// bytes from some number on.
 fn is_word_visible_without(word: u64, except: u8) -> bool {
-    // What is not ASCII is refused in any case.
-    let other = word ^ in_each_byte(except & 0x7f);
+    // What is not ASCII is refused in any case, as 0x7f is.
+    let other = word ^ in_each_byte(except.min(0x7f));
     let from_0x21 = word.wrapping_add(in_each_byte(0x80 - 0x21));
     let from_0x7f = word.wrapping_add(in_each_byte(1));
     let is_other = other.wrapping_add(in_each_byte(0x7f));
@@ -48,5 +48,10 @@ mod tests {
             }
         }
         assert!(is_visible_without(b"", b','));
+        // What is not visible anyway takes no other byte along: 0xac is a comma with its highest bit set.
+        for except in (0..=u8::MAX).filter(|byte| !byte.is_ascii_graphic()) {
+            assert!(is_visible_without(b"a,~!b,c", except), "{except}");
+            assert!(is_visible_without(b"a,~!b,cd,", except), "{except}");
+        }
     }
 }

@@ -279,6 +279,43 @@ mod tests {
         assert!(!check(&elsewhere, orders, &identity));
     }
 
+    // Methods and paths are looked at first, the others only where there are any: one that counted as none would let everything
+    // match the rule that has it alone.
+    #[test]
+    fn each_condition_holds_alone() {
+        let pairs = [(":method", "PUT"), (":path", "/x"), (":authority", "a")];
+        let other = RequestHead::new(HeaderMap::from_pairs(pairs));
+        let path = "/orders/7?debug=1";
+        let meets = head(
+            "GET",
+            path,
+            &[("x-a", "b"), ("content-type", "application/grpc")],
+        );
+        let call = head("GET", "/p.S/M", &[("content-type", "application/grpc")]);
+        let twins = TwinTable::default();
+        let identity = Identity {
+            groups: vec!["staff".to_owned()],
+            ..Identity::anonymous()
+        };
+        for (config, meets) in [
+            (json!({"methods": ["GET"]}), &meets),
+            (json!({"path": {"prefix": "/orders"}}), &meets),
+            (json!({"hosts": ["api.example.com"]}), &meets),
+            (json!({"route": "orders"}), &meets),
+            (json!({"grpc": {"service": "p.S"}}), &call),
+            (json!({"headers": [{"name": "x-a", "exact": "b"}]}), &meets),
+            (json!({"query": [{"name": "debug", "exact": "1"}]}), &meets),
+            (json!({"identity": {"groups": ["staff"]}}), &meets),
+        ] {
+            let matcher = compile(config.clone());
+            let subject = Subject::new(meets, &twins).unwrap();
+            let subject = subject.with_route(Some(b"orders")).with_identity(&identity);
+            assert!(matcher.matches(&subject), "{config}");
+            let subject = Subject::new(&other, &twins).unwrap();
+            assert!(!matcher.matches(&subject), "{config}");
+        }
+    }
+
     #[test]
     fn methods_are_compared_as_they_are() {
         // "get" is another method to an upstream, and HEAD is not implied by GET.
