@@ -83,24 +83,14 @@ impl HostPattern {
 /// The host of an authority: without port and without one dot at its end. `None` if it is not clear which part is the host;
 /// such a request is refused before any pattern is looked at.
 pub fn host_of(authority: &[u8]) -> Option<&[u8]> {
-    let is_plain = |byte: &u8| PLAIN.get(usize::from(*byte)).copied().unwrap_or_default();
+    // Of what most authorities consist, and what can only be of the host.
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     if !authority.iter().all(is_plain) {
         return host_among_others(authority);
     }
     let host = authority.strip_suffix(b".").unwrap_or(authority);
     (!host.is_empty()).then_some(host)
 }
-
-/// The bytes of which most authorities consist, and that can only be of the host: letters, digits, `-`, `.` and `_`.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut bytes: &[u8] = b"-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
-    while let Some((byte, rest)) = bytes.split_first() {
-        plain[*byte as usize] = true;
-        bytes = rest;
-    }
-    plain
-};
 
 /// The same of an authority with a port, an address in brackets, or what no host can have.
 #[inline(never)]

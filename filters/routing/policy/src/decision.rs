@@ -81,10 +81,8 @@ impl Policy {
     /// Some upstreams take trailers for headers.
     pub fn without_copies(&self, headers: &HeaderMap) -> HeaderEdits {
         let mut edits = HeaderEdits::new();
-        for (name, _) in headers {
-            if self.headers.claims(name) {
-                edits.remove(name);
-            }
+        for name in self.headers.patterns.matching(headers) {
+            edits.remove(name);
         }
         edits
     }
@@ -93,7 +91,10 @@ impl Policy {
     fn without_claims(&self, head: &RequestHead) -> (Forward, [bool; TRACES.len()]) {
         let (mut edits, mut traced) = (HeaderEdits::new(), [false; TRACES.len()]);
         for (name, _) in head.headers() {
-            if self.headers.claims(name) {
+            if !self.headers.may_concern(name) {
+                continue;
+            }
+            if self.headers.patterns.matches(name) {
                 edits.remove(name);
             }
             for (trace, found) in TRACES.iter().zip(&mut traced) {

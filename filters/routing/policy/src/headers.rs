@@ -4,6 +4,8 @@ use filter_config::{ConfigError, FieldPath};
 use http_message::{HeaderName, NamePatterns, is_reserved_request_header, same_spelling};
 use serde::Deserialize;
 
+use crate::call::TRACES;
+
 /// The names, as they are configured.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,7 +35,7 @@ pub(crate) struct Headers {
     pub(crate) experiment: HeaderName,
     pub(crate) group: HeaderName,
     pub(crate) patterns: NamePatterns,
-    /// The lengths of these names, a bit each: most headers of a request are of another.
+    /// The lengths of these names and of those that the transcoder leaves, a bit each: most headers of a request are of another.
     lengths: u64,
 }
 
@@ -103,7 +105,8 @@ impl Headers {
             patterns: NamePatterns::default(),
             lengths: 0,
         };
-        let mut lengths = 0;
+        let traces = TRACES.iter().map(|name| length_bit(name.as_bytes()));
+        let mut lengths = traces.fold(0, |all, bit| all | bit);
         let mut patterns = NamePatterns::default();
         // Also what nothing writes at the moment: a route may look at it still.
         for name in names.taken.iter().chain(&names.unused) {
@@ -122,9 +125,10 @@ impl Headers {
         })
     }
 
-    /// Whether no client may send a header of this name, in whatever spelling: each is as long as the name.
-    pub(crate) fn claims(&self, name: &[u8]) -> bool {
-        self.lengths & length_bit(name) != 0 && self.patterns.matches(name)
+    /// Whether the name may be one that no client may send, in whatever spelling, or one of [`TRACES`]: each spelling is as long as
+    /// the name.
+    pub(crate) fn may_concern(&self, name: &[u8]) -> bool {
+        self.lengths & length_bit(name) != 0
     }
 }
 
