@@ -73,6 +73,9 @@ impl Policy {
             }
             doubt => forward.shadowed = doubt.or(findings.shadowed),
         }
+        // As many as most requests have.
+        forward.counters = Vec::with_capacity(4);
+        forward.state = Vec::with_capacity(4);
         self.label(&findings, traced, head, &mut forward);
         Step::Forward(forward)
     }
