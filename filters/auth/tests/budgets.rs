@@ -51,7 +51,7 @@ fn common_paths_keep_to_their_budgets() {
     for (name, cost, [data_calls, other_calls, allocations]) in [
         ("nothing asked for", cost(&vm, "/healthz", None), [1, 6, 8]),
         ("API key", cost(&vm, "/orders/7", key), [1, 12, 13]),
-        ("cold token", cold, [2, 13, 125]),
+        ("cold token", cold, [2, 13, 95]),
         (
             "warm token",
             cost(&vm, "/orders/7", bearer(&good)),

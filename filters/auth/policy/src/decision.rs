@@ -9,9 +9,11 @@ use identity::OriginalRequest;
 use crate::caller::Caller;
 use crate::failed_attempts::Leave;
 use crate::fetched_keys::FetchedKeys;
+use crate::jws::CompactJws;
 use crate::key_set::KeySet;
 use crate::reason::Reason;
 use crate::signature::SignatureCheck;
+use crate::token_cache::are_same;
 
 /// What is known of a request beside its head. What [`crate::Policy::needs`] does not name may be left out.
 #[derive(Clone, Debug, Default)]
@@ -184,6 +186,12 @@ impl Evidence {
         if self.answers.len() < Self::MAX_ANSWERS {
             self.answers.push((check, holds));
         }
+    }
+
+    /// A token that an answer is about, as it was read for the question.
+    pub(crate) fn read(&self, token: &[u8]) -> Option<&Rc<CompactJws>> {
+        let mut read = self.answers.iter().map(|(check, _)| check.jws());
+        read.find(|jws| are_same(jws.token().as_bytes(), token))
     }
 
     /// The answer to a check, where it is known. What can no longer be asked about counts as a no.

@@ -4,11 +4,15 @@
 //! looked at: base64url has one spelling for a value, JSON has no member twice, and a header that asks for processing
 //! this filter does not do (`crit`, `b64`, `zip`, a nested token) is not a header it may answer for.
 
+use std::cell::OnceCell;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use filter_config::strict_json;
 use serde_json::{Map, Value};
 use thiserror::Error;
+
+use crate::claims::{Claims, ClaimsError};
 
 /// The longest token that is read, in bytes of its compact form.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -24,11 +28,13 @@ pub const MAX_JSON_DEPTH: usize = 32;
 
 /// A token in its compact form. Nothing in it is trusted: only its shape was checked.
 #[derive(Clone)]
-pub struct CompactJws<'a> {
-    token: &'a str,
-    signing_input: &'a str,
+pub struct CompactJws {
+    token: Box<str>,
+    signing_input_bytes: usize,
     header: JoseHeader,
     payload: Vec<u8>,
+    /// What the payload says, once that was asked.
+    claims: OnceCell<Result<Claims, ClaimsError>>,
     signature: Vec<u8>,
 }
 
@@ -68,14 +74,14 @@ pub enum JwsError {
     Extension,
 }
 
-impl<'a> CompactJws<'a> {
+impl CompactJws {
     /// Reads the compact form.
     ///
     /// The payload may be any bytes, none included: what it has to be is for [`crate::claims`] to say.
     ///
     /// # Errors
     /// [`JwsError`] says which rule the token broke.
-    pub fn parse(token: &'a [u8]) -> Result<Self, JwsError> {
+    pub fn parse(token: &[u8]) -> Result<Self, JwsError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(JwsError::TooLong);
         }
@@ -86,23 +92,27 @@ impl<'a> CompactJws<'a> {
             return Err(JwsError::NotCompact);
         }
         let header = JoseHeader::parse(&decode_base64url(header)?)?;
+        let (payload, signature) = (decode_base64url(payload)?, decode_base64url(signature)?);
         Ok(Self {
-            token,
-            signing_input,
+            token: token.into(),
+            signing_input_bytes: signing_input.len(),
             header,
-            payload: decode_base64url(payload)?,
-            signature: decode_base64url(signature)?,
+            payload,
+            claims: OnceCell::new(),
+            signature,
         })
     }
 
     /// The whole token as it was sent.
-    pub fn token(&self) -> &'a str {
-        self.token
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     /// The bytes that the signature covers: header and payload as sent, with the dot.
-    pub fn signing_input(&self) -> &'a str {
-        self.signing_input
+    pub fn signing_input(&self) -> &str {
+        self.token
+            .get(..self.signing_input_bytes)
+            .unwrap_or_default()
     }
 
     /// The header.
@@ -113,6 +123,15 @@ impl<'a> CompactJws<'a> {
     /// The decoded payload.
     pub fn payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    /// What the payload says. It is read once, however often a decision comes back to it.
+    ///
+    /// # Errors
+    /// As those of [`Claims::parse`].
+    pub fn claims(&self) -> Result<&Claims, ClaimsError> {
+        let read = self.claims.get_or_init(|| Claims::parse(&self.payload));
+        read.as_ref().map_err(|error| *error)
     }
 
     /// The decoded signature.

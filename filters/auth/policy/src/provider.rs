@@ -1,6 +1,7 @@
 //! The issuers whose tokens are accepted, and what becomes of a token that one of them signed.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -176,8 +177,12 @@ impl Providers {
         known: &mut TokenCache,
         now: Duration,
     ) -> Result<Token, Reason> {
-        let jws = CompactJws::parse(token)?;
-        let claims = Claims::parse(jws.payload())?;
+        // A decision that waited for an answer about this token has read it.
+        let jws = match evidence.read(token) {
+            Some(jws) => Rc::clone(jws),
+            None => Rc::new(CompactJws::parse(token)?),
+        };
+        let claims = jws.claims()?;
         // Not verified yet: it chooses whose keys the token is tried with, and every later check is against those.
         let issuer = claims.issuer().ok_or(Reason::TokenIssuer)?;
         let (index, provider) = self
@@ -210,7 +215,7 @@ impl Providers {
             key,
             identity: Arc::new(Caller::from(Identity {
                 claims: self.extraction.selected(claims.members())?,
-                ..provider.identity(&claims)?
+                ..provider.identity(claims)?
             })),
             validity,
             extracted: self.extraction.of(claims.members())?.map(Arc::new),
@@ -349,7 +354,7 @@ impl Keys {
 
 /// The key that is known to have signed the token, or the next signature check whose outcome is not known.
 fn open_check(
-    jws: &CompactJws<'_>,
+    jws: &Rc<CompactJws>,
     keys: &KeySet,
     algorithm: Algorithm,
     evidence: &Evidence,
@@ -366,11 +371,11 @@ fn open_check(
 
 /// Nothing if the key did not sign the token.
 fn unless_refuted(
-    jws: &CompactJws<'_>,
+    jws: &Rc<CompactJws>,
     key: &Arc<VerificationKey>,
     evidence: &Evidence,
 ) -> Option<Signed> {
-    match evidence.answer(|check| check.is_for(jws.token(), key)) {
+    match evidence.answer(|check| check.is_for(jws, key)) {
         Some(true) => Some(Signed::By(key.fingerprint())),
         Some(false) => None,
         None => SignatureCheck::new(jws, key).map(Signed::Unknown),

@@ -4,6 +4,7 @@
 //! ECDSA that both numbers are in range. What remains is one yes or no.
 
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
@@ -20,9 +21,7 @@ use crate::secp256k1;
 #[derive(Clone)]
 pub struct SignatureCheck {
     key: Arc<VerificationKey>,
-    token: String,
-    signing_input_bytes: usize,
-    signature: Vec<u8>,
+    jws: Rc<CompactJws>,
 }
 
 /// The question in the form that Envoy's `verify_signature` takes.
@@ -41,7 +40,7 @@ pub struct HostForm<'a> {
 impl SignatureCheck {
     /// Puts the question, or nothing where the answer is no already: the token names another algorithm than the key's,
     /// or the signature cannot be one of this key.
-    pub fn new(jws: &CompactJws<'_>, key: &Arc<VerificationKey>) -> Option<Self> {
+    pub fn new(jws: &Rc<CompactJws>, key: &Arc<VerificationKey>) -> Option<Self> {
         if Algorithm::from_name(&jws.header().algorithm) != Some(key.algorithm()) {
             return None;
         }
@@ -51,9 +50,7 @@ impl SignatureCheck {
             && key.algorithm().curve().is_none_or(in_range);
         possible.then(|| Self {
             key: Arc::clone(key),
-            token: jws.token().to_owned(),
-            signing_input_bytes: jws.signing_input().len(),
-            signature: signature.to_vec(),
+            jws: Rc::clone(jws),
         })
     }
 
@@ -62,9 +59,15 @@ impl SignatureCheck {
         self.key.algorithm()
     }
 
-    /// Whether this is the same question.
-    pub(crate) fn is_for(&self, token: &str, key: &Arc<VerificationKey>) -> bool {
-        Arc::ptr_eq(&self.key, key) && self.token == token
+    /// Whether this is the same question. A token that a question was put about is not read again, see
+    /// [`Evidence::read`](crate::decision::Evidence::read): another reading is another token.
+    pub(crate) fn is_for(&self, jws: &Rc<CompactJws>, key: &Arc<VerificationKey>) -> bool {
+        Arc::ptr_eq(&self.key, key) && Rc::ptr_eq(&self.jws, jws)
+    }
+
+    /// What the question is about.
+    pub(crate) fn jws(&self) -> &Rc<CompactJws> {
+        &self.jws
     }
 
     /// The question for the host, where the host can answer it: RSA but for PSS, and ECDSA but for secp256k1.
@@ -79,10 +82,10 @@ impl SignatureCheck {
             digest: algorithm.digest(),
             key_der: self.key.spki_der()?,
             signature: match algorithm.curve() {
-                Some(curve) => curve.der(&self.signature)?,
-                None => self.signature.clone(),
+                Some(curve) => curve.der(self.jws.signature())?,
+                None => self.jws.signature().to_vec(),
             },
-            text: self.signing_input().as_bytes(),
+            text: self.jws.signing_input().as_bytes(),
         })
     }
 
@@ -94,8 +97,8 @@ impl SignatureCheck {
     ///
     /// ES512 is answered with no: only a host verifies it.
     pub fn verify(&self) -> bool {
-        let text = self.signing_input().as_bytes();
-        let signature = self.signature.as_slice();
+        let text = self.jws.signing_input().as_bytes();
+        let signature = self.jws.signature();
         let algorithm = self.algorithm();
         let hash = || algorithm.digest().of(text);
         match self.key.material() {
@@ -113,12 +116,6 @@ impl SignatureCheck {
                 algorithm.digest().mac(secret, text).ct_eq(signature).into()
             }
         }
-    }
-
-    fn signing_input(&self) -> &str {
-        self.token
-            .get(..self.signing_input_bytes)
-            .unwrap_or_default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
 use auth_policy::jws::CompactJws;
@@ -133,7 +134,7 @@ fn key(jwk: &Value) -> Arc<VerificationKey> {
 
 /// The question whether this key made this token, if it is one.
 fn check(token: &str, key: &Arc<VerificationKey>) -> Option<SignatureCheck> {
-    SignatureCheck::new(&CompactJws::parse(token.as_bytes()).unwrap(), key)
+    SignatureCheck::new(&Rc::new(CompactJws::parse(token.as_bytes()).unwrap()), key)
 }
 
 /// The token with another `alg` in its header, its signature as it was.

@@ -7,6 +7,7 @@ use auth_policy::{Algorithm, SignatureCheck};
 use filter_config::FieldPath;
 use p521::ecdsa::signature::Verifier as _;
 use serde_json::{Value, json};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The claims of RFC 7519 section 3.1, with the line ends and spaces that they have there.
@@ -18,7 +19,7 @@ fn check(jwk: Value, token: &str) -> SignatureCheck {
     let algorithm = Algorithm::from_name(&jws.header().algorithm).unwrap();
     let keys = KeySet::from_jwks(&json!({ "keys": [jwk] }), &FieldPath::root()).unwrap();
     let key = keys.candidates(algorithm, None).next().unwrap();
-    SignatureCheck::new(&jws, key).unwrap()
+    SignatureCheck::new(&Rc::new(jws), key).unwrap()
 }
 
 /// RFC 7515 appendix A.1, which is RFC 7519 section 3.1.

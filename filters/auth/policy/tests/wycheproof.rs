@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::rc::Rc;
 
 use auth_policy::jws::CompactJws;
 use auth_policy::key_set::KeySet;
@@ -33,6 +34,7 @@ fn accepts(keys: &Value, token: &str) -> bool {
     let Some(algorithm) = Algorithm::from_name(&jws.header().algorithm) else {
         return false;
     };
+    let jws = Rc::new(jws);
     let key_id = jws.header().key_id.as_deref();
     keys.candidates(algorithm, key_id)
         .filter_map(|key| SignatureCheck::new(&jws, key))

@@ -17,6 +17,9 @@ struct Member<'a> {
 /// it stands for. Where nothing is left that may be sent, or the client has sent none, by which it accepts anything, the answer
 /// is to come without a coding.
 pub fn accepted(headers: &HeaderMap, readable: Codings) -> HeaderValue {
+    if readable == Codings::default() {
+        return IDENTITY;
+    }
     let mut list = List {
         text: Vec::with_capacity(64),
         accepts: false,

@@ -132,13 +132,11 @@ impl HeaderEdits {
     /// One that no header may have is left out.
     pub fn values(&self, name: &[u8], headers: &HeaderMap) -> Vec<HeaderValue> {
         let mut values = Vec::new();
-        for (other, value) in headers {
-            if other.eq_ignore_ascii_case(name)
-                && let Ok(value) = HeaderValue::try_from(value)
-            {
-                values.push(value);
-            }
-        }
+        values.extend(
+            headers
+                .values(name)
+                .filter_map(|value| HeaderValue::try_from(value).ok()),
+        );
         for edit in self.0.iter().filter(|edit| edit.is_allowed()) {
             if !is_name(edit, name) {
                 continue;
@@ -162,10 +160,9 @@ impl HeaderEdits {
     pub fn knows_all(&self, name: &[u8], headers: &HeaderMap) -> bool {
         let is_of = |edit: &HeaderEdit| edit.is_allowed() && is_name(edit, name);
         let replaces = |edit: &HeaderEdit| !matches!(edit, HeaderEdit::Append { .. });
-        let mut of = headers
-            .iter()
-            .filter(|(other, _)| other.eq_ignore_ascii_case(name));
-        of.all(|(_, value)| HeaderValue::check(value).is_ok())
+        headers
+            .values(name)
+            .all(|value| HeaderValue::check(value).is_ok())
             || self.0.iter().any(|edit| is_of(edit) && replaces(edit))
     }
 

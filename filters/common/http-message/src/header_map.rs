@@ -57,6 +57,12 @@ pub struct Iter<'a> {
     texts: &'a [u8],
 }
 
+/// The values of one header in order; see [`HeaderMap::values`].
+struct Values<'a, 'n> {
+    headers: Iter<'a>,
+    name: &'n [u8],
+}
+
 impl HeaderMap {
     /// Reads the host's wire form. Empty input is an empty map: hosts answer so where there are no headers.
     ///
@@ -166,23 +172,28 @@ impl HeaderMap {
 
     /// Every value of the header, in order. Letter case of the name does not matter.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter()
-            .filter(move |(other, _)| same_name(other, name.as_bytes()))
-            .map(|(_, value)| value)
+        self.values(name.as_bytes())
+    }
+
+    /// The same for a name that need not be text.
+    pub(crate) fn values<'a, 'n>(
+        &'a self,
+        name: &'n [u8],
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        Values {
+            headers: self.iter(),
+            name,
+        }
     }
 
     /// Whether the header is absent, there once, or repeated. Letter case of the name does not matter.
     pub fn occurrence(&self, name: &str) -> Occurrence<'_> {
-        let mut found = Occurrence::Absent;
-        for (other, value) in self.iter() {
-            if same_name(other, name.as_bytes()) {
-                found = match found {
-                    Occurrence::Absent => Occurrence::Once(value),
-                    Occurrence::Once(_) | Occurrence::Repeated => return Occurrence::Repeated,
-                };
-            }
+        let mut values = self.values(name.as_bytes());
+        match (values.next(), values.next()) {
+            (None, _) => Occurrence::Absent,
+            (Some(value), None) => Occurrence::Once(value),
+            (Some(_), Some(_)) => Occurrence::Repeated,
         }
-        found
     }
 }
 
@@ -245,6 +256,30 @@ pub(crate) fn same_name(one: &[u8], other: &[u8]) -> bool {
             .all(|(one, other)| one == other || one.eq_ignore_ascii_case(other))
 }
 
+impl<'a> Iterator for Values<'a, '_> {
+    type Item = &'a [u8];
+
+    /// Most headers are told from the one by the length of their name alone.
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let Values { headers, name } = self;
+        while let Some((lengths, after)) = headers.lengths.split_first_chunk() {
+            let both = u64::from_le_bytes(*lengths);
+            let length = usize::try_from(both & u64::from(u32::MAX)).ok()?;
+            let value = usize::try_from(both >> 32).ok()?;
+            headers.lengths = after;
+            // Each ends with a NUL.
+            let end = length.saturating_add(value).saturating_add(2);
+            let (header, after) = headers.texts.split_at_checked(end)?;
+            headers.texts = after;
+            if length == name.len() && header.get(..length)?.eq_ignore_ascii_case(name) {
+                return header.get(length.saturating_add(1)..end.saturating_sub(1));
+            }
+        }
+        None
+    }
+}
+
+#[inline(always)]
 fn split_word(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let (word, rest) = bytes.split_first_chunk::<WORD>()?;
     Some((u32::from_le_bytes(*word), rest))
@@ -283,6 +318,27 @@ mod tests {
             HeaderMap::from_pairs([("a", "bc"), ("de", "")]).as_bytes(),
             wire
         );
+    }
+
+    // A header that is overlooked, or taken for another of the same length, decides as if a client had not sent it.
+    #[test]
+    fn values_are_those_of_one_name_in_any_letters() {
+        let map = HeaderMap::from_pairs([
+            ("a", "1"),
+            ("X-One", "2"),
+            ("x-two", ""),
+            ("x-one", ""),
+            ("", "3"),
+            ("x_one", "4"),
+            ("X-ONE", "5"),
+        ]);
+        let of = |name: &'static str| map.get_all(name).collect::<Vec<_>>();
+        assert_eq!(of("x-one"), [&b"2"[..], b"", b"5"]);
+        assert_eq!(of("x-two"), [b""]);
+        assert_eq!(of(""), [b"3"]);
+        assert_eq!(map.occurrence("A"), Occurrence::Once(b"1"));
+        assert_eq!(map.occurrence("x-one"), Occurrence::Repeated);
+        assert_eq!(map.occurrence("x-six"), Occurrence::Absent);
     }
 
     #[test]

@@ -212,14 +212,16 @@ fn check_decoded_once(decoded: &[u8]) -> Result<(), PathError> {
 }
 
 fn check_segments(decoded: &str) -> Result<(), PathError> {
-    let mut segments = decoded
-        .strip_prefix('/')
+    let text = decoded.as_bytes();
+    let mut segments = text
+        .strip_prefix(b"/")
         .unwrap_or_default()
-        .split('/')
+        .split(|byte| *byte == b'/')
         .peekable();
     while let Some(segment) = segments.next() {
-        let name = segment.split(';').next().unwrap_or_default();
-        if matches!(name, "." | "..") {
+        let name = segment.split(|byte| *byte == b';').next();
+        let name = name.unwrap_or_default();
+        if matches!(name, b"." | b"..") {
             return Err(PathError::DotSegment);
         }
         if name.len() != segment.len() {

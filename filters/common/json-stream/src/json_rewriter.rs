@@ -12,17 +12,21 @@ use std::rc::Rc;
 use crate::bindings::Bindings;
 use crate::broken::{Broken, Fault};
 use crate::limits::DuplicateMembers;
-use crate::operation::{Change, Child, Kind, Program, Verdict};
+use crate::operation::{Change, Child, Kind, Program};
 use crate::position_set::PositionSet;
 
 mod captures;
 mod cut;
+mod decision;
+mod frame;
 mod key;
+mod members;
 mod names;
 mod number;
 mod place;
 mod scan;
 mod string;
+mod text;
 mod unescape;
 mod value;
 
@@ -30,6 +34,7 @@ pub use captures::Captured;
 use captures::Captures;
 pub(crate) use captures::{Capture, Keep};
 pub(crate) use cut::Cut;
+use frame::{ActiveStack, Frame};
 use key::Key;
 use names::Names;
 use number::Number;
@@ -44,6 +49,7 @@ pub struct JsonRewriter {
     bindings: Bindings,
     state: State,
     open: Vec<Frame>,
+    active: ActiveStack,
     /// What becomes of the value that comes next.
     next: Next,
     /// What of the program applies to what is inside the value that comes next, if that says so.
@@ -73,26 +79,6 @@ pub struct JsonRewriter {
     /// An operation has changed something of the document.
     touched: bool,
     broken: Option<Broken>,
-}
-
-#[derive(Debug)]
-struct Frame {
-    is_object: bool,
-    /// Something of the program applies to its children.
-    is_active: bool,
-    /// What of the program applies inside a member that it has no name of, if that can be told of all.
-    inside_others: Option<PositionSet>,
-    /// Whether a child has gone out.
-    kept: bool,
-    /// What of the program applies to its children.
-    active: PositionSet,
-    /// What of it has ended at one.
-    seen: PositionSet,
-    /// How many it has had.
-    children: u64,
-    /// Where its own name begins in the place, and those of its members among all.
-    name: usize,
-    names: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +135,7 @@ impl JsonRewriter {
             bindings,
             state: State::Value { or_end: false },
             open: Vec::new(),
+            active: ActiveStack::default(),
             next: Next::Keep,
             inside: PositionSet::EMPTY,
             muted: None,
@@ -222,6 +209,7 @@ impl JsonRewriter {
     pub fn held_bytes(&self) -> usize {
         let frames = self.open.capacity().saturating_mul(size_of::<Frame>());
         let more = [
+            self.active.held_bytes(),
             self.held.capacity(),
             self.bindings.held_bytes(),
             self.place.held_bytes(),
@@ -303,6 +291,7 @@ impl JsonRewriter {
     /// Forgets the document, for another behind it.
     pub(crate) fn restart(&mut self, cut: &Cut<'_, '_>) {
         self.open.clear();
+        self.active.clear();
         self.muted = None;
         self.key = None;
         self.value = None;
@@ -418,10 +407,7 @@ impl JsonRewriter {
             frame.children = index.saturating_add(1);
             self.state = State::After;
             if frame.is_active {
-                let verdict = self
-                    .program
-                    .judge(frame.active, frame.seen, Child::Element(index));
-                self.apply(verdict, cut)?;
+                self.judge(Child::Element(index), cut)?;
             }
         }
         let next = std::mem::replace(&mut self.next, Next::Keep);
@@ -500,17 +486,16 @@ impl JsonRewriter {
     }
 
     fn open(&mut self, is_object: bool, next: Next, cut: &mut Cut<'_, '_>) {
-        let active = match next {
-            Next::Open | Next::Convert(_) | Next::Capture(_) if self.muted.is_none() => self.inside,
-            _ => PositionSet::EMPTY,
-        };
+        let is_active = matches!(next, Next::Open | Next::Convert(_) | Next::Capture(_))
+            && self.muted.is_none()
+            && !self.inside.is_empty();
+        if is_active {
+            self.active.open(&self.inside, is_object, &self.program);
+        }
         self.open.push(Frame {
             is_object,
-            is_active: !active.is_empty(),
-            inside_others: self.program.inside_others(active),
+            is_active,
             kept: false,
-            active,
-            seen: PositionSet::EMPTY,
             children: 0,
             name: self.place.open(cut.chunk()),
             names: self.names.as_ref().map_or(0, Names::open),
@@ -537,29 +522,6 @@ impl JsonRewriter {
         Ok(())
     }
 
-    fn begin_string(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
-        cut.skip(1);
-        if self.value.is_none()
-            && !self.captures.are_reading()
-            && let Some(text) = plain_string(cut.rest())
-            && length_of(text.len()) <= self.program.limits().max_string
-        {
-            cut.skip(text.len().saturating_add(1));
-            return self.value_ended(cut);
-        }
-        self.enter_string(false, cut);
-        Ok(())
-    }
-
-    fn enter_string(&mut self, is_key: bool, cut: &Cut<'_, '_>) {
-        let most = self.program.limits().max_string;
-        self.string_end = self.offset(cut).saturating_add(most);
-        self.state = State::String {
-            is_key,
-            inner: InString::Text,
-        };
-    }
-
     fn in_number(&mut self, number: Number, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         let rest = cut.rest();
         let (number, length) = number.advance(rest);
@@ -579,7 +541,7 @@ impl JsonRewriter {
 
     fn before_key(&mut self, byte: u8, or_end: bool, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         match byte {
-            b'"' => self.begin_key(cut),
+            b'"' => self.members(cut),
             b'}' if or_end => self.close(cut),
             _ if is_blank(byte) => {
                 self.blanks(false, cut);
@@ -615,7 +577,7 @@ impl JsonRewriter {
             }
             self.state = State::Colon;
             if holds {
-                self.judge_member(name, cut)?;
+                self.judge(Child::Member(name), cut)?;
             }
             if cut.rest().first() != Some(&b':') {
                 return Ok(());
@@ -626,6 +588,7 @@ impl JsonRewriter {
                 cut.skip(1);
             }
             return match cut.rest().first() {
+                Some(_) if self.replace_plain(cut)? => Ok(()),
                 Some(byte) => self.before_value(*byte, false, cut),
                 None => Ok(()),
             };
@@ -646,16 +609,17 @@ impl JsonRewriter {
                 }
                 cut.skip(1);
                 // Nearly always more of the same follows at once.
+                let next = cut.rest().first();
                 if is_object {
                     self.place.no_member();
                     self.state = State::Key { or_end: false };
-                    match cut.rest().first() {
-                        Some(b'"') => self.begin_key(cut),
+                    match next {
+                        Some(b'"') => self.members(cut),
                         _ => Ok(()),
                     }
                 } else {
                     self.state = State::Value { or_end: false };
-                    Ok(())
+                    next.map_or(Ok(()), |byte| self.before_value(*byte, false, cut))
                 }
             }
             (b'}', Some(true)) | (b']', Some(false)) => self.close(cut),
@@ -671,8 +635,8 @@ impl JsonRewriter {
     fn close(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
         cut.release(&mut self.held, false);
         if let Some(frame) = self.open.pop() {
-            if frame.is_object && frame.is_active && self.muted.is_none() {
-                self.add_missing(&frame, cut)?;
+            if frame.is_active {
+                self.close_active(&frame, cut)?;
             }
             self.place.close(frame.name);
             if let Some(names) = self.names.as_mut().filter(|_| frame.is_object) {
@@ -681,24 +645,6 @@ impl JsonRewriter {
         }
         cut.skip(1);
         self.value_ended(cut)
-    }
-
-    fn add_missing(&mut self, frame: &Frame, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
-        let mut comma = frame.kept;
-        let program = Rc::clone(&self.program);
-        for (name, value) in program.missing(frame.active, frame.seen) {
-            self.touched = true;
-            let length = self.bindings.text(value).len();
-            self.count_written(name.len().saturating_add(length), cut)?;
-            if comma {
-                cut.insert(b",");
-            }
-            comma = true;
-            cut.insert(serde_json::Value::from(name).to_string().as_bytes());
-            cut.insert(b":");
-            cut.insert(self.bindings.text(value));
-        }
-        Ok(())
     }
 
     fn value_ended(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
@@ -733,235 +679,6 @@ impl JsonRewriter {
             value.1.raw(bytes);
             *from = cut.at;
         }
-    }
-
-    fn in_string(
-        &mut self,
-        byte: u8,
-        is_key: bool,
-        inner: InString,
-        cut: &mut Cut<'_, '_>,
-    ) -> Result<(), Fault> {
-        if inner != InString::Text {
-            return self.in_string_byte(byte, is_key, inner, cut);
-        }
-        let rest = cut.rest();
-        let left = self.string_end.saturating_sub(self.offset(cut));
-        let most = usize::try_from(left).unwrap_or(usize::MAX);
-        let rest = rest.get(..most).unwrap_or(rest);
-        let length = scan::ascii_text(rest);
-        if let Some(text @ [_, ..]) = rest.get(..length) {
-            self.string_text(text, cut)?;
-            cut.skip(length);
-        }
-        let is_read = self.key.is_some() || self.value.is_some() || self.captures.are_reading();
-        match cut.rest().first() {
-            None => Ok(()),
-            Some(b'"') => {
-                cut.skip(1);
-                self.end_string(is_key, cut)
-            }
-            Some(byte) if byte.is_ascii() || is_read => {
-                self.in_string_byte(*byte, is_key, inner, cut)
-            }
-            Some(byte) => {
-                let rest = rest.get(length..).unwrap_or_default();
-                let text = rest.get(..scan::text(rest)).unwrap_or_default();
-                let valid = match std::str::from_utf8(text) {
-                    Ok(text) => text.len(),
-                    Err(error) => error.valid_up_to(),
-                };
-                cut.skip(valid);
-                if valid == 0 {
-                    // Broken, or cut in the middle of a character.
-                    return self.in_string_byte(*byte, is_key, inner, cut);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Text of a string, for what reads it.
-    fn string_text(&mut self, text: &[u8], cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
-        if let Some(key) = &mut self.key {
-            key.push(text)?;
-            self.judge_long_key(cut)?;
-        } else if self.reads_string() {
-            if let Some(value) = &mut self.value {
-                value.1.text(text);
-            }
-            self.judge_long_value(cut);
-        } else {
-            self.captures.text(text);
-        }
-        Ok(())
-    }
-
-    /// One byte of a string, which does not end it.
-    fn in_string_byte(
-        &mut self,
-        byte: u8,
-        is_key: bool,
-        inner: InString,
-        cut: &mut Cut<'_, '_>,
-    ) -> Result<(), Fault> {
-        if self.offset(cut) >= self.string_end {
-            return Err(Fault::TooLongString);
-        }
-        let next = inner.next(byte)?;
-        self.state = State::String {
-            is_key,
-            inner: next,
-        };
-        cut.skip(1);
-        if let Some(key) = &mut self.key {
-            key.push_byte(byte, inner)?;
-            self.judge_long_key(cut)?;
-        } else if self.reads_string() {
-            if let Some(value) = &mut self.value {
-                value.1.byte(byte, inner);
-            }
-            self.judge_long_value(cut);
-        } else {
-            self.captures.byte(byte, inner);
-        }
-        Ok(())
-    }
-
-    fn end_string(&mut self, is_key: bool, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
-        if !is_key {
-            if self.reads_string() {
-                if let Some(value) = &mut self.value {
-                    value.1.end();
-                }
-                self.convert(cut)?;
-            }
-            return self.value_ended(cut);
-        }
-        self.state = State::Colon;
-        if let Some(mut key) = self.key.take() {
-            key.end()?;
-            self.place.member(key.text());
-            if let (Some(names), Some(frame), Some(name)) =
-                (&mut self.names, self.open.last(), key.fingerprint())
-            {
-                names.add(name, frame.names)?;
-            }
-            if key.is_open {
-                self.judge_member(key.text(), cut)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the string at hand is the value that is read, and not one inside it.
-    fn reads_string(&self) -> bool {
-        self.value.is_some() && self.raw_from.is_none()
-    }
-
-    /// Once a key is longer than every name it is decided that it is none.
-    fn judge_long_key(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
-        let longest = self.program.longest_name();
-        let is_long = |key: &mut Box<Key>| key.is_open && key.len() > longest;
-        match self.key.take_if(is_long) {
-            Some(mut key) => {
-                key.is_open = false;
-                let judged = self.judge_member(key.text(), cut);
-                self.key = Some(key);
-                judged
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Once a string is too long to become something else it is decided that it stays.
-    fn judge_long_value(&mut self, cut: &mut Cut<'_, '_>) {
-        if self.value.take_if(|value| value.1.is_beyond()).is_some() {
-            cut.release(&mut self.held, false);
-        }
-    }
-
-    /// A string is over that may become something else.
-    fn convert(&mut self, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
-        if self.muted.is_some() {
-            return Ok(());
-        }
-        match self.finish_value() {
-            Some(text) => {
-                self.touched = true;
-                self.count_written(text.len(), cut)?;
-                cut.drop_held(&mut self.held);
-                cut.resume_with(&text);
-            }
-            None => cut.release(&mut self.held, false),
-        }
-        Ok(())
-    }
-
-    /// Decides what becomes of a member of that name, or of any that begins so and is longer than every name of the program.
-    fn judge_member(&mut self, name: &[u8], cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
-        let Some(frame) = self.open.last_mut() else {
-            return Ok(());
-        };
-        if let Some(inside) = frame.inside_others.filter(|_| frame.kept)
-            && !self.program.may_name(name)
-        {
-            cut.release(&mut self.held, false);
-            if !inside.is_empty() {
-                self.inside = inside;
-                self.next = Next::Open;
-            }
-            return Ok(());
-        }
-        let child = Child::Member(name);
-        let verdict = self.program.judge(frame.active, frame.seen, child);
-        self.apply(verdict, cut)
-    }
-
-    fn apply(&mut self, verdict: Verdict, cut: &mut Cut<'_, '_>) -> Result<(), Fault> {
-        let program = Rc::clone(&self.program);
-        let change = |operation: Option<usize>| program.change(operation?);
-        let is_removed = verdict.is_second || change(verdict.value) == Some(&Change::Remove);
-        let Some(frame) = self.open.last_mut() else {
-            return Ok(());
-        };
-        frame.seen.extend(verdict.here);
-        if is_removed {
-            self.touched = true;
-            cut.drop_held(&mut self.held);
-            self.mute();
-            return Ok(());
-        }
-        // The first child that goes out needs no comma.
-        let without_comma = !std::mem::replace(&mut frame.kept, true);
-        if let Some(Change::Rename { text, .. }) = change(verdict.name) {
-            self.touched = true;
-            self.count_written(text.len(), cut)?;
-            cut.release_as(text, &mut self.held, without_comma);
-        } else {
-            cut.release(&mut self.held, without_comma);
-        }
-        self.next = match (verdict.value, verdict.convert) {
-            (Some(operation), _) => match program.change(operation) {
-                Some(Change::Capture(_)) => Next::Capture(operation),
-                _ => Next::Change(operation),
-            },
-            (None, Some(operation)) => Next::Convert(operation),
-            (None, None) if verdict.inside.is_empty() => Next::Keep,
-            (None, None) => Next::Open,
-        };
-        self.inside = verdict.inside;
-        Ok(())
-    }
-
-    /// Until the value that comes next, or is at its first byte, has ended.
-    fn mute(&mut self) {
-        self.muted = self.muted.or(Some(self.open.len()));
-    }
-
-    /// Whether children of the innermost container are decided upon, and so separators are held back.
-    fn holds(&self) -> bool {
-        self.muted.is_none() && self.open.last().is_some_and(|frame| frame.is_active)
     }
 
     /// Blanks in front of a key or value: part of the separator, unless this is the value of a member.

@@ -68,6 +68,10 @@ pub struct Program {
     /// The positions that stand for other children than one of a name, and those that stand for any number of levels.
     wild: PositionSet,
     deep: PositionSet,
+    /// Those that not all elements of an array are alike to, or that end at one.
+    elements: PositionSet,
+    /// An operation may add a member.
+    adds: bool,
     limits: Limits,
 }
 
@@ -250,9 +254,20 @@ impl Program {
             positions,
             wild: PositionSet::EMPTY,
             deep: PositionSet::EMPTY,
+            elements: PositionSet::EMPTY,
+            adds: false,
             limits: Limits::default(),
         };
+        program.adds = program
+            .operations
+            .iter()
+            .any(|operation| matches!(operation.change, Change::Set(_) | Change::Add(_)));
         for position in 0..program.positions.len() {
+            if let Some((_, segment, is_last)) = program.at(position)
+                && segment.tells_elements(is_last)
+            {
+                program.elements.insert(position);
+            }
             match program.at(position) {
                 Some((_, Segment::Any | Segment::Except(_), _)) => program.wild.insert(position),
                 Some((_, Segment::AnyDepth, _)) => program.deep.insert(position),
@@ -301,6 +316,22 @@ impl Program {
         Some(inside)
     }
 
+    /// What applies inside each element of an array; `None` if that is for [`Program::judge`] to say.
+    pub(crate) fn inside_elements(&self, active: PositionSet) -> Option<PositionSet> {
+        if active.meets(self.elements) {
+            return None;
+        }
+        Some(
+            self.judge(&active, &PositionSet::EMPTY, Child::Element(0))
+                .inside,
+        )
+    }
+
+    /// Whether an object may have a member more at its end.
+    pub(crate) fn adds_any(&self) -> bool {
+        self.adds
+    }
+
     /// Whether an operation may have that name: most members are told by the length of theirs.
     pub(crate) fn may_name(&self, name: &[u8]) -> bool {
         self.lengths & length_bit(name.len()) != 0
@@ -328,8 +359,8 @@ impl Program {
     /// an earlier child.
     pub(crate) fn judge(
         &self,
-        active: PositionSet,
-        seen: PositionSet,
+        active: &PositionSet,
+        seen: &PositionSet,
         child: Child<'_>,
     ) -> Verdict {
         let mut verdict = Verdict::default();
@@ -378,8 +409,8 @@ impl Program {
     /// member of it.
     pub(crate) fn missing(
         &self,
-        active: PositionSet,
-        seen: PositionSet,
+        active: &PositionSet,
+        seen: &PositionSet,
     ) -> impl Iterator<Item = (&str, &Text)> {
         active
             .iter()
@@ -397,7 +428,7 @@ impl Program {
     }
 
     /// Whether no earlier operation for a member of that name has decided already, and none was renamed to it.
-    fn adds(&self, operation: usize, name: &str, active: PositionSet, seen: PositionSet) -> bool {
+    fn adds(&self, operation: usize, name: &str, active: &PositionSet, seen: &PositionSet) -> bool {
         active.iter().all(|position| {
             let Some((other, segment, true)) = self.at(position) else {
                 return true;

@@ -138,6 +138,15 @@ impl Segment {
         }
     }
 
+    /// Whether it stands for some elements of an array and not for others, or, as the last, for one at all.
+    pub(crate) fn tells_elements(&self, is_last: bool) -> bool {
+        match self {
+            Segment::Any | Segment::Except(_) => is_last,
+            Segment::AnyDepth => false,
+            Segment::Name { index, .. } => index.is_some(),
+        }
+    }
+
     /// Whether it stands for the element at that position.
     pub(crate) fn is_element(&self, position: u64) -> bool {
         match self {

@@ -32,27 +32,25 @@ impl PositionSet {
         words.any(|(word, other)| word & other != 0)
     }
 
-    pub(crate) fn extend(&mut self, other: PositionSet) {
+    pub(crate) fn extend(&mut self, other: &PositionSet) {
         for (word, other) in self.0.iter_mut().zip(other.0) {
             *word |= other;
         }
     }
 
     /// The positions in order.
-    pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
-        self.0
-            .into_iter()
-            .zip([0, 64, 128, 192])
-            .flat_map(|(word, first)| {
-                let mut left = word;
-                std::iter::from_fn(move || {
-                    let place = usize::try_from(left.trailing_zeros())
-                        .ok()
-                        .filter(|_| left != 0)?;
-                    left &= left.wrapping_sub(1);
-                    Some(place | first)
-                })
-            })
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
+        let mut words = self.0.iter();
+        let (mut left, mut next) = (0_u64, 0_usize);
+        std::iter::from_fn(move || {
+            while left == 0 {
+                left = *words.next()?;
+                next = next.saturating_add(64);
+            }
+            let place = usize::try_from(left.trailing_zeros()).ok()?;
+            left &= left.wrapping_sub(1);
+            Some(next.saturating_sub(64).saturating_add(place))
+        })
     }
 }
 
@@ -77,7 +75,7 @@ mod tests {
         assert_eq!(set.iter().collect::<Vec<_>>(), [0, 63, 64, 200, 255]);
         assert!(set.contains(64) && !set.contains(65) && !set.contains(256));
         let mut other = PositionSet::default();
-        other.extend(set);
+        other.extend(&set);
         assert_eq!(other, set);
         let mut one = PositionSet::default();
         one.insert(64);

@@ -730,3 +730,54 @@ fn what_is_held_is_a_chunk_and_the_way_to_it() {
     assert_eq!(pushed.unwrap_err().fault(), Fault::TooDeep);
     assert!(most < 512 * 512 + 4096, "{most}");
 }
+
+// Members that stay are read many at a time. That must end where a comma has to go, one is meant, or a name comes again.
+#[test]
+fn a_row_of_plain_members_ends_where_something_is_to_be_done() {
+    let remove = |path| Operation::remove(at(path));
+    let mask = |path| Operation::mask(at(path), "***");
+    let cases = [
+        (
+            remove("/a"),
+            r#"{"a":1,"b":2,"c":3}"#,
+            Ok(r#"{"b":2,"c":3}"#),
+        ),
+        (
+            remove("/a"),
+            r#"{"bb":1,"a":2,"cc":3,"a":4}"#,
+            Err(Fault::DuplicateMember),
+        ),
+        (
+            remove("/*/a"),
+            r#"[{"a":1,"bb":2},{"bb":2,"a":{}},{"a":0}]"#,
+            Ok(r#"[{"bb":2},{"bb":2},{}]"#),
+        ),
+        (
+            mask("/**/a"),
+            r#"{"bb":{"cc":[1,{"a":"x","dd":[{"a":null}]}]},"ee":-1.5e3,"a":true}"#,
+            Ok(r#"{"bb":{"cc":[1,{"a":"***","dd":[{"a":"***"}]}]},"ee":-1.5e3,"a":"***"}"#),
+        ),
+        (
+            mask("/*/1"),
+            r#"[["x","y","z"],{"1":"x","22":"y"}]"#,
+            Ok(r#"[["x","***","z"],{"1":"***","22":"y"}]"#),
+        ),
+        (
+            mask("/a"),
+            r#"{"bb":1,"\u0062b":2}"#,
+            Err(Fault::DuplicateMember),
+        ),
+        (
+            mask("/a"),
+            "{\"bb\":1 ,\n \"cc\" : \"\u{e9}\",\"a\":\"\u{e9}\"}",
+            Ok("{\"bb\":1 ,\n \"cc\" : \"\u{e9}\",\"a\":\"***\"}"),
+        ),
+        (mask("/a"), r#"{"bb":01}"#, Err(Fault::Syntax)),
+        (mask("/a"), r#"{"bb":1,}"#, Err(Fault::Syntax)),
+        (mask("/a"), r#"{"a":"x""bb":1}"#, Err(Fault::Syntax)),
+    ];
+    for (operation, text, expected) in cases {
+        let expected = expected.map(str::to_owned);
+        assert_eq!(run(&[operation], text), expected, "{text}");
+    }
+}

@@ -53,6 +53,9 @@ impl QueryEdits {
         query: &[u8],
         sources: &Sources<'_>,
     ) -> Result<Option<Vec<u8>>, InvalidValue> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
         let mut pieces: Vec<Cow<'_, [u8]>> = match query.is_empty() {
             true => Vec::new(),
             false => query.split(|byte| *byte == b'&').map(Cow::from).collect(),

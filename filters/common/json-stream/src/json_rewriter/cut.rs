@@ -36,6 +36,11 @@ impl<'c, 'o> Cut<'c, 'o> {
         self.chunk.get(self.at..self.end).unwrap_or_default()
     }
 
+    /// All that is read of the chunk.
+    pub(super) fn bytes(&self) -> &'c [u8] {
+        self.chunk.get(..self.end).unwrap_or_default()
+    }
+
     /// All that is left of the chunk.
     pub(crate) fn left(&self) -> &'c [u8] {
         self.chunk.get(self.at..).unwrap_or_default()
@@ -63,6 +68,11 @@ impl<'c, 'o> Cut<'c, 'o> {
     /// From the byte at hand on, unless from an earlier one, it is not decided.
     pub(super) fn hold(&mut self) {
         self.hold.get_or_insert(self.at);
+    }
+
+    /// What is not decided of this chunk alone goes out as it came.
+    pub(super) fn decide(&mut self) {
+        self.hold = None;
     }
 
     /// How many bytes of the chunk are not decided.

@@ -61,6 +61,7 @@ impl Names {
     ///
     /// # Errors
     /// The object has had it, or there are too many names.
+    #[inline(always)]
     pub(super) fn add(&mut self, name: Fingerprint, start: usize) -> Result<(), Fault> {
         if self.few.len().saturating_add(self.hashed) >= Limits::MAX_NAMES {
             return Err(Fault::TooManyNames);
@@ -73,6 +74,13 @@ impl Names {
             self.few.push(name);
             return Ok(());
         }
+        self.add_to_many(name, start)
+    }
+
+    /// The same for an object that has more than a few.
+    #[cold]
+    fn add_to_many(&mut self, name: Fingerprint, start: usize) -> Result<(), Fault> {
+        let own = self.few.get(start..).unwrap_or_default();
         // The same place may be that of an outer object without names, which then has no set.
         if self.many.last().is_none_or(|(place, _)| *place != start) {
             let mut names = HashSet::with_hasher(self.state());
@@ -90,12 +98,16 @@ impl Names {
     }
 
     /// The fingerprint of a name.
+    #[inline(always)]
     pub(super) fn fingerprint(&self, name: &[u8]) -> Fingerprint {
-        short(name).unwrap_or_else(|| {
-            let mut hasher = self.hasher();
-            hasher.write(name);
-            long(&hasher, name.len())
-        })
+        short(name).unwrap_or_else(|| self.long(name))
+    }
+
+    #[cold]
+    fn long(&self, name: &[u8]) -> Fingerprint {
+        let mut hasher = self.hasher();
+        hasher.write(name);
+        long(&hasher, name.len())
     }
 
     /// What a long name is hashed by, in as many pieces as it comes.
@@ -130,6 +142,7 @@ pub(super) fn long(hasher: &SipHasher13, length: usize) -> Fingerprint {
 }
 
 /// The fingerprint of a name of up to 15 bytes: its bytes, and its length in the highest one.
+#[inline(always)]
 pub(super) fn short(name: &[u8]) -> Option<Fingerprint> {
     let length = name.len();
     let tag = u64::try_from(length).ok()?.wrapping_shl(56);

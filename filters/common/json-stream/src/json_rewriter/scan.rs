@@ -7,6 +7,7 @@ const QUOTES: u64 = u64::from_le_bytes([b'"'; 8]);
 const BACKSLASHES: u64 = u64::from_le_bytes([b'\\'; 8]);
 
 /// How many bytes are text of a string that stands for itself: neither `"` nor `\`, no control character; all of ASCII.
+#[inline(always)]
 pub(super) fn ascii_text(bytes: &[u8]) -> usize {
     scan(
         bytes,
@@ -15,7 +16,13 @@ pub(super) fn ascii_text(bytes: &[u8]) -> usize {
     )
 }
 
-/// The same, bytes of characters beyond ASCII included.
+/// Where the text ends that begins there.
+#[inline(always)]
+pub(super) fn ascii_end(bytes: &[u8], from: usize) -> usize {
+    from.saturating_add(ascii_text(bytes.get(from..).unwrap_or_default()))
+}
+
+/// The same as [`ascii_text`], bytes of characters beyond ASCII included.
 pub(super) fn text(bytes: &[u8]) -> usize {
     scan(bytes, |word| marks(word) & HIGH, is_text)
 }
@@ -47,6 +54,7 @@ fn is_text(byte: u8) -> bool {
     !matches!(byte, b'"' | b'\\' | 0..=0x1f)
 }
 
+#[inline(always)]
 fn scan(bytes: &[u8], ends: impl Fn(u64) -> u64, is_inside: impl Fn(u8) -> bool) -> usize {
     let (words, tail) = bytes.as_chunks::<8>();
     let mut length = 0_usize;
