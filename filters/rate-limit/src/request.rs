@@ -3,14 +3,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use http_message::{HeaderMap, HeaderName, HeaderValue, Place, RequestHead};
+use http_message::{HeaderMap, HeaderName, HeaderValue, Place, Problem, RequestHead};
 use proxy_host::body::{self, Buffer};
 use proxy_host::headers::{self, Map};
 use proxy_host::{HostError, clock, property, request_head, send_local_reply};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use rate_limit_policy::{
-    Afterwards, Counter, Facts, Reading, Reason, Receipt, Refusal, Standings, Step,
+    Afterwards, Counter, Facts, Needs, Reading, Reason, Receipt, Refusal, Standings, Step,
 };
 
 use crate::plugin::Plugin;
@@ -157,11 +157,7 @@ impl Plugin {
                 self.mark(head, &Standings::default())?;
                 return Ok(Some(Served::default()));
             }
-            Step::Reply(problem, reason) => {
-                self.count(reason);
-                proxy_host::refuse(head, &problem, Place::BeforeBridges);
-                return Ok(None);
-            }
+            Step::Reply(problem, reason) => return Ok(self.answer(head, &problem, reason)),
             Step::Draw(draws) => draws,
         };
         Ok(match self.take_all(&draws)? {
@@ -171,18 +167,26 @@ impl Plugin {
                 let answer = self.policy.headers(&standings, self.epoch());
                 Some(Served { answer, open })
             }
-            Outcome::Refused(refusal, reason) => {
-                self.count(reason);
-                // For the access log alone: the refusal stands without it.
-                if let Err(error) =
-                    property::set(STATE_VIOLATED, refusal.violated().join(",").as_bytes())
-                {
-                    log::debug!("filter state error={error}");
-                }
-                reply(head, &refusal);
-                None
-            }
+            Outcome::Refused(refusal, reason) => self.refused(head, &refusal, reason),
         })
+    }
+
+    #[inline(never)]
+    fn answer<T>(&self, head: &RequestHead, problem: &Problem, reason: Reason) -> Option<T> {
+        self.count(reason);
+        proxy_host::refuse(head, problem, Place::BeforeBridges);
+        None
+    }
+
+    #[inline(never)]
+    fn refused<T>(&self, head: &RequestHead, refusal: &Refusal, reason: Reason) -> Option<T> {
+        self.count(reason);
+        // For the access log alone: the refusal stands without it.
+        if let Err(error) = property::set(STATE_VIOLATED, refusal.violated().join(",").as_bytes()) {
+            log::debug!("filter state error={error}");
+        }
+        reply(head, refusal);
+        None
     }
 
     /// Tells the upstream of soft limits that the request is beyond. Where that fails it does not go on: a client's own word of it
@@ -219,6 +223,18 @@ impl Plugin {
     }
 
     fn facts(&self, has_body: bool) -> Result<Facts, HostError> {
+        match self.needs == Needs::default() {
+            true => Ok(Facts {
+                has_body,
+                ..Facts::default()
+            }),
+            false => self.ask(has_body),
+        }
+    }
+
+    /// Asks the host for what is needed.
+    #[inline(never)]
+    fn ask(&self, has_body: bool) -> Result<Facts, HostError> {
         let ask = |needed: bool, path: &[&str]| match needed {
             true => property::get(path),
             false => Ok(None),
@@ -256,6 +272,8 @@ impl Plugin {
     }
 
     /// A request that could not be counted does not go on.
+    #[cold]
+    #[inline(never)]
     fn fail<T>(&self, head: &RequestHead, error: HostError) -> Option<T> {
         log::warn!("decision=fail error={error}");
         self.count(Reason::Internal);

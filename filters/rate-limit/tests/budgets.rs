@@ -42,9 +42,9 @@ fn common_paths_keep_to_their_budgets() {
     cost(&vm, "/pair");
     for (name, cost, [data_calls, other_calls, allocations]) in [
         ("first", first, [2, 12, 29]),
-        ("admitted", cost(&vm, "/many"), [2, 8, 15]),
+        ("admitted", cost(&vm, "/many"), [2, 8, 14]),
         ("admitted by two limits", cost(&vm, "/pair"), [3, 9, 18]),
-        ("refused", cost(&vm, "/one"), [2, 5, 69]),
+        ("refused", cost(&vm, "/one"), [2, 5, 68]),
         ("no limit", cost(&vm, "/free"), [1, 1, 3]),
     ] {
         Budget {

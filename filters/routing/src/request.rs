@@ -10,7 +10,7 @@ use proxy_host::headers::{self, Map};
 use proxy_host::{HostError, clock, foreign, property, random, request_head};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use routing_policy::{Facts, Forward, Reason, RouteMetadata, Step, Watch};
+use routing_policy::{Facts, Forward, Needs, Reason, RouteMetadata, Step, Watch};
 
 use crate::plugin::Plugin;
 
@@ -167,31 +167,12 @@ impl Plugin {
 
     /// What the policy needs to know: each call that returns data costs as much as reading the head.
     fn facts(&self, head: &RequestHead) -> Result<Facts, HostError> {
-        let ask = |needed: bool, path: &[&str]| match needed {
-            true => property::get(path),
-            false => Ok(None),
-        };
         let needs = self.policy.needs(head);
-        let of_route = |needed: bool, name: &str| {
-            let path = ["xds", "route_metadata", "filter_metadata", METADATA, name];
-            ask(needed, &path)
-        };
-        Ok(Facts {
-            identity: ask(needs.identity, &["filter_state", IDENTITY])?,
-            address: ask(needs.address, &["source", "address"])?,
-            route: RouteMetadata {
-                default_version: of_route(needs.route_default_version, "default_version")?,
-                max_deadline: of_route(needs.route_max_deadline, "max_deadline")?,
-            },
-            draw: match self.policy.needs_draw(head) {
-                true => {
-                    let mut bytes = [0; 16];
-                    random::fill(&mut bytes)?;
-                    Some(bytes)
-                }
-                false => None,
-            },
-        })
+        let needs_draw = self.policy.needs_draw(head);
+        match needs == Needs::default() && !needs_draw {
+            true => Ok(Facts::default()),
+            false => ask(needs, needs_draw),
+        }
     }
 
     /// Trailers that cannot be cleaned do not go on, and so the request never ends.
@@ -223,6 +204,35 @@ impl Plugin {
         proxy_host::refuse_as(&kind, head, problem, Place::BehindBridges);
         None
     }
+}
+
+/// Asks the host for what is needed.
+#[inline(never)]
+fn ask(needs: Needs, needs_draw: bool) -> Result<Facts, HostError> {
+    let ask = |needed: bool, path: &[&str]| match needed {
+        true => property::get(path),
+        false => Ok(None),
+    };
+    let of_route = |needed: bool, name: &str| {
+        let path = ["xds", "route_metadata", "filter_metadata", METADATA, name];
+        ask(needed, &path)
+    };
+    Ok(Facts {
+        identity: ask(needs.identity, &["filter_state", IDENTITY])?,
+        address: ask(needs.address, &["source", "address"])?,
+        route: RouteMetadata {
+            default_version: of_route(needs.route_default_version, "default_version")?,
+            max_deadline: of_route(needs.route_max_deadline, "max_deadline")?,
+        },
+        draw: match needs_draw {
+            true => {
+                let mut bytes = [0; 16];
+                random::fill(&mut bytes)?;
+                Some(bytes)
+            }
+            false => None,
+        },
+    })
 }
 
 fn obey(head: &RequestHead, forward: &Forward) -> Result<(), HostError> {

@@ -34,14 +34,14 @@ fn common_paths_keep_to_their_budgets() {
         (
             "version from the path",
             cost(&vm, "/v1/users", None),
-            [1, 3, 10],
+            [1, 3, 8],
         ),
-        ("version by default", cost(&vm, "/users", None), [1, 3, 10]),
-        ("a forged label", cost(&vm, "/users", forged), [1, 3, 13]),
+        ("version by default", cost(&vm, "/users", None), [1, 3, 8]),
+        ("a forged label", cost(&vm, "/users", forged), [1, 3, 11]),
         (
             "gRPC call",
             cost(&vm, "/inventory.v1.Stock/Get", grpc),
-            [1, 8, 14],
+            [1, 8, 12],
         ),
         ("unknown version", cost(&vm, "/v9/users", None), [1, 4, 30]),
     ] {

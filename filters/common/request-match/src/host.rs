@@ -83,6 +83,18 @@ impl HostPattern {
 /// The host of an authority: without port and without one dot at its end. `None` if it is not clear which part is the host;
 /// such a request is refused before any pattern is looked at.
 pub fn host_of(authority: &[u8]) -> Option<&[u8]> {
+    // Of what most authorities consist, and what can only be of the host.
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if !authority.iter().all(is_plain) {
+        return host_among_others(authority);
+    }
+    let host = authority.strip_suffix(b".").unwrap_or(authority);
+    (!host.is_empty()).then_some(host)
+}
+
+/// The same of an authority with a port, an address in brackets, or what no host can have.
+#[inline(never)]
+fn host_among_others(authority: &[u8]) -> Option<&[u8]> {
     let host = if authority.starts_with(b"[") {
         let end = authority
             .iter()

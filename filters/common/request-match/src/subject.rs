@@ -1,5 +1,7 @@
 //! What a match looks at.
 
+use std::cell::OnceCell;
+
 use http_message::{CanonicalPath, GrpcMethod, Protocol, RequestHead};
 use identity::Identity;
 
@@ -13,8 +15,10 @@ pub struct Subject<'a> {
     head: &'a RequestHead,
     path: &'a CanonicalPath,
     host: Option<&'a [u8]>,
-    /// The gRPC method that an upstream may take the request for.
-    possible_call: Option<GrpcMethod<'a>>,
+    /// The gRPC method that it is, where it has a twin; else the path alone tells.
+    decided: Option<GrpcMethod<'a>>,
+    /// Whether the path names a method. Few ask: found at the first question.
+    names_method: OnceCell<bool>,
     /// Whether it is called by its twin, and not by its own path.
     by_twin: bool,
     route: Option<&'a [u8]>,
@@ -34,14 +38,20 @@ impl<'a> Subject<'a> {
         if host.is_none() && !authority.is_empty() {
             return Err(Ambiguity::Host);
         }
-        let raw = head.raw_path().split(|byte| *byte == b'?').next();
-        let twin = twins.call(head.method(), raw.unwrap_or_default(), path)?;
-        let (possible_call, by_twin) = one_call(head, named_method(path), twin, twins)?;
+        let twin = twins.call(head.method(), head.raw_path(), path)?;
+        let (decided, by_twin) = match twin {
+            None => (None, false),
+            Some(twin) => {
+                let (call, by_twin) = one_call(head, path, twin, twins)?;
+                (Some(call), by_twin)
+            }
+        };
         Ok(Subject {
             head,
             path,
             host,
-            possible_call,
+            decided,
+            names_method: OnceCell::new(),
             by_twin,
             route: None,
             identity: None,
@@ -77,14 +87,19 @@ impl<'a> Subject<'a> {
     /// The gRPC method that is called: by gRPC, gRPC-Web or Connect, or by a twin. A name for logs and labels;
     /// [`RequestMatch`](crate::RequestMatch) is stricter.
     pub fn call(&self) -> Option<GrpcMethod<'a>> {
-        self.possible_call
+        self.possible_call()
             .filter(|_| self.by_twin || self.head.protocol().has_methods())
     }
 
     /// The gRPC method that an upstream may take the request for. The path alone tells: a Connect server takes a plain
     /// POST, and so does the transcoder with `auto_mapping`; a client chooses its content type freely.
     pub fn possible_call(&self) -> Option<GrpcMethod<'a>> {
-        self.possible_call
+        if self.decided.is_some() {
+            return self.decided;
+        }
+        let call = in_two(self.path)?;
+        let is_method = || GrpcMethod::new(call.service, call.method).is_some();
+        self.names_method.get_or_init(is_method).then_some(call)
     }
 
     /// The host without port and final dot, if the request names one.
@@ -101,40 +116,32 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The method that the path itself names. The transcoder, where it maps methods by their names (`auto_mapping`), ignores a `/`
-/// at the end.
-fn named_method(path: &CanonicalPath) -> Option<GrpcMethod<'_>> {
+/// The path as a service and a method, whatever their names. The transcoder, where it maps methods by their names (`auto_mapping`),
+/// ignores a `/` at the end.
+fn in_two(path: &CanonicalPath) -> Option<GrpcMethod<'_>> {
     let text = path.as_str().strip_prefix('/')?;
     let (service, method) = text.strip_suffix('/').unwrap_or(text).split_once('/')?;
-    GrpcMethod::new(service, method)
+    Some(GrpcMethod { service, method })
 }
 
 /// Which of the two it becomes, if the path names a method and is the REST form of another; and whether that is the twin.
+#[inline(never)]
 fn one_call<'a>(
     head: &RequestHead,
-    named: Option<GrpcMethod<'a>>,
-    twin: Option<GrpcMethod<'a>>,
-    twins: &TwinTable,
-) -> Result<(Option<GrpcMethod<'a>>, bool), Ambiguity> {
-    let (Some(by_name), Some(by_twin)) = (named, twin) else {
-        return Ok((named.or(twin), twin.is_some()));
-    };
-    one_of_two(head, by_name, by_twin, twins)
-}
-
-#[inline(never)]
-fn one_of_two<'a>(
-    head: &RequestHead,
-    by_name: GrpcMethod<'a>,
+    path: &'a CanonicalPath,
     by_twin: GrpcMethod<'a>,
     twins: &TwinTable,
-) -> Result<(Option<GrpcMethod<'a>>, bool), Ambiguity> {
+) -> Result<(GrpcMethod<'a>, bool), Ambiguity> {
+    let named = in_two(path).and_then(|call| GrpcMethod::new(call.service, call.method));
+    let Some(by_name) = named else {
+        return Ok((by_twin, true));
+    };
     if by_name == by_twin || is_grpc_to_envoy(head.content_type()) {
-        return Ok((Some(by_name), false));
+        return Ok((by_name, false));
     }
     let may_be_mapped = head.method() == b"POST" && twins.knows(by_name.service);
     if head.protocol() == Protocol::Http && !may_be_mapped {
-        return Ok((Some(by_twin), true));
+        return Ok((by_twin, true));
     }
     // A bridge makes it gRPC, or the transcoder takes it as it is: it depends on what stands there.
     Err(Ambiguity::Call)

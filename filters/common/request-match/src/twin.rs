@@ -119,20 +119,21 @@ impl TwinTable {
         }
     }
 
-    /// The gRPC method that the transcoder makes of a request. `raw` is the path as it is on the wire, without the query.
+    /// The gRPC method that the transcoder makes of a request. `target` is the path as it is on the wire, with the query.
     ///
     /// # Errors
     /// It depends on whether the path is decoded first.
     pub(crate) fn call<'a>(
         &'a self,
         method: &[u8],
-        raw: &[u8],
+        target: &[u8],
         path: &CanonicalPath,
     ) -> Result<Option<GrpcMethod<'a>>, Ambiguity> {
         if self.0.is_empty() {
             return Ok(None);
         }
-        self.find(method, raw, path)
+        let raw = target.split(|byte| *byte == b'?').next();
+        self.find(method, raw.unwrap_or_default(), path)
     }
 
     #[inline(never)]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::Hasher;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
@@ -68,6 +69,13 @@ impl fmt::Debug for HashKey {
     }
 }
 
+/// Nor what was made of it.
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Parts(<redacted>)")
+    }
+}
+
 /// Hexadecimal.
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,6 +94,15 @@ impl Fingerprint {
     /// A number that is evenly spread, for choosing a slot.
     pub(crate) fn number(&self) -> u128 {
         u128::from_le_bytes(self.0)
+    }
+
+    /// What is left of the [`number`](Fingerprint::number) by this divisor: of its 32 bits at a time, for which a host has an instruction.
+    pub(crate) fn modulo(&self, divisor: NonZeroU32) -> u64 {
+        let divisor = NonZeroU64::from(divisor);
+        let (words, _) = self.0.as_chunks::<4>();
+        words.iter().rev().fold(0_u64, |left, word| {
+            (left.wrapping_shl(u32::BITS) | u64::from(u32::from_le_bytes(*word))) % divisor
+        })
     }
 }
 

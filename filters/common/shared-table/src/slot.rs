@@ -106,8 +106,9 @@ impl Slot {
             shared: 0,
             stored: 0,
         };
-        slot.check()?;
-        slot.expire();
+        if slot.check()? {
+            slot.expire();
+        }
         if let Some(written) = slot.bytes.get_mut(1..HEADER_BYTES) {
             written.copy_from_slice(&as_of.to_le_bytes());
         }
@@ -185,24 +186,35 @@ impl Slot {
         };
         let length = u16::try_from(state.len()).unwrap_or(SHARED);
         let length = if is_shared { length | SHARED } else { length };
-        let [low, high] = length.to_le_bytes();
-        let entry = fingerprint.as_bytes().iter().copied();
-        let entry = entry.chain(expires_at.to_le_bytes()).chain([low, high]);
-        let entry = entry.chain(state.iter().copied());
         let size = ENTRY_BYTES.saturating_add(state.len());
-        match self.bytes.get_mut(range.clone()) {
-            // Most states are as long as the ones before.
-            Some(place) if place.len() == size => {
-                for (byte, new) in place.iter_mut().zip(entry) {
-                    *byte = new;
-                }
-            }
-            _ => {
-                self.bytes.drain(range);
-                self.bytes.extend(entry);
-            }
-        }
+        // Most states are as long as the ones before.
+        let range = match range.len() == size {
+            true => range,
+            false => self.make_room(range, size),
+        };
+        let place = self.bytes.get_mut(range).unwrap_or_default();
+        let Some((print, place)) = place.split_first_chunk_mut() else {
+            return false;
+        };
+        let Some((expiry, place)) = place.split_first_chunk_mut() else {
+            return false;
+        };
+        let Some((written, place)) = place.split_first_chunk_mut() else {
+            return false;
+        };
+        *print = *fingerprint.as_bytes();
+        *expiry = expires_at.to_le_bytes();
+        *written = length.to_le_bytes();
+        place.copy_from_slice(state);
         true
+    }
+
+    /// Takes what stands there out, and makes room behind all entries.
+    fn make_room(&mut self, range: Range<usize>, size: usize) -> Range<usize> {
+        self.bytes.drain(range);
+        let start = self.bytes.len();
+        self.bytes.resize(start.saturating_add(size), 0);
+        start..self.bytes.len()
     }
 
     /// The state that is in this seat, and not one to start from.
@@ -237,14 +249,16 @@ impl Slot {
         &self.bytes
     }
 
-    /// Counts the entries, if the bytes are entries from end to end.
-    fn check(&mut self) -> Result<(), UnknownForm> {
+    /// Counts the entries, if the bytes are entries from end to end. Whether one has expired.
+    fn check(&mut self) -> Result<bool, UnknownForm> {
+        let mut expired = false;
         let (mut own, mut shared, mut end) = (0_usize, 0_usize, HEADER_BYTES);
         for entry in self.entries() {
             match entry.is_shared {
                 true => shared = shared.saturating_add(1),
                 false => own = own.saturating_add(1),
             }
+            expired |= entry.expires_at <= self.as_of;
             end = entry.range.end;
         }
         if end != self.bytes.len() || own > Slot::ENTRIES || shared > Slot::OVERFLOW {
@@ -252,9 +266,10 @@ impl Slot {
         }
         (self.own, self.shared) = (own, shared);
         self.stored = own.saturating_add(shared);
-        Ok(())
+        Ok(expired)
     }
 
+    #[inline(never)]
     fn expire(&mut self) {
         loop {
             let mut expired = self

@@ -1,6 +1,6 @@
 //! Which slot a client is in.
 
-use std::fmt::Write;
+use std::num::NonZeroU32;
 
 use crate::fingerprint::Fingerprint;
 use crate::slot::Slot;
@@ -10,7 +10,7 @@ use crate::slot::Slot;
 pub struct Table {
     /// What all keys start with.
     prefix: String,
-    slots: u32,
+    slots: NonZeroU32,
 }
 
 /// What a map of the host needs for one key and its value besides their bytes: its node, its bucket, what the allocator adds.
@@ -21,7 +21,7 @@ impl Table {
     pub fn new(namespace: &str, slots: u32) -> Table {
         Table {
             prefix: format!("{namespace}/{}/", Slot::FORM),
-            slots: slots.max(1),
+            slots: NonZeroU32::new(slots).unwrap_or(NonZeroU32::MIN),
         }
     }
 
@@ -30,28 +30,24 @@ impl Table {
     /// The form of the slots is part of it: builds that write two forms would take each other's slots for empty while they run
     /// side by side, again and again.
     pub fn slot_key(&self, client: &Fingerprint) -> String {
-        let slot = client
-            .number()
-            .checked_rem(u128::from(self.slots))
-            .unwrap_or_default();
-        self.key(slot)
+        self.key(client.modulo(self.slots))
     }
 
     /// The most bytes that all slots can take together in the host's memory, with states of at most so many bytes: keys, values,
     /// and what the host adds to each.
     pub fn max_bytes(&self, state: usize) -> u64 {
-        let key = self.key(u128::from(self.slots)).len();
+        let key = self.key(u64::from(self.slots.get())).len();
         let slot = Slot::max_bytes(state).saturating_add(key);
         let slot = u64::try_from(slot).unwrap_or(u64::MAX);
-        u64::from(self.slots).saturating_mul(slot.saturating_add(HOST_BYTES))
+        u64::from(self.slots.get()).saturating_mul(slot.saturating_add(HOST_BYTES))
     }
 
-    fn key(&self, slot: u128) -> String {
-        // A number of slots has at most ten digits.
-        let mut key = String::with_capacity(self.prefix.len().saturating_add(10));
+    fn key(&self, slot: u64) -> String {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(slot);
+        let mut key = String::with_capacity(self.prefix.len().saturating_add(digits.len()));
         key.push_str(&self.prefix);
-        // A text takes whatever is written.
-        let _ = write!(key, "{slot}");
+        key.push_str(digits);
         key
     }
 }

@@ -1,6 +1,5 @@
 //! What client and upstream are told of the limits (draft-ietf-httpapi-ratelimit-headers-11, and the older headers).
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use http_message::{HeaderEdits, HeaderMap, HeaderName, HeaderValue, RequestHead, same_spelling};
@@ -34,7 +33,7 @@ pub struct Standings<'a>(Vec<Line<'a>>);
 struct Line<'a> {
     name: &'a str,
     /// The item of `RateLimit-Policy`.
-    policy: &'a str,
+    policy: &'a HeaderValue,
     quota: u64,
     is_soft: bool,
     standing: Standing,
@@ -124,29 +123,27 @@ impl Policy {
         epoch: Duration,
     ) -> Vec<(HeaderName, HeaderValue)> {
         let mut headers = Vec::with_capacity(MOST_HEADERS);
-        let mut text = String::with_capacity(128);
-        // Names of limits are tokens and all else is digits: the text is always a value. A text takes whatever is written.
-        let mut end = |name: HeaderName, text: &mut String| {
-            if let Ok(value) = HeaderValue::try_from(text.as_bytes()) {
-                headers.push((name, value));
-            }
-            text.clear();
-        };
         let lines = &standings.0;
-        if self.headers.rate_limit_policy && !lines.is_empty() {
-            for line in lines {
-                text.push_str(if text.is_empty() { "" } else { ", " });
-                text.push_str(line.policy);
+        let mut text = Vec::with_capacity(128);
+        if self.headers.rate_limit_policy {
+            match lines.as_slice() {
+                [] => {}
+                [line] => headers.push((RATE_LIMIT_POLICY, line.policy.clone())),
+                lines => headers.extend(policies(lines, &mut text)),
             }
-            end(RATE_LIMIT_POLICY, &mut text);
         }
         if self.headers.rate_limit && !lines.is_empty() {
+            let mut digits = itoa::Buffer::new();
             for line in lines {
-                text.push_str(if text.is_empty() { "" } else { ", " });
-                let (remaining, reset) = (line.standing.remaining, line.reset());
-                let _ = write!(text, "\"{}\";r={remaining};t={reset}", line.name);
+                text.extend_from_slice(if text.is_empty() { b"\"" } else { b", \"" });
+                text.extend_from_slice(line.name.as_bytes());
+                text.extend_from_slice(b"\";r=");
+                text.extend_from_slice(digits.format(line.standing.remaining).as_bytes());
+                text.extend_from_slice(b";t=");
+                text.extend_from_slice(digits.format(line.reset()).as_bytes());
             }
-            end(RATE_LIMIT, &mut text);
+            // Names of limits are tokens and all else is digits: the text is always a value.
+            headers.extend(header(RATE_LIMIT, &text));
         }
         if let Some(line) = standings.tightest().filter(|_| self.headers.x_rate_limit) {
             let reset = match self.headers.x_rate_limit_reset {
@@ -163,8 +160,8 @@ impl Policy {
                 (X_REMAINING, line.standing.remaining),
                 (X_RESET, reset),
             ] {
-                let _ = write!(text, "{number}");
-                end(name, &mut text);
+                let mut digits = itoa::Buffer::new();
+                headers.extend(header(name, digits.format(number).as_bytes()));
             }
         }
         headers
@@ -207,6 +204,23 @@ impl Policy {
     }
 }
 
+/// `RateLimit-Policy` of several rates. The text is left empty.
+#[inline(never)]
+fn policies(lines: &[Line<'_>], text: &mut Vec<u8>) -> Option<(HeaderName, HeaderValue)> {
+    for line in lines {
+        text.extend_from_slice(if text.is_empty() { b"" } else { b", " });
+        text.extend_from_slice(line.policy.as_bytes());
+    }
+    let policies = header(RATE_LIMIT_POLICY, text);
+    text.clear();
+    policies
+}
+
+fn header(name: HeaderName, value: &[u8]) -> Option<(HeaderName, HeaderValue)> {
+    let value = HeaderValue::try_from(value).ok()?;
+    Some((name, value))
+}
+
 fn names(names: &[&str]) -> Option<HeaderValue> {
     match names {
         [] => None,
@@ -240,18 +254,16 @@ mod tests {
     }
 
     fn line(name: &'static str, remaining: u64, wait: u64, until_full: u64) -> Line<'static> {
+        const BURST: &HeaderValue = &HeaderValue::from_static(r#""burst";q=20;w=2"#);
+        const DAILY: &HeaderValue = &HeaderValue::from_static(r#""daily";q=20;w=2"#);
         let standing = Standing {
             remaining,
             wait,
             until_full,
         };
-        let policy = match name {
-            "burst" => r#""burst";q=20;w=2"#,
-            _ => r#""daily";q=20;w=2"#,
-        };
         Line {
             name,
-            policy,
+            policy: if name == "burst" { BURST } else { DAILY },
             quota: 20,
             is_soft: false,
             standing,

@@ -2,6 +2,7 @@
 
 use filter_config::{Bounded, BoundedList, ConfigError, FieldPath, Version};
 use grpc_descriptor::DescriptorSet;
+use identity::Identity;
 use request_match::{Mode, Rule, Rules, TwinConfig, TwinTable};
 use serde::Deserialize;
 
@@ -50,6 +51,8 @@ pub struct Policy {
     pub(crate) slots: u32,
     pub(crate) addresses: Addresses,
     pub(crate) caller: Caller,
+    /// The caller of most requests where nobody asks for one.
+    pub(crate) anonymous: Identity,
     pub(crate) headers: Headers,
     pub(crate) on_contention: OnContention,
     pub(crate) twins: TwinTable,
@@ -89,6 +92,7 @@ impl Policy {
                 config.address.unwrap_or_default(),
                 &root.field("address"),
             )?,
+            anonymous: Identity::anonymous(),
             caller: Caller::compile(config.identity, &limits, &at)?,
             headers: Headers::new(config.headers),
             on_contention: config.on_contention,
@@ -117,10 +121,14 @@ impl Policy {
 
     /// The limits that are not off.
     pub(crate) fn active(&self) -> impl Iterator<Item = &Rule<Limit>> {
+        self.active_by_place().map(|(_, rule)| rule)
+    }
+
+    /// The same, with their places among all.
+    pub(crate) fn active_by_place(&self) -> impl Iterator<Item = (usize, &Rule<Limit>)> {
         let on = self.mode != Mode::Off;
-        self.limits
-            .iter()
-            .filter(move |rule| on && rule.mode != Mode::Off)
+        let limits = self.limits.iter().enumerate();
+        limits.filter(move |(_, rule)| on && rule.mode != Mode::Off)
     }
 
     /// The longest state of a client, in bytes.

@@ -9,6 +9,7 @@ use request_match::{Mode, Rule, Subject};
 use shared_table::Fingerprint;
 
 use crate::attribute::Attributes;
+use crate::caller::Caller;
 use crate::config::Policy;
 use crate::counters::Counter;
 use crate::draw::{Draw, Effect};
@@ -96,34 +97,55 @@ impl Policy {
                 Ok(())
             }
         };
-        let any_enforced = self.active().any(|rule| self.enforces(rule));
+        let any_enforced = || self.active().any(|rule| self.enforces(rule));
         let attributes = Attributes::new(&self.attributes, &facts.attributes);
-        let Ok(identity) = self.caller.read(facts.identity.as_deref(), &attributes) else {
-            shadowed(Reason::MalformedIdentity, any_enforced)?;
-            return Ok(draws);
+        let known;
+        let identity = match (&self.caller, facts.identity.as_deref()) {
+            (Caller::Auth, None) => &self.anonymous,
+            (caller, record) => match caller.read(record, &attributes) {
+                Ok(identity) => {
+                    known = identity;
+                    &known
+                }
+                Err(_) => {
+                    shadowed(Reason::MalformedIdentity, any_enforced())?;
+                    return Ok(draws);
+                }
+            },
         };
         let Ok(subject) = Subject::new(head, &self.twins) else {
-            shadowed(Reason::AmbiguousRequest, any_enforced)?;
+            shadowed(Reason::AmbiguousRequest, any_enforced())?;
             return Ok(draws);
         };
         let subject = subject
-            .with_identity(&identity)
+            .with_identity(identity)
             .with_route(facts.route.as_deref());
         let source = KeySource {
             subject: &subject,
-            identity: Some(&identity),
+            identity: Some(identity),
             network: client.as_ref().map(|client| client.network.as_slice()),
             address: client.as_ref().and_then(|client| client.address),
             route: facts.route.as_deref(),
             attributes,
         };
         let (mut skipped, mut bad_override) = (false, false);
-        for rule in self.active().filter(|rule| rule.matcher.matches(&subject)) {
+        for (place, rule) in self.active_by_place() {
+            if !rule.matcher.matches(&subject) {
+                continue;
+            }
             let limit = &rule.value;
             let name = rule.name.as_str();
             let enforced = self.enforces(rule);
-            let rates = limit.rates(name, &identity, &attributes);
-            let key = match limit.key.fingerprint(&rates.set, &source, &instance.hash) {
+            let rates = limit.rates(name, identity, &attributes);
+            let others;
+            let group = match (rates.set.source, instance.groups.get(place)) {
+                (RateSource::Limit, Some(group)) => group,
+                _ => {
+                    others = rates.set.group(&instance.hash);
+                    &others
+                }
+            };
+            let key = match limit.key.fingerprint(&group.parts, &source) {
                 Err(KeyFault::Missing) => match &limit.on_missing_key {
                     OnMissingKey::Skip => {
                         skipped = true;
@@ -138,7 +160,8 @@ impl Policy {
                 Ok(client) => {
                     let cost = limit.cost.of(head, &subject, facts.has_body);
                     bad_override |= rates.bad_override;
-                    draws.push(self.draw(rule, client, cost, rates, instance));
+                    let group = group.fingerprint;
+                    draws.push(self.draw(rule, (client, group), cost, rates.quota, instance));
                 }
                 Err(KeyFault::Missing) => shadowed(Reason::MissingKey, enforced)?,
                 Err(KeyFault::Ambiguous) => shadowed(Reason::AmbiguousKey, enforced)?,
@@ -160,9 +183,9 @@ impl Policy {
     fn draw<'a>(
         &self,
         rule: &'a Rule<Limit>,
-        client: Fingerprint,
+        (client, group): (Fingerprint, Fingerprint),
         cost: u64,
-        rates: Rates<'_>,
+        quota: Rc<Quota>,
         instance: &Instance,
     ) -> Draw<'a> {
         let name = rule.name.as_str();
@@ -173,7 +196,7 @@ impl Policy {
         };
         Draw {
             name,
-            quota: rates.quota,
+            quota,
             effect,
             cost,
             penalty: rule.value.penalty,
@@ -181,11 +204,7 @@ impl Policy {
             slot: instance.table.slot_key(&client),
             client,
             // As clients do not: newcomers share a state only where they have the same rates.
-            group: {
-                let mut parts = instance.hash.parts();
-                rates.set.append(&mut parts);
-                parts.fingerprint()
-            },
+            group,
         }
     }
 }
@@ -225,6 +244,7 @@ impl Limit {
         }
     }
 
+    #[inline(never)]
     fn overriding(&self, name: &str, said: &[u8]) -> Option<(Rate, Rc<Quota>)> {
         let rate = Rate::parse(std::str::from_utf8(said).ok()?)?;
         let checked = QuotaCompiler {

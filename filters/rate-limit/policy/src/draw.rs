@@ -128,6 +128,8 @@ impl<'a> Draw<'a> {
     }
 
     /// No room in any rate, until something in the slot has expired.
+    #[cold]
+    #[inline(never)]
     fn no_place(&self, wait: u64) -> Vec<Taken> {
         let wait = wait.max(1);
         let standing = Standing {

@@ -3,6 +3,7 @@
 use shared_table::{HashKey, Table};
 
 use crate::config::{NAMESPACE, Policy};
+use crate::rate_set::{Group, RateSet, RateSource};
 
 /// The table of one instance, and the key under which its clients are hashed.
 ///
@@ -12,13 +13,23 @@ use crate::config::{NAMESPACE, Policy};
 pub struct Instance {
     pub(crate) hash: HashKey,
     pub(crate) table: Table,
+    /// Of each limit those who have its own rates, in the order of the policy's.
+    pub(crate) groups: Vec<Group>,
 }
 
 impl Policy {
-    /// The instance that is the plugin of this name. `hash` is the key that all workers share.
+    /// The instance of this policy that is the plugin of this name. `hash` is the key that all workers share.
     pub fn instance(&self, hash: HashKey, plugin: &[u8]) -> Instance {
         let name = hash.fingerprint([plugin]).to_string();
+        let own = |limit| RateSet {
+            limit,
+            source: RateSource::Limit,
+        };
+        let limits = self.limits.iter();
         Instance {
+            groups: limits
+                .map(|rule| own(rule.name.as_str()).group(&hash))
+                .collect(),
             table: self.table(&name),
             hash,
         }

@@ -77,15 +77,13 @@ impl Key {
         &self.0
     }
 
-    /// The fingerprint of the client under these rates of a limit. Values are hashed whole, whatever their length and bytes.
+    /// The fingerprint of the client among those who have the same rates, of which the key begins with `group`. Values are hashed whole, whatever their length and bytes.
     pub(crate) fn fingerprint(
         &self,
-        rates: &RateSet<'_>,
+        group: &Parts,
         source: &KeySource<'_>,
-        hash: &HashKey,
     ) -> Result<Fingerprint, KeyFault> {
-        let mut parts = hash.parts();
-        rates.append(&mut parts);
+        let mut parts = group.clone();
         for part in &self.0 {
             part.append(source, &mut parts)?;
         }
@@ -93,6 +91,7 @@ impl Key {
     }
 
     /// As [`fingerprint`](Key::fingerprint), for requests that lack the key of the limit: never that of one that has it.
+    #[inline(never)]
     pub(crate) fn fallback(
         &self,
         rates: &RateSet<'_>,
@@ -220,12 +219,13 @@ fn only<T>(mut values: impl Iterator<Item = T>) -> Result<Option<T>, KeyFault> {
 /// The value of a header that is there once and in no other spelling: a client that is counted by `x-tenant` must not be another,
 /// or nobody, to an upstream that reads `x_tenant` as well.
 fn the_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, KeyFault> {
-    let mut found = None;
+    let (mut found, name) = (None, name.as_bytes());
     for (other, value) in headers {
-        if !same_spelling(other, name.as_bytes()) {
+        // Most are told by their length, which no spelling changes.
+        if other.len() != name.len() || !same_spelling(other, name) {
             continue;
         }
-        if found.is_some() || !other.eq_ignore_ascii_case(name.as_bytes()) {
+        if found.is_some() || !other.eq_ignore_ascii_case(name) {
             return Err(KeyFault::Ambiguous);
         }
         found = Some(value);
@@ -319,7 +319,8 @@ mod tests {
             route: None,
             attributes: Attributes::new(std::slice::from_ref(&attribute), &values),
         };
-        key.fingerprint(&ORDERS, &source, &HashKey::new([1; 16]))
+        let group = ORDERS.group(&HashKey::new([1; 16]));
+        key.fingerprint(&group.parts, &source)
     }
 
     #[test]
@@ -553,7 +554,7 @@ mod tests {
             attributes: Attributes::new(&[], &[]),
         };
         let hash = HashKey::new([1; 16]);
-        let key = tenant.fingerprint(&ORDERS, &source, &hash);
+        let key = tenant.fingerprint(&ORDERS.group(&hash).parts, &source);
         assert_ne!(key, tenant.fallback(&ORDERS, &source, &hash));
         assert!(address.fallback(&ORDERS, &source, &hash).is_ok());
     }

@@ -1,5 +1,7 @@
 //! One rate of a limit, and what is kept of it for a client.
 
+use http_message::HeaderValue;
+
 use crate::algorithm::Algorithm;
 use crate::bucket::Bucket;
 use crate::fixed_window::{Count, FixedWindow};
@@ -14,7 +16,7 @@ pub(crate) struct Meter {
     /// The name of its policy in `RateLimit`.
     pub(crate) name: String,
     /// Its item in `RateLimit-Policy`.
-    pub(crate) policy: String,
+    pub(crate) policy: HeaderValue,
     /// The time of the rate in milliseconds: rates of one limit are told apart by it.
     pub(crate) per_ms: u32,
     kind: Kind,
@@ -71,13 +73,17 @@ impl Meter {
             }
         };
         let mut meter = Meter {
-            policy: String::new(),
+            policy: HeaderValue::from_static(""),
             per_ms: u32::try_from(per.div_ceil(1_000_000)).unwrap_or(u32::MAX),
             name,
             kind,
         };
         let window = meter.window().div_ceil(1_000_000_000).max(1);
-        meter.policy = format!("\"{}\";q={};w={window}", meter.name, meter.quota());
+        let policy = format!("\"{}\";q={};w={window}", meter.name, meter.quota());
+        // Names of limits are short tokens and all else is digits: the text is always a value.
+        if let Ok(policy) = HeaderValue::try_from(policy) {
+            meter.policy = policy;
+        }
         meter
     }
 

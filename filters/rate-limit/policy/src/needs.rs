@@ -5,7 +5,7 @@ use crate::config::Policy;
 use crate::key::KeyPart;
 
 /// What has to be asked of the host for a request. Each is a call that returns data.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// The record that auth has written.
     pub identity: bool,

@@ -1,6 +1,6 @@
 //! Which rates of a limit a request is counted by.
 
-use shared_table::Parts;
+use shared_table::{Fingerprint, HashKey, Parts};
 
 use crate::rate::Rate;
 
@@ -24,7 +24,26 @@ pub(crate) enum RateSource<'a> {
     Route(Rate),
 }
 
+/// The clients that have one set of rates.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    /// What their keys begin with.
+    pub(crate) parts: Parts,
+    /// What those of them share that have no place of their own.
+    pub(crate) fingerprint: Fingerprint,
+}
+
 impl RateSet<'_> {
+    /// Those that have it.
+    pub(crate) fn group(&self, hash: &HashKey) -> Group {
+        let mut parts = hash.parts();
+        self.append(&mut parts);
+        Group {
+            fingerprint: parts.fingerprint(),
+            parts,
+        }
+    }
+
     /// Appends what tells it from all others.
     pub(crate) fn append(&self, parts: &mut Parts) {
         let mut of = |plan: &str, route: &[u8]| {
@@ -49,14 +68,11 @@ impl RateSet<'_> {
 
 #[cfg(test)]
 mod tests {
-    use shared_table::{Fingerprint, HashKey};
-
     use super::*;
 
     fn print(limit: &str, source: RateSource<'_>) -> Fingerprint {
-        let mut parts = HashKey::new([1; 16]).parts();
-        RateSet { limit, source }.append(&mut parts);
-        parts.fingerprint()
+        let group = RateSet { limit, source }.group(&HashKey::new([1; 16]));
+        group.fingerprint
     }
 
     #[test]

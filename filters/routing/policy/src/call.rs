@@ -16,8 +16,8 @@ pub(crate) enum Call<'a> {
 
 impl<'a> Call<'a> {
     /// Reads the service and the method from the path of a gRPC request. No path, no method.
-    pub(crate) fn of(head: &RequestHead, path: Option<&'a CanonicalPath>) -> Call<'a> {
-        match head.protocol() {
+    pub(crate) fn of(protocol: Protocol, path: Option<&'a CanonicalPath>) -> Call<'a> {
+        match protocol {
             Protocol::Http => Call::NotGrpc,
             Protocol::Grpc | Protocol::GrpcWeb | Protocol::Connect => path
                 .and_then(GrpcMethod::parse)
@@ -32,7 +32,8 @@ pub(crate) const TRACES: [&str; 2] = ["x-envoy-original-path", "x-envoy-original
 /// Whether the head looks as the transcoder leaves one. Any client can write one like it; the record of auth tells which it is.
 pub(crate) fn may_be_transcoded(head: &RequestHead) -> bool {
     let has = |name: &str| head.headers().get_all(name).next().is_some();
-    head.protocol() == Protocol::Grpc && TRACES.into_iter().any(has)
+    // Whether it is gRPC, the content type alone tells.
+    Protocol::of_content_type(head.content_type()) == Protocol::Grpc && TRACES.into_iter().any(has)
 }
 
 /// What the client speaks, whatever a bridge has made of it.

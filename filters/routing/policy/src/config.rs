@@ -264,7 +264,12 @@ fn compile_versions(
         }
         deprecated.push((version, lifecycle::headers(entry, &at)?));
     }
+    let written = supported.iter().map(|version| {
+        HeaderValue::try_from(version.to_string())
+            .map_err(|error| ConfigError::new(&at.field("supported"), error.to_string()))
+    });
     Ok(Versions {
+        written: written.collect::<Result<_, _>>()?,
         supported,
         retired,
         default,

@@ -5,6 +5,7 @@ use http_message::{
 };
 use request_match::Mode;
 
+use crate::call::TRACES;
 use crate::config::Policy;
 use crate::counters::Counter;
 use crate::reason::Reason;
@@ -61,7 +62,7 @@ pub struct Facts {
 impl Policy {
     /// Decides one request. Pure: the same head, the same step.
     pub fn decide(&self, head: &RequestHead, facts: &Facts) -> Step {
-        let mut forward = self.without_claims(head);
+        let (mut forward, traced) = self.without_claims(head);
         if self.mode == Mode::Off {
             return Step::Forward(forward);
         }
@@ -72,7 +73,10 @@ impl Policy {
             }
             doubt => forward.shadowed = doubt.or(findings.shadowed),
         }
-        self.label(head, &findings, &mut forward);
+        // As many as most requests have.
+        forward.counters = Vec::with_capacity(4);
+        forward.state = Vec::with_capacity(4);
+        self.label(&findings, traced, head, &mut forward);
         Step::Forward(forward)
     }
 
@@ -86,15 +90,29 @@ impl Policy {
         edits
     }
 
-    fn without_claims(&self, head: &RequestHead) -> Forward {
-        Forward {
-            edits: self.without_copies(head.headers()),
+    /// The request without what only this filter may write, and which traces of the transcoder it has: one look at each header.
+    fn without_claims(&self, head: &RequestHead) -> (Forward, [bool; TRACES.len()]) {
+        let (mut edits, mut traced) = (HeaderEdits::new(), [false; TRACES.len()]);
+        for (name, _) in head.headers() {
+            if !self.headers.may_concern(name) {
+                continue;
+            }
+            if self.headers.patterns.matches(name) {
+                edits.remove(name);
+            }
+            for (trace, found) in TRACES.iter().zip(&mut traced) {
+                *found |= name.eq_ignore_ascii_case(trace.as_bytes());
+            }
+        }
+        let forward = Forward {
+            edits,
             state: Vec::new(),
             counters: Vec::new(),
             shadowed: None,
             answer: Vec::new(),
             watch: None,
-        }
+        };
+        (forward, traced)
     }
 
     fn problem(&self, reason: Reason) -> Problem {

@@ -1,7 +1,7 @@
 //! What is found out about a request, before anything is written.
 
 use grpc_descriptor::MethodKind;
-use http_message::{CanonicalPath, HeaderValue, PathError, RequestHead};
+use http_message::{CanonicalPath, HeaderValue, PathError, Protocol, RequestHead};
 use identity::Identity;
 use request_match::{Mode, Rule, Rules, Subject};
 
@@ -52,7 +52,8 @@ impl Policy {
             Err(PathError::Missing) => (None, None),
             Err(_) => (None, Some(Reason::AmbiguousPath)),
         };
-        let call = Call::of(head, path);
+        let protocol = head.protocol();
+        let call = Call::of(protocol, path);
         let mut bad_override = false;
         let selection = self.versions.as_ref().map(|versions| {
             let found = versions.select(head, path, &call).unwrap_or_else(|reason| {
@@ -67,25 +68,18 @@ impl Policy {
         });
         let rewritten = match (&self.versions, selection, path, doubt) {
             (Some(versions), Some(selection), Some(path), None) => {
-                rewrite(versions, selection, head, path).unwrap_or_else(|reason| {
+                rewrite(versions, selection, head, protocol, path).unwrap_or_else(|reason| {
                     doubt = Some(reason);
                     None
                 })
             }
             _ => None,
         };
-        let identity = match self.needs(head).identity {
-            true => Identity::read(facts.identity.as_deref()).unwrap_or_else(|_| {
-                doubt = doubt.or(Some(Reason::MalformedIdentity));
-                Identity::anonymous()
-            }),
-            false => Identity::anonymous(),
-        };
         let mut findings = Findings {
             selection,
             rewritten,
             call,
-            spoken: Spoken::of(head, &identity),
+            spoken: Spoken::Rest,
             handling: None,
             target: None,
             member: None,
@@ -94,11 +88,34 @@ impl Policy {
             trials: 0,
             bad_override,
         };
-        if path.is_some() && findings.doubt.is_none() && self.looks_closer() {
-            let looked = self.look(head, facts, &identity, &mut findings);
-            findings.doubt = looked.err();
+        // A request of no such protocol is spoken as it is, whoever calls; a record says otherwise only where one is asked for.
+        if protocol != Protocol::Http || self.needs(head).identity || self.looks_closer() {
+            self.look_closer(head, path, facts, &mut findings);
         }
         findings
+    }
+
+    /// What the caller and the rules decide.
+    #[inline(never)]
+    fn look_closer<'a>(
+        &'a self,
+        head: &'a RequestHead,
+        path: Option<&CanonicalPath>,
+        facts: &Facts,
+        findings: &mut Findings<'a>,
+    ) {
+        let identity = match self.needs(head).identity {
+            true => Identity::read(facts.identity.as_deref()).unwrap_or_else(|_| {
+                findings.doubt = findings.doubt.or(Some(Reason::MalformedIdentity));
+                Identity::anonymous()
+            }),
+            false => Identity::anonymous(),
+        };
+        findings.spoken = Spoken::of(head, &identity);
+        if path.is_some() && findings.doubt.is_none() && self.looks_closer() {
+            let looked = self.look(head, facts, &identity, findings);
+            findings.doubt = looked.err();
+        }
     }
 
     /// Whether more than versions and names is asked for.
@@ -154,10 +171,11 @@ fn rewrite(
     versions: &Versions,
     selection: Selection,
     head: &RequestHead,
+    protocol: Protocol,
     path: &CanonicalPath,
 ) -> Result<Option<HeaderValue>, Reason> {
     match &versions.upstream_path {
-        Some(upstream) if !head.protocol().has_methods() => {
+        Some(upstream) if !protocol.has_methods() => {
             let has_version = versions.stands_in(path)?;
             upstream.apply(head.raw_path(), has_version, selection.version())
         }

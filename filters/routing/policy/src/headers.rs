@@ -4,6 +4,8 @@ use filter_config::{ConfigError, FieldPath};
 use http_message::{HeaderName, NamePatterns, is_reserved_request_header, same_spelling};
 use serde::Deserialize;
 
+use crate::call::TRACES;
+
 /// The names, as they are configured.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +35,8 @@ pub(crate) struct Headers {
     pub(crate) experiment: HeaderName,
     pub(crate) group: HeaderName,
     pub(crate) patterns: NamePatterns,
+    /// The lengths of these names and of those that the transcoder leaves, a bit each: most headers of a request are of another.
+    lengths: u64,
 }
 
 /// Which of the names below are written at all. A client may send those that are not.
@@ -99,21 +103,38 @@ impl Headers {
             )?,
             group: names.unless(!uses.splits, "group", config.group, "x-gatehouse-group")?,
             patterns: NamePatterns::default(),
+            lengths: 0,
         };
+        let traces = TRACES.iter().map(|name| length_bit(name.as_bytes()));
+        let mut lengths = traces.fold(0, |all, bit| all | bit);
         let mut patterns = NamePatterns::default();
         // Also what nothing writes at the moment: a route may look at it still.
         for name in names.taken.iter().chain(&names.unused) {
             patterns.add_name(name);
+            lengths |= length_bit(name.as_bytes());
         }
         let router = uses.router.then_some(ROUTER_HEADERS).into_iter().flatten();
         for name in router {
             patterns.add_name(&HeaderName::from_static(name));
+            lengths |= length_bit(name.as_bytes());
         }
         Ok(Headers {
             patterns,
+            lengths,
             ..headers
         })
     }
+
+    /// Whether the name may be one that no client may send, in whatever spelling, or one of [`TRACES`]: each spelling is as long as
+    /// the name.
+    pub(crate) fn may_concern(&self, name: &[u8]) -> bool {
+        self.lengths & length_bit(name) != 0
+    }
+}
+
+/// The bit of a name's length; all that are long share one.
+fn length_bit(name: &[u8]) -> u64 {
+    1_u64.wrapping_shl(u32::try_from(name.len()).unwrap_or(u32::MAX).min(63))
 }
 
 /// The names that have been given out.

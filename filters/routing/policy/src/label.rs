@@ -1,6 +1,6 @@
 //! What is written of a decision: headers for the router and the upstream, filter state, and what the client is told.
 
-use http_message::{HeaderName, HeaderValue, RequestHead};
+use http_message::{GrpcMethod, HeaderName, HeaderValue, RequestHead};
 use request_match::Rule;
 
 use crate::call::{Call, Spoken, TRACES};
@@ -15,10 +15,17 @@ use crate::filter_state::{
 use crate::findings::{Findings, Handling};
 use crate::headers::{ROUTER_MAX_RETRIES, ROUTER_RETRY_ON, ROUTER_TIMEOUT};
 use crate::split::{Member, Split};
-use crate::version::Selection;
+use crate::version::{ApiVersion, Selection};
 
 impl Policy {
-    pub(crate) fn label(&self, head: &RequestHead, findings: &Findings<'_>, forward: &mut Forward) {
+    /// `traced` says which of [`TRACES`] the request has.
+    pub(crate) fn label(
+        &self,
+        findings: &Findings<'_>,
+        traced: [bool; TRACES.len()],
+        head: &RequestHead,
+        forward: &mut Forward,
+    ) {
         if forward.shadowed.is_some() {
             forward.counters.push(Counter::ShadowRefused);
         }
@@ -35,8 +42,12 @@ impl Policy {
                 Selection::Default(_) => Counter::Defaulted,
             });
             self.tell(selection, forward);
-            let version = selection.version().to_string();
-            forward.write(&self.headers.api_version, STATE_API_VERSION, &version);
+            let versions = self.versions.as_ref();
+            // A version that is selected is one that is served.
+            if let Some(digits) = versions.and_then(|all| all.digits(selection.version())) {
+                let header = &self.headers.api_version;
+                forward.write_value(header, STATE_API_VERSION, digits.clone());
+            }
         }
         if let Some(target) = &findings.rewritten {
             forward.edits.set_path(target.clone());
@@ -44,16 +55,7 @@ impl Policy {
         match &findings.call {
             Call::NotGrpc => {}
             Call::Unnamed => forward.counters.push(Counter::GrpcUnnamed),
-            Call::Method(call) => {
-                forward.counters.push(Counter::Grpc);
-                forward.write(&self.headers.grpc_service, STATE_GRPC_SERVICE, call.service);
-                forward.write(&self.headers.grpc_method, STATE_GRPC_METHOD, call.method);
-                if let Some(header) = &self.headers.grpc_package
-                    && !call.package().is_empty()
-                {
-                    forward.write(header, STATE_GRPC_PACKAGE, call.package());
-                }
-            }
+            Call::Method(call) => self.name(call, forward),
         }
         if let Some(rule) = findings.target {
             forward.counters.push(Counter::Targeted);
@@ -71,15 +73,14 @@ impl Policy {
         }
         // Behind the transcoder, which alone writes them, they would pass for a REST request.
         if findings.spoken != Spoken::Transcoded {
-            for trace in TRACES {
-                if head.headers().get_all(trace).next().is_some() {
-                    forward.edits.remove(trace.as_bytes());
-                }
+            for (trace, _) in TRACES.iter().zip(traced).filter(|(_, found)| *found) {
+                forward.edits.remove(trace.as_bytes());
             }
         }
     }
 
     /// The group of the caller, for the route, the upstream, the log and the client.
+    #[inline(never)]
     fn join(&self, rule: &Rule<Split>, member: &Member, forward: &mut Forward) {
         forward.counters.push(match member.unknown {
             true => Counter::GroupedUnknown,
@@ -99,16 +100,23 @@ impl Policy {
         }
     }
 
+    /// The method of a call.
+    #[inline(never)]
+    fn name(&self, call: &GrpcMethod<'_>, forward: &mut Forward) {
+        forward.counters.push(Counter::Grpc);
+        forward.write(&self.headers.grpc_service, STATE_GRPC_SERVICE, call.service);
+        forward.write(&self.headers.grpc_method, STATE_GRPC_METHOD, call.method);
+        if let Some(header) = &self.headers.grpc_package
+            && !call.package().is_empty()
+        {
+            forward.write(header, STATE_GRPC_PACKAGE, call.package());
+        }
+    }
+
     /// What the client learns of its version.
     fn tell(&self, selection: Selection, forward: &mut Forward) {
         if let Selection::Older { asked, served } = selection {
-            let warning = format!("version {asked} is not served, this is version {served}");
-            // Digits and letters: they fit in a header value.
-            if let Ok(warning) = HeaderValue::try_from(warning.as_str()) {
-                let name = HeaderName::from_static("x-gatehouse-version-warning");
-                forward.answer.push((name, warning));
-                forward.answer.extend(self.supported.clone());
-            }
+            self.warn(asked, served, forward);
         }
         let notices = self
             .versions
@@ -121,6 +129,19 @@ impl Policy {
         }
     }
 
+    #[cold]
+    #[inline(never)]
+    fn warn(&self, asked: ApiVersion, served: ApiVersion, forward: &mut Forward) {
+        let warning = format!("version {asked} is not served, this is version {served}");
+        // Digits and letters: they fit in a header value.
+        if let Ok(warning) = HeaderValue::try_from(warning.as_str()) {
+            let name = HeaderName::from_static("x-gatehouse-version-warning");
+            forward.answer.push((name, warning));
+            forward.answer.extend(self.supported.clone());
+        }
+    }
+
+    #[inline(never)]
     fn handle(&self, head: &RequestHead, handling: &Handling<'_>, forward: &mut Forward) {
         if let (Some(header), Some(kind)) = (&self.headers.grpc_kind, handling.kind) {
             forward.write(header, STATE_GRPC_KIND, kind.name());

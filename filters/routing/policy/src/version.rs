@@ -17,6 +17,8 @@ pub(crate) struct ApiVersion(u16);
 #[derive(Debug)]
 pub(crate) struct Versions {
     pub(crate) supported: Vec<ApiVersion>,
+    /// The digits of these, in their order, as they are written for each request.
+    pub(crate) written: Vec<HeaderValue>,
     /// Once served: their callers are told so.
     pub(crate) retired: Vec<ApiVersion>,
     /// Among `supported`.
@@ -167,6 +169,12 @@ impl Versions {
         }
     }
 
+    /// The digits of a version that is served, as a header's value.
+    pub(crate) fn digits(&self, version: ApiVersion) -> Option<&HeaderValue> {
+        let place = self.supported.iter().position(|known| *known == version)?;
+        self.written.get(place)
+    }
+
     /// What the response to a request for the version tells.
     pub(crate) fn notices(&self, version: ApiVersion) -> &[(HeaderName, HeaderValue)] {
         let found = self.deprecated.iter().find(|(known, _)| *known == version);
@@ -206,7 +214,12 @@ impl Selection {
 
 /// A first segment of `v` and one to four digits is meant as a version; `/vault`, `/v2beta1` and `/v20250101` are not.
 fn in_path(path: &CanonicalPath) -> Option<Label> {
-    in_segment(path.segments().next()?)
+    let [b'/', b'v', rest @ ..] = path.as_bytes() else {
+        return None;
+    };
+    let most = rest.get(..5).unwrap_or(rest).iter();
+    let end = most.take_while(|byte| **byte != b'/').count();
+    in_digits(rest.get(..end)?)
 }
 
 /// The same holds for the last part of a package: `inventory.v2`.
@@ -218,11 +231,15 @@ fn in_package(call: &Call<'_>) -> Option<Label> {
 }
 
 fn in_segment(segment: &str) -> Option<Label> {
-    let digits = segment
-        .strip_prefix("v")
-        .filter(|digits| (1..=4).contains(&digits.len()))
-        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
-    Some(ApiVersion::from_digits(digits.bytes()).map_or(Label::Unreadable, Label::Version))
+    in_digits(segment.strip_prefix("v")?.as_bytes())
+}
+
+fn in_digits(digits: &[u8]) -> Option<Label> {
+    if !(1..=4).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let version = ApiVersion::from_digits(digits.iter().copied());
+    Some(version.map_or(Label::Unreadable, Label::Version))
 }
 
 fn in_header(head: &RequestHead, name: &HeaderName) -> Result<Option<Label>, Reason> {
