@@ -108,7 +108,8 @@ impl CanonicalPath {
         self.0.strip_prefix('/').unwrap_or_default().split('/')
     }
 
-    /// The path percent-encoded again, as it may be written to `:path`. Parsing it gives this path.
+    /// The path percent-encoded again, as it may be written to `:path`. Parsing it gives this path, unless it has become longer
+    /// than [`MAX_BYTES`](Self::MAX_BYTES): it can be three times as long as it came.
     pub fn encode(&self) -> String {
         utf8_percent_encode(&self.0, IN_PATH).to_string()
     }
