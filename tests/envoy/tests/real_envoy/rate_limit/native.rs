@@ -38,6 +38,12 @@ fn beside(native: &Value, ours: &Value) -> Bootstrap {
     bootstrap
 }
 
+/// How late a request may be: no verdict of the tables changes within it.
+const LATE: Duration = Duration::from_millis(150);
+
+/// How often a table is begun anew where requests were late.
+const TRIES: usize = 10;
+
 /// How many of so many requests are admitted.
 fn admitted(client: &Client, path: &str, requests: usize) -> usize {
     let statuses = (0..requests).map(|_| client.send(&Request::get(path)).status);
@@ -75,23 +81,25 @@ fn envoys_own_limiter_gives_the_same_verdicts_at_the_same_times() {
         ),
     ];
     for (native, ours, table) in tables {
-        let Some(gateway) = Gateway::start(&beside(&native, &ours)) else {
-            return;
-        };
-        let client = gateway.h1();
-        let start = Instant::now();
-        for (at, requests, expected) in table {
-            // The times are what is compared.
-            std::thread::sleep(Duration::from_millis(*at).saturating_sub(start.elapsed()));
-            for path in ["/native", "/ours"] {
-                let admitted = admitted(&client, path, *requests);
-                assert_eq!(
-                    admitted,
-                    *expected,
-                    "{path} {ours} at {at} ms, {:?}",
-                    start.elapsed()
-                );
-            }
-        }
+        let in_time = (0..TRIES).any(|_| {
+            let Some(gateway) = Gateway::start(&beside(&native, &ours)) else {
+                return true;
+            };
+            let client = gateway.h1();
+            let start = Instant::now();
+            table.iter().all(|(at, requests, expected)| {
+                // The times are what is compared.
+                std::thread::sleep(Duration::from_millis(*at).saturating_sub(start.elapsed()));
+                let found = ["/native", "/ours"].map(|path| admitted(&client, path, *requests));
+                let took = start.elapsed();
+                // On a machine that is busy otherwise, requests come at other times than those of the table.
+                if took > Duration::from_millis(*at).saturating_add(LATE) {
+                    return false;
+                }
+                assert_eq!(found, [*expected; 2], "{ours} at {at} ms, {took:?}");
+                true
+            })
+        });
+        assert!(in_time, "{ours}: {TRIES} times requests were late");
     }
 }
