@@ -163,8 +163,11 @@ mod tests {
     use super::*;
 
     fn twins() -> TwinTable {
-        let twin = json!([{"method": "GET", "template": "/v1/stock/{id}", "service": "inventory.v1.Stock", "rpc": "Get"}]);
-        TwinTable::compile(from_value(twin).unwrap(), &FieldPath::root()).unwrap()
+        let twins = json!([
+            {"method": "GET", "template": "/v1/stock/{id}", "service": "inventory.v1.Stock", "rpc": "Get"},
+            {"method": "GET", "template": "/v1/stock/{id}/{part}", "service": "inventory.v1.Stock", "rpc": "Part"},
+        ]);
+        TwinTable::compile(from_value(twins).unwrap(), &FieldPath::root()).unwrap()
     }
 
     fn call(pairs: &[(&str, &str)]) -> Option<(String, String)> {
