@@ -1,9 +1,15 @@
 //! One thing to do.
 
+use std::rc::Rc;
+
+use json_stream::{Bindings, JsonRewriter, Operation, Pointer, Program};
 use proxy_host::headers::{self, Map};
 use proxy_host::shared_data::{self, Write};
 use proxy_host::{HostError, body, clock, foreign, metric, property};
 use serde::Deserialize;
+
+/// What stands for a value that is hidden.
+const MASK: &str = "***";
 
 /// What is done in a callback, in order.
 #[derive(Clone, Debug, Deserialize)]
@@ -39,12 +45,15 @@ pub(crate) enum Call {
     Rewrite,
     /// Holds the whole body, reads it into a tree, replaces a member by `***`, and writes it anew.
     Dom(String),
+    /// Holds the whole body and does the same with the rewriter that transform has.
+    Mask(String),
 }
 
 /// A call with what was looked up for it at configure.
 #[derive(Clone, Debug)]
 pub(crate) enum Ready {
     Count(metric::Counter),
+    Mask(Rc<Program>),
     Other(Call),
 }
 
@@ -57,16 +66,30 @@ pub(crate) struct Place {
 }
 
 impl Ready {
-    pub(crate) fn new(call: Call) -> Result<Self, HostError> {
+    pub(crate) fn new(call: Call) -> Result<Self, String> {
         match call {
-            Call::Count(name) => Ok(Self::Count(metric::Counter::define(&name)?)),
+            Call::Count(name) => metric::Counter::define(&name)
+                .map(Self::Count)
+                .map_err(|error| error.to_string()),
+            Call::Mask(pointer) => {
+                let pointer = Pointer::parse(&pointer).map_err(|error| error.to_string())?;
+                Program::new(vec![Operation::mask(pointer, MASK)])
+                    .map(|program| Self::Mask(Rc::new(program)))
+                    .ok_or_else(|| "too many operations".to_owned())
+            }
             other => Ok(Self::Other(other)),
         }
+    }
+
+    /// Whether the body has to be whole.
+    pub(crate) fn buffers(&self) -> bool {
+        matches!(self, Self::Mask(_) | Self::Other(Call::Dom(_)))
     }
 
     pub(crate) fn make(&self, place: Place) -> Result<(), HostError> {
         match self {
             Self::Count(counter) => counter.increment(1),
+            Self::Mask(program) => mask(place, program),
             Self::Other(call) => call.make(place),
         }
     }
@@ -88,7 +111,7 @@ impl Call {
             Self::Remove(name) => headers::remove(place.map, name.as_bytes()),
             Self::Has(name) => headers::has(place.map, name.as_bytes()).map(drop),
             // Looked up at configure.
-            Self::Count(_) => Ok(()),
+            Self::Count(_) | Self::Mask(_) => Ok(()),
             Self::Swap(key) => swap(key.as_bytes()),
             Self::Realtime => {
                 std::hint::black_box(clock::realtime());
@@ -133,9 +156,21 @@ fn edit_tree(place: Place, pointer: &str) -> Result<(), HostError> {
     let elements = tree.pointer_mut(list).and_then(|list| list.as_array_mut());
     for element in elements.into_iter().flatten() {
         if let Some(value) = element.get_mut(member) {
-            *value = "***".into();
+            *value = MASK.into();
         }
     }
     let text = serde_json::to_vec(&tree).map_err(|_| HostError::Malformed)?;
+    body::replace(place.buffer, &text)
+}
+
+/// How transform's rewriter does it, without the rules and headers of a filter.
+fn mask(place: Place, program: &Rc<Program>) -> Result<(), HostError> {
+    let bytes = body::read(place.buffer, 0, place.size)?;
+    let mut rewriter = JsonRewriter::new(Rc::clone(program), Bindings::default());
+    let mut text = Vec::new();
+    rewriter
+        .push(&bytes, &mut text)
+        .and_then(|()| rewriter.finish())
+        .map_err(|_| HostError::Malformed)?;
     body::replace(place.buffer, &text)
 }

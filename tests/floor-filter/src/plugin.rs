@@ -31,21 +31,15 @@ impl proxy_host::Plugin for Plugin {
     fn configure(configuration: &[u8]) -> Result<Self, String> {
         let config: Config =
             serde_json::from_slice(configuration).map_err(|error| error.to_string())?;
-        let buffers = config
-            .response_body
-            .iter()
-            .any(|call| matches!(call, Call::Dom(_)));
         let ready = |calls: Vec<Call>| -> Result<Vec<Ready>, String> {
-            calls
-                .into_iter()
-                .map(|call| Ready::new(call).map_err(|error| error.to_string()))
-                .collect()
+            calls.into_iter().map(Ready::new).collect()
         };
+        let response_body = ready(config.response_body)?;
         Ok(Self {
             request: ready(config.request)?,
             response: ready(config.response)?,
-            response_body: ready(config.response_body)?,
-            buffers,
+            buffers: response_body.iter().any(Ready::buffers),
+            response_body,
         })
     }
 

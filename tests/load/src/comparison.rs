@@ -234,6 +234,12 @@ fn masks() -> Vec<Variant> {
         all.push(
             floor(&format!("dom_{size}"), "a serde_json tree, the same")
                 .with([floors::tree()])
+                .answering(&body, calls.as_str())
+                .expecting(masked()),
+        );
+        all.push(
+            floor(&format!("rewriter_{size}"), "our rewriter, the same")
+                .with([floors::rewriter()])
                 .answering(&body, calls)
                 .expecting(masked()),
         );

@@ -118,6 +118,11 @@ pub(crate) fn tree() -> Value {
     masking_with(json!([{ "dom": "/customers/*/email" }, { "count": "floor.rewritten" }]))
 }
 
+/// Masks with transform's rewriter, beside the tree in the same module.
+pub(crate) fn rewriter() -> Value {
+    masking_with(json!([{ "mask": "/customers/*/email" }, { "count": "floor.rewritten" }]))
+}
+
 /// No encoding that cannot be read is asked for, and the length changes.
 fn masking_with(response_body: Value) -> Value {
     Module::FloorOf("transform").filter(&json!({
@@ -232,7 +237,7 @@ mod tests {
                 &format!("mask_{size}"),
                 gatehouse_transform::register,
             );
-            for floor in ["mask_floor", "dom"] {
+            for floor in ["mask_floor", "dom", "rewriter"] {
                 let calls = calls(
                     &variants,
                     &format!("{floor}_{size}"),

@@ -75,7 +75,7 @@ const fn times(name: &'static str, tree: &'static str, mask: &'static str) -> Co
 const BLOCK: usize = 8;
 
 /// All of them.
-pub(crate) const COMPARISONS: [Comparison; 21] = [
+pub(crate) const COMPARISONS: [Comparison; 23] = [
     at_most("chain_vs_native", "chain", "native", 0.40),
     at_most("chain_vs_native_cached", "chain", "native_cached", 2.0),
     at_most("auth_warm_vs_native", "auth", "jwt_authn_cached", 2.5),
@@ -97,6 +97,8 @@ pub(crate) const COMPARISONS: [Comparison; 21] = [
     at_most("routing_vs_floor", "routing", "routing_floor", 1.5),
     times("mask_vs_dom_1k", "dom_1k", "mask_1k"),
     times("mask_vs_dom_100k", "dom_100k", "mask_100k"),
+    times("rewriter_vs_dom_1k", "dom_1k", "rewriter_1k"),
+    times("rewriter_vs_dom_100k", "dom_100k", "rewriter_100k"),
     told("rate_limit_vs_native", "rate_limit", "local_ratelimit"),
     told("transform_vs_native", "transform", "header_mutation"),
     told("transform_vs_lua", "transform", "lua"),
