@@ -1117,3 +1117,24 @@ fn several_rates_are_told_and_refused_by_name() {
     assert_eq!(body(&refused)["violated-policies"], json!(["api.1h"]));
     assert_eq!(reply(&refused).headers.text("retry-after"), Some("3599"));
 }
+
+// A body of untold length costs the most, also where nothing has to be asked of the host; or it would cost as much as none.
+#[test]
+fn a_body_of_untold_length_costs_the_most() {
+    let host = Host::new();
+    let vm = start(
+        &host,
+        &config(json!([
+            { "name": "all", "key": "method", "rate": "10/d", "cost": { "request_bytes": "1KiB", "max": 9 } },
+        ])),
+    );
+    let ask = |has_body: bool| {
+        let mut stream = vm.request(get("/", &[]));
+        stream.request_headers(!has_body);
+        admitted(&stream)
+    };
+    assert!(ask(true));
+    assert!(!ask(true));
+    assert!(ask(false));
+    assert!(!ask(false));
+}

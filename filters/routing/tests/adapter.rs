@@ -629,3 +629,50 @@ fn a_header_that_nothing_writes_is_removed_all_the_same() {
     }
     assert_eq!(sent.text("x-other"), Some("stays"));
 }
+
+// What is not asked of the host is as if the host had nothing to say.
+#[test]
+fn what_the_host_knows_of_a_request_is_asked_for() {
+    let host = Host::new();
+    let vm = start(
+        &host,
+        r#"{
+            "version": 1,
+            "api_version": {
+                "supported": ["1", "2"], "default": "1", "sources": [{ "path_prefix": true }], "route_override": true
+            },
+            "grpc": { "methods": [{ "service": "a.B", "deadline": { "max": "9s", "route_override": true } }] },
+            "splits": [{
+                "name": "half", "by": [{ "address": true }],
+                "groups": [{ "name": "blue", "weight": 1 }, { "name": "green", "weight": 1 }]
+            }]
+        }"#,
+    );
+    let ask = |path: &str, property: &[&str], value: &str| {
+        let mut stream = vm.request(get(path, &[("content-type", "application/grpc")]));
+        stream = stream.with_property(property, value);
+        stream.request_headers(true);
+        stream.upstream().headers
+    };
+    let of_route = |name| {
+        [
+            "xds",
+            "route_metadata",
+            "filter_metadata",
+            "gatehouse.routing",
+            name,
+        ]
+    };
+    let told = ask("/a.B/Get", &of_route("default_version"), "2");
+    assert_eq!(told.text("x-gatehouse-api-version"), Some("2"));
+    let told = ask("/a.B/Get", &of_route("max_deadline"), "3s");
+    assert_eq!(told.text("x-envoy-upstream-rq-timeout-ms"), Some("3000"));
+    let groups: std::collections::BTreeSet<_> = (0..32)
+        .map(|number| {
+            let address = format!("192.0.2.{number}:80");
+            let told = ask("/a.B/Get", &["source", "address"], &address);
+            told.text("x-gatehouse-group").map(str::to_owned)
+        })
+        .collect();
+    assert_eq!(groups.len(), 2, "{groups:?}");
+}

@@ -31,8 +31,7 @@ pub fn json_form(headers: &HeaderMap) -> Option<JsonForm> {
     if !is_whole(headers) {
         return None;
     }
-    // As nearly all are written.
-    if content_type == b"application/json" || is_json_type(content_type) {
+    if is_json_type(content_type) {
         return Some(JsonForm::Document);
     }
     let text = String::from_utf8_lossy(content_type).to_ascii_lowercase();

@@ -198,6 +198,35 @@ mod tests {
         assert_eq!(head.headers().len(), 6);
     }
 
+    // A header that is as long as one of these is not that one: a client could make its path or its host go away with it.
+    #[test]
+    fn other_headers_of_the_same_length_are_no_fields() {
+        let head = head(&[
+            ("range", "1"),
+            ("referer", "2"),
+            ("user-agent", "3"),
+            ("content-what", "4"),
+            ("authorizatiom", "5"),
+            (":path", "/a"),
+            (":method", "GET"),
+            (":scheme", "https"),
+            (":authority", "api.example.com"),
+            ("content-type", "text/plain"),
+            ("authorization", "Basic"),
+            ("x-aaa", "1"),
+            ("x-aaaaa", "3"),
+            ("x-aaaaaaaa", "4"),
+            ("x-aaaaaaaaaa", "5"),
+            ("x-aaaaaaaaaaa", "6"),
+        ]);
+        assert_eq!(head.raw_path(), b"/a");
+        assert_eq!(head.method(), b"GET");
+        assert_eq!(head.scheme(), b"https");
+        assert_eq!(head.authority(), b"api.example.com");
+        assert_eq!(head.content_type(), b"text/plain");
+        assert_eq!(head.authorization(), Occurrence::Once(b"Basic"));
+    }
+
     #[test]
     fn an_absent_pseudo_header_is_normal() {
         // CONNECT has no path; a filter that took it for granted would take the worker down.

@@ -142,6 +142,17 @@ mod tests {
             of(&[], "GET", "/p.S/M?encoding=json&connect=v1&message=%7B%7D"),
             Protocol::Connect
         );
+        // Another header of that length, in front of it or behind, makes nothing of it.
+        let other = ("x-connect-protocol-aaaaa", "1");
+        let connect = ("connect-protocol-version", "1");
+        for headers in [[other, connect], [connect, other]] {
+            assert_eq!(of(&headers, "POST", "/p.S/M"), Protocol::Connect);
+        }
+        assert_eq!(of(&[other], "POST", "/p.S/M"), Protocol::Http);
+        // A server decodes the query first.
+        for target in ["/p.S/M?conn%65ct=v1", "/p.S/M?a&connect=v%31"] {
+            assert_eq!(of(&[], "GET", target), Protocol::Connect, "{target}");
+        }
         assert_eq!(of(&[], "POST", "/p.S/M?connect=v1"), Protocol::Http);
         assert_eq!(of(&[], "GET", "/p.S/M?connect=v2"), Protocol::Http);
         assert_eq!(of(&[], "POST", "/p.S/M"), Protocol::Http);

@@ -163,8 +163,11 @@ mod tests {
     use super::*;
 
     fn twins() -> TwinTable {
-        let twin = json!([{"method": "GET", "template": "/v1/stock/{id}", "service": "inventory.v1.Stock", "rpc": "Get"}]);
-        TwinTable::compile(from_value(twin).unwrap(), &FieldPath::root()).unwrap()
+        let twins = json!([
+            {"method": "GET", "template": "/v1/stock/{id}", "service": "inventory.v1.Stock", "rpc": "Get"},
+            {"method": "GET", "template": "/v1/stock/{id}/{part}", "service": "inventory.v1.Stock", "rpc": "Part"},
+        ]);
+        TwinTable::compile(from_value(twins).unwrap(), &FieldPath::root()).unwrap()
     }
 
     fn call(pairs: &[(&str, &str)]) -> Option<(String, String)> {
@@ -190,8 +193,33 @@ mod tests {
             call(&[(":path", "/v1/stock/7"), (":method", "GET")]),
             named("Get")
         );
+        // What follows the `?` is no part of the path that a twin is found by.
+        assert_eq!(
+            call(&[(":path", "/v1/stock/7?id=/8"), (":method", "GET")]),
+            named("Get")
+        );
         // A REST path of two segments is not called a method, although a grpc rule would hold for it.
         assert_eq!(call(&[(":path", "/users/seven"), (":method", "GET")]), None);
+    }
+
+    // Names that no method has are no call, however often it is asked.
+    #[test]
+    fn a_path_of_other_names_calls_nothing() {
+        let twins = TwinTable::default();
+        for (path, names) in [
+            ("/users/7", false),
+            ("/a..B/Get", false),
+            ("/a.B/Get/x", false),
+            ("/a.B", false),
+            ("/a.B/Get", true),
+            ("/a.B/Get/", true),
+        ] {
+            let head = RequestHead::new(HeaderMap::from_pairs([(":path", path)]));
+            let subject = Subject::new(&head, &twins).unwrap();
+            for _ in 0..2 {
+                assert_eq!(subject.possible_call().is_some(), names, "{path}");
+            }
+        }
     }
 
     #[test]

@@ -76,6 +76,20 @@ mod tests {
         assert!(slots.contains_key("t/2/0") && slots.contains_key("t/2/15"));
     }
 
+    // A build that looked elsewhere would find no state, and every client would begin afresh while the one before it drains.
+    #[test]
+    fn the_slot_is_what_is_left_of_the_number() {
+        let key = HashKey::new([3; 16]);
+        for slots in [1, 2, 3, 16, 1000, 65_535, 65_536, 1 << 31, u32::MAX] {
+            let table = Table::new("t", slots);
+            for client in 0..100_u32 {
+                let client = key.fingerprint([&client.to_le_bytes()[..]]);
+                let slot = client.number() % u128::from(slots);
+                assert_eq!(table.slot_key(&client), format!("t/2/{slot}"), "{slots}");
+            }
+        }
+    }
+
     #[test]
     fn a_table_of_no_slots_has_one() {
         let client = HashKey::new([3; 16]).fingerprint([&b"a"[..]]);

@@ -406,6 +406,56 @@ mod tests {
         assert!(matches!(decision.step, Step::Forward));
     }
 
+    // One that switches another limit off, or another build, would give every client a fresh bucket by looking elsewhere.
+    #[test]
+    fn a_client_is_found_where_other_builds_and_configurations_have_put_it() {
+        let policy = policy(json!([
+            { "name": "off", "key": { "header": "x" }, "rate": "1/s", "mode": "off" },
+            { "name": "b", "key": { "header": "x" }, "rate": "1/s" },
+        ]));
+        let head = head("/", &[("x", "alice")]);
+        let decision = decide(&policy, &head, &Facts::default());
+        let Step::Draw(draws) = &decision.step else {
+            panic!("{decision:?}")
+        };
+        let of = |parts: &[&[u8]]| HashKey::new([4; 16]).fingerprint(parts.iter().copied());
+        let found = (draws[0].client, draws[0].group);
+        assert_eq!(found, (of(&[b"b", b"alice"]), of(&[b"b"])));
+    }
+
+    // Where `jwt_authn` says who calls there is no record of auth, which is no reason to take everybody for nobody.
+    #[test]
+    fn whom_jwt_authn_names_is_counted_without_a_record() {
+        let config = json!({
+            "version": 1,
+            "identity": { "jwt_authn": { "payload": "p", "consumer": "azp" } },
+            "limits": [{ "name": "a", "key": "consumer", "rate": "1/s" }],
+        });
+        let policy = Policy::from_bytes(config.to_string().as_bytes()).unwrap();
+        let asked = policy.needs().attributes;
+        let of = |consumer: Option<&str>| Facts {
+            attributes: asked
+                .iter()
+                .map(|attribute| match attribute.path().last() {
+                    Some(&"azp") => consumer.map(|consumer| consumer.as_bytes().to_vec()),
+                    _ => None,
+                })
+                .collect(),
+            ..Facts::default()
+        };
+        let client = |consumer: &str| {
+            let decision = decide(&policy, &head("/", &[]), &of(Some(consumer)));
+            match decision.step {
+                Step::Draw(draws) => draws[0].client,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(client("app"), client("app"));
+        assert_ne!(client("app"), client("other"));
+        let nobody = decide(&policy, &head("/", &[]), &of(None));
+        assert_eq!(reason(&nobody), Reason::MissingKey);
+    }
+
     // A limit and its twin of another name must not use up each other's tokens.
     #[test]
     fn buckets_are_told_apart_by_limit_and_key() {

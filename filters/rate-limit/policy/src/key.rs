@@ -427,7 +427,9 @@ mod tests {
                 );
             }
         }
-        let one = print(&tenant, &[("X-Tenant", "a"), ("x-tenants", "b")], None);
+        // Names that are longer, or as long and others.
+        let others = [("X-Tenant", "a"), ("x-tenants", "b"), ("x-tenanu", "c")];
+        let one = print(&tenant, &others, None);
         assert_eq!(one, print(&tenant, &[("x-tenant", "a")], None));
         assert!(one.is_ok());
     }

@@ -261,6 +261,23 @@ fn a_clients_own_copies_are_removed_in_every_mode() {
     }
 }
 
+// Most headers are passed over by the lengths of their names: a copy must not be, however long the name that is configured.
+#[test]
+fn a_copy_of_any_length_is_removed() {
+    for length in 1..=HeaderName::MAX_BYTES {
+        let name = format!("{:q<length$}", "x-".get(..length.min(2)).unwrap());
+        let config = format!(r#"{{"version":1,"headers":{{"target":"{name}"}}}}"#);
+        let policy = Policy::from_bytes(config.as_bytes()).unwrap();
+        let (longer, other) = (format!("{name}q"), name.to_uppercase().replace('-', "_"));
+        let spoofed = head("/users", &[(&longer, "stays"), (&other, "forged")]);
+        assert_eq!(
+            written(&forward(&policy, &spoofed), &spoofed),
+            [format!("-{other}")],
+            "{length}"
+        );
+    }
+}
+
 #[test]
 fn shadow_counts_what_it_would_refuse_and_forwards_the_default() {
     for (path, reason) in [
@@ -355,10 +372,18 @@ fn package_and_protocol_are_written_where_they_are_asked_for() {
         identity: Some(b"no record".to_vec()),
         ..Facts::default()
     };
-    assert!(matches!(
-        policy.decide(&call, &malformed),
-        Step::Reply(_, Reason::MalformedIdentity)
-    ));
+    // Also of a request that is no call: the record is asked for all the same.
+    for head in [&call, &head("/a", &[])] {
+        assert!(matches!(
+            policy.decide(head, &malformed),
+            Step::Reply(_, Reason::MalformedIdentity)
+        ));
+    }
+    let bridged = decide(
+        &head("/a", &[]),
+        &record(identity::RecordedProtocol::Connect),
+    );
+    assert_eq!(state(&bridged), [(STATE_PROTOCOL, "connect")]);
 }
 
 fn grpc_policy(grpc: &str) -> Policy {
@@ -830,6 +855,10 @@ fn what_only_the_transcoder_writes_is_gone_where_it_did_not() {
     ] {
         assert_eq!(left(&policy, head, facts), [""; 0], "{facts:?}");
     }
+    // Whatever the letters that a host hands over.
+    let loud = head("/users", &[("X-Envoy-Original-Path", "/x")]);
+    let gone = written(&forward(&policy, &loud), &loud);
+    assert_eq!(gone, ["-x-envoy-original-path"]);
     let kept = traces.map(|(name, _)| name);
     assert_eq!(left(&policy, &call, &http), kept);
 }
