@@ -6,6 +6,7 @@ use fake_host::{Chain, FilterStatus, Host, Reply, Stream, Vm, VmOptions};
 use serde_json::{Value, json};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
+const CONNECT: (&str, &str) = ("connect-protocol-version", "1");
 const MODEL: &str = "gatehouse.transform.model";
 
 fn config() -> Value {
@@ -535,9 +536,15 @@ fn one_too_many_is_refused_at_once() {
     let host = Host::new();
     let vm = start(&host);
     let waiting: Vec<Stream> = (0..4096).map(|_| post(&vm, "/chat")).collect();
-    let mut late = vm.request(head("POST", "/chat", &[JSON]));
+    let mut late = vm.request(head("POST", "/chat", &[JSON, CONNECT]));
     late.request_headers(false);
-    assert_eq!(reply(&late).details, "gatehouse_transform_crowded");
+    let refusal = reply(&late);
+    assert_eq!(refusal.details, "gatehouse_transform_crowded");
+    let text = refusal.text();
+    assert!(
+        text.contains(r#""code":"#),
+        "in the form of the call: {text}"
+    );
     drop(waiting);
     post(&vm, "/chat");
 }
@@ -605,6 +612,8 @@ fn a_response_waits_for_its_members() {
     vm.tick();
     assert_eq!(late.client().status(), Some(504));
     assert!(late.client().text().contains("in time"));
+    // Once each: what has waited for members does not wait for a first chunk that is there.
+    assert_eq!(counter(&vm, "head_waited"), 20);
 }
 
 // A status is a better answer than a connection that breaks.
@@ -632,6 +641,26 @@ fn a_masked_response_that_breaks_at_once_is_a_502() {
     answer(&mut cut, r#"{"secret":1]"#, 4, Ending::WithData);
     assert!(!cut.client().complete);
     assert!(vm.is_alive());
+    // One that has gone on waits no more.
+    let mut gone_on = get(&vm, "/masked");
+    answer(&mut gone_on, r#"{"secret":1}"#, 4096, Ending::WithData);
+    assert!(gone_on.client().complete);
+    host.clock().advance(Duration::from_secs(60));
+    vm.tick();
+    assert_eq!(counter(&vm, "head_released"), 0);
+}
+
+// The form of a reply is that of the call, which only the head tells; while it waits it is kept elsewhere.
+#[test]
+fn a_call_that_waited_is_refused_in_its_form() {
+    let host = Host::new();
+    let vm = start(&host);
+    let mut broken = vm.request(head("POST", "/chat", &[JSON, CONNECT]));
+    assert_eq!(broken.request_headers(false), FilterStatus::Pause);
+    broken.request_body("{]", false);
+    let reply = reply(&broken);
+    assert_eq!(reply.details, "gatehouse_transform_broken_request");
+    assert!(reply.text().contains(r#""code":"#), "{}", reply.text());
 }
 
 // Without leave for heads to wait, what the body says is known when its head is gone: for those who read it at the end.

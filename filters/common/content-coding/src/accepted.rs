@@ -189,6 +189,7 @@ mod tests {
             (&["gzip, identity;q=0"], "gzip, identity;q=0"),
             (&["gzip;q=0.5, *;q=0"], "gzip;q=0.5, *;q=0"),
             (&["br, *;q=0"], "identity"),
+            (&["gzip, *;q=0", "*"], "gzip, *;q=0"),
             (&["br, identity;q=0"], "identity"),
             (&["br"], "identity"),
             (&["identity"], "identity"),
@@ -198,6 +199,7 @@ mod tests {
             // Nobody can say what these mean.
             (&["gzip;q=2"], "identity"),
             (&["gzip;level=9"], "identity"),
+            (&["gzip;level=1"], "identity"),
             (&["gzip;q=0.1234, deflate"], "deflate"),
             (&["gzip;q=-1, deflate;q=1.001"], "identity"),
             (&["\u{e9}, deflate"], "deflate"),
@@ -209,6 +211,8 @@ mod tests {
             "gzip"
         );
         assert_eq!(left(&["gzip, *"], Codings::default()), "identity");
+        let no_text = HeaderMap::from_pairs([("accept-encoding", &b"gzip, \xff"[..])]);
+        assert_eq!(accepted(&no_text, Codings::ALL), IDENTITY);
         // A list as long as Envoy lets it be does not become a header that no one may write.
         let long = vec!["gzip"; 10_000].join(",");
         assert_eq!(left(&[&long], Codings::ALL), "identity");

@@ -605,6 +605,12 @@ fn a_fault_has_a_place() {
             "",
         ),
         (
+            r#"{"aa":1,"bb":2,"cc":3,"dd":0}"#.to_owned(),
+            Fault::TooManyMembers,
+            22,
+            "",
+        ),
+        (
             r#"{"a":[[1,2,3,4]]}"#.to_owned(),
             Fault::TooManyElements,
             13,
@@ -621,6 +627,18 @@ fn a_fault_has_a_place() {
             Fault::TooLongString,
             306,
             "/a",
+        ),
+        (
+            format!(r#"{{"bb":"{secret}"}}"#),
+            Fault::TooLongString,
+            307,
+            "/bb",
+        ),
+        (
+            format!(r#"{{"x":"{secret}"}}"#),
+            Fault::TooLongString,
+            306,
+            "/x",
         ),
         (
             format!(r#"{{"{secret}":1}}"#),
@@ -715,20 +733,28 @@ fn what_is_held_is_a_chunk_and_the_way_to_it() {
         max_depth: Limits::MOST_DEPTH,
         ..limits
     };
-    let program = Program::new(vec![Operation::mask(at("/**/x"), "")]).unwrap();
-    let mut rewriter = JsonRewriter::new(Rc::new(program.with_limits(deep)), Bindings::default());
     let name = "a".repeat(1000);
-    let mut most = 0;
     let level = format!("{{\"{name}\":");
-    let pushed = (0..100_000).try_for_each(|_| {
-        let pushed = level
-            .bytes()
-            .try_for_each(|byte| rewriter.push(&[byte], &mut Vec::new()));
-        most = most.max(rewriter.held_bytes());
-        pushed
-    });
-    assert_eq!(pushed.unwrap_err().fault(), Fault::TooDeep);
+    let most_of = |path| {
+        let program = Program::new(vec![Operation::mask(at(path), "")]).unwrap();
+        let program = Rc::new(program.with_limits(deep));
+        let mut rewriter = JsonRewriter::new(program, Bindings::default());
+        let mut most = 0;
+        let pushed = (0..100_000).try_for_each(|_| {
+            let pushed = level
+                .bytes()
+                .try_for_each(|byte| rewriter.push(&[byte], &mut Vec::new()));
+            most = most.max(rewriter.held_bytes());
+            pushed
+        });
+        assert_eq!(pushed.unwrap_err().fault(), Fault::TooDeep);
+        most
+    };
+    let most = most_of("/**/x");
     assert!(most < 512 * 512 + 4096, "{most}");
+    // What applies at each level is told as well: what is not told is not bounded.
+    let at_one_level = most_of("/x");
+    assert!(most > at_one_level + 512 * 64, "{most} {at_one_level}");
 }
 
 // Members that stay are read many at a time. That must end where a comma has to go, one is meant, or a name comes again.
@@ -773,6 +799,10 @@ fn a_row_of_plain_members_ends_where_something_is_to_be_done() {
             Ok("{\"bb\":1 ,\n \"cc\" : \"\u{e9}\",\"a\":\"***\"}"),
         ),
         (mask("/a"), r#"{"bb":01}"#, Err(Fault::Syntax)),
+        (mask("/a"), r#"{"bb":1.,"cc":2}"#, Err(Fault::Syntax)),
+        (mask("/a"), r#"{"a":-,"cc":2}"#, Err(Fault::Syntax)),
+        (mask("/a"), r#"{"bb"1}"#, Err(Fault::Syntax)),
+        (mask("/a"), r#"{"bb":1,"cc""x"}"#, Err(Fault::Syntax)),
         (mask("/a"), r#"{"bb":1,}"#, Err(Fault::Syntax)),
         (mask("/a"), r#"{"a":"x""bb":1}"#, Err(Fault::Syntax)),
     ];

@@ -198,4 +198,14 @@ fn what_is_held_does_not_grow_with_the_stream() {
     }
     assert!(most < 4096, "{most}");
     rewriter.finish().unwrap();
+
+    // Nor by records that break off with something open.
+    let mut rewriter = start(Lines, operations(), true);
+    for _ in 0..10_000 {
+        rewriter
+            .push(b"{\"a\":[{\"b\":oops\n", &mut Vec::new())
+            .unwrap();
+    }
+    assert!(rewriter.held_bytes() < 4096, "{}", rewriter.held_bytes());
+    rewriter.finish().unwrap();
 }

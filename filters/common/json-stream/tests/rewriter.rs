@@ -358,6 +358,10 @@ fn what_operations_write_is_bounded() {
         (Operation::set(at("/*"), &value), "0,"),
         (Operation::set(at("/*/a"), &value), "{},"),
         (Operation::mask(at("/*"), "x".repeat(4096).as_str()), "0,"),
+        (
+            Operation::mask(at("/*/a"), "x".repeat(4096).as_str()),
+            r#"{"a":0},"#,
+        ),
     ];
     for (operation, element) in cases {
         let mut rewriter = start(vec![operation]);

@@ -403,6 +403,28 @@ fn only_what_a_rule_looks_at_is_asked_for() {
     assert!(needs(json!({ "request": { "body": value } })).unwrap().time);
 }
 
+// Of a rule on trial and the one in force either may look at what the other does not.
+#[test]
+fn what_a_rule_on_trial_looks_at_is_asked_for_too() {
+    let needs = |on_trial: &str, in_force: &str| {
+        let set = |value: &str| json!({ "headers": [{ "set": "x-a", "value": value }] });
+        let rules = json!([
+            { "name": "trial", "mode": "shadow", "request": set(on_trial) },
+            { "name": "force", "request": set(in_force) },
+        ]);
+        match policy(rules)
+            .unwrap()
+            .request(&head(&[]), &Facts::default(), true, None)
+        {
+            Step::Need(needs) => (needs.route, needs.time),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(needs("${route}", "plain"), (true, false));
+    assert_eq!(needs("plain", "${time:unix}"), (false, true));
+    assert_eq!(needs("${route}", "${time:unix}"), (true, true));
+}
+
 // A header that no client may send would come back under another name.
 #[test]
 fn faults_are_told_with_their_place() {

@@ -461,6 +461,117 @@ fn values_that_envoy_has_joined_are_told_apart() {
     );
 }
 
+fn planned(policy: &Policy, request: &RequestHead) -> Plan {
+    match policy.request(request, &Facts::default(), true, None) {
+        Step::Forward(Forward {
+            plan: Some(plan), ..
+        }) => plan,
+        other => panic!("nothing is planned: {other:?}"),
+    }
+}
+
+// Sent over http, `strict-transport-security` means nothing; without it over https the next call may come in the clear.
+#[test]
+fn a_browser_is_kept_to_https_where_it_came_by_it() {
+    let config =
+        r#"{"version":1,"rules":[{"name":"a","response":{"presets":["security_headers"]}}]}"#;
+    let policy = Policy::from_bytes(config.as_bytes()).unwrap();
+    for (scheme, is_kept) in [("https", true), ("http", false)] {
+        let request = head("GET", "/", &[(":scheme", scheme)]);
+        let plan = planned(&policy, &request);
+        let headers = HeaderMap::from_pairs([(":status", "200")]);
+        let Respond::Forward { edits, .. } =
+            policy.response(&plan, &request, &headers, Duration::ZERO, true, None)
+        else {
+            panic!("replaced")
+        };
+        let values = edits.values(b"strict-transport-security", &headers);
+        assert_eq!(!values.is_empty(), is_kept, "{scheme}");
+    }
+}
+
+// It is wrong about the body that goes out, whoever wrote it and however.
+#[test]
+fn what_a_rule_says_of_a_changed_body_goes_too() {
+    let config = r#"{"version":1,"rules":[{"name":"a","response":{
+        "headers":[{"set":"etag","value":"y"}],"body":[{"mask":"/a"}]}}]}"#;
+    let policy = Policy::from_bytes(config.as_bytes()).unwrap();
+    let request = head("GET", "/", &[]);
+    let plan = planned(&policy, &request);
+    let headers = HeaderMap::from_pairs([
+        (":status", "200"),
+        ("content-type", "application/json"),
+        ("Content-MD5", "x"),
+    ]);
+    let Respond::Forward { edits, .. } =
+        policy.response(&plan, &request, &headers, Duration::ZERO, false, None)
+    else {
+        panic!("replaced")
+    };
+    for name in ["etag", "content-md5"] {
+        assert!(edits.values(name.as_bytes(), &headers).is_empty(), "{name}");
+    }
+}
+
+// Whoever lets pass what cannot be read has its first chunk wait for nothing, and finds out how much goes by.
+#[test]
+fn a_response_that_may_pass_does_not_wait_and_is_counted() {
+    let config = r#"{"version":1,"host_allows_stop_iteration":true,"rules":[
+        {"name":"capture","match":{"path":{"prefix":"/capture"}},
+         "response":{"capture":[{"member":"/a","header":"x-a"}],"on_undecodable":"pass"}},
+        {"name":"pass","match":{"path":{"prefix":"/pass"}},
+         "response":{"body":[{"mask":"/a"}],"on_undecodable":"pass"}},
+        {"name":"fail","response":{"body":[{"mask":"/a"}]}}]}"#;
+    let policy = Policy::from_bytes(config.as_bytes()).unwrap();
+    for (path, content_type, counted, waits) in [
+        (
+            "/capture",
+            "text/html",
+            Some(Counter::ResponseBodyPassed),
+            false,
+        ),
+        ("/pass", "application/json", None, false),
+        ("/fail", "application/json", None, true),
+    ] {
+        let request = head("GET", path, &[]);
+        let plan = planned(&policy, &request);
+        let headers = HeaderMap::from_pairs([(":status", "200"), ("content-type", content_type)]);
+        let Respond::Forward { counter, wait, .. } =
+            policy.response(&plan, &request, &headers, Duration::ZERO, false, None)
+        else {
+            panic!("not forwarded: {path}")
+        };
+        assert_eq!((counter, wait.is_some()), (counted, waits), "{path}");
+    }
+}
+
+// A rule for a route is for no request where nobody asks for the route.
+#[test]
+fn the_route_is_asked_for_where_a_rule_is_for_one() {
+    for (matched, is_needed) in [
+        (r#"{"route":"a"}"#, true),
+        (r#"{"path":{"prefix":"/"}}"#, false),
+    ] {
+        let config = format!(
+            r#"{{"version":1,"rules":[{{"name":"a","match":{matched},"request":{{"headers":[{{"remove":"x-a"}}]}}}}]}}"#
+        );
+        let policy = Policy::from_bytes(config.as_bytes()).unwrap();
+        assert_eq!(policy.needs_route(), is_needed, "{matched}");
+    }
+}
+
+// The trailers come last, and nothing else of such a rule is needed by then.
+#[test]
+fn a_removal_holds_for_trailers_where_nothing_is_done_to_the_response() {
+    let config =
+        r#"{"version":1,"rules":[{"name":"a","request":{"headers":[{"remove":"x-debug"}]}}]}"#;
+    let policy = Policy::from_bytes(config.as_bytes()).unwrap();
+    let plan = planned(&policy, &head("GET", "/", &[]));
+    let trailers = HeaderMap::from_pairs([("x_debug", "1"), ("x-a", "1")]);
+    let edits = policy.request_trailers(&trailers, Some(&plan), None);
+    assert_eq!(writes(&edits, &trailers), ["-x_debug"]);
+}
+
 // What a rule removes from the head comes behind the body all the same, if nobody looks.
 #[test]
 fn removals_hold_for_trailers() {
