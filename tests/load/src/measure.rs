@@ -33,8 +33,8 @@ pub(crate) struct Sample {
 /// The fewest requests of a variant in a round.
 const MIN_REQUESTS: usize = 32;
 
-/// Requests of a variant that are not measured, in front of those that are. The processor's caches hold the variant before: what
-/// they are filled with anew is shared by as many requests as a slice happens to have, which in a gateway are all that there are.
+/// Requests that are not measured, in front of those of each slice that are: the first find the processor's caches full of the
+/// variant before, as no gateway's requests do.
 const RUN_IN: usize = 32;
 
 /// How often what is subtracted from others is measured in a round.
